@@ -1,5 +1,4 @@
-//! Why somebody may do something in a project, or may not: the same decision as for a request of theirs, with all that led
-//! to it.
+//! Why somebody may or may not do something in a project: the same decision as for their own request, with its reasons.
 
 pub(crate) mod matrix;
 pub(crate) mod subject;
@@ -18,19 +17,19 @@ use crate::error::Rendered;
 use crate::param::Params;
 use crate::{App, Error};
 
-/// The decision, and what it comes from.
+/// The decision and its reasons.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Explanation {
     action: &'static str,
     allowed: bool,
     project: String,
-    /// What allows it, or would if it went further, the strongest first; empty if nothing does.
+    /// What allows it, or would if it were sufficient, strongest first; empty if nothing does.
     reasons: Vec<Reason>,
     resource: &'static str,
     subject: String,
 }
 
-/// Something that the subject has.
+/// A right of the subject.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Reason {
     /// Whether it allows the action.
@@ -105,7 +104,7 @@ async fn find(reader: &mut Reader, name: &str) -> Result<project::Project, Error
     project::by_name(reader, &parsed).await?.ok_or_else(missing)
 }
 
-/// What is to be done, on what.
+/// The resource and the action.
 fn need(text: &str) -> Result<(Resource, Action), Error> {
     let pair = text.split_once(':').and_then(|(resource, action)| {
         Some((Resource::from_name(resource)?, Action::from_name(action)?))
@@ -117,12 +116,12 @@ fn need(text: &str) -> Result<(Resource, Action), Error> {
     })
 }
 
-/// Everything but looking.
+/// Every action except reading.
 const fn is_write(action: Action) -> bool {
     !matches!(action, Action::Read | Action::List | Action::Pull)
 }
 
-/// All that the caller has, whether it allows the action or not.
+/// All rights of the caller, whether they allow the action or not.
 fn reasons(
     caller: &Caller,
     standing: &Standing,

@@ -1,4 +1,4 @@
-//! What people do about an account of their own before they can sign in: learn whether they may make one, verify its
+//! What people can do about their own account before they can sign in: see whether they may register, verify the
 //! address, and set a new password by a mailed link.
 
 pub(crate) mod options;
@@ -28,8 +28,8 @@ pub(crate) fn allow(allowance: &Allowance, address: IpAddr, now: Timestamp) -> R
     taken.map_err(|retry_after| Error::Throttled { retry_after })
 }
 
-/// Checks the password of an account besides what shows who is there. A wrong one counts as a failed login, so that nothing
-/// can be used to guess it.
+/// Checks the password of an account that is already identified otherwise. A wrong one counts as a failed login, so
+/// that this cannot be used for guessing.
 ///
 /// # Errors
 /// [`Error::Forbidden`]; when there were too many failures, or it cannot be checked.
@@ -50,7 +50,7 @@ pub(crate) async fn check_current(
     }
 }
 
-/// The language in which mails are written to the caller.
+/// The language of mails to the caller.
 pub(crate) struct Language(pub(crate) MailLanguage);
 
 impl Input for Language {}

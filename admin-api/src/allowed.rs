@@ -1,5 +1,5 @@
-//! Whose requests a handler serves: an argument that yields the permit, and without which no handler is declared. Whoever
-//! may not is answered before the body is read.
+//! The permission of a handler: an argument that yields the permit, without which no handler can be declared. Callers
+//! without permission are refused before the body is read.
 
 use std::convert::Infallible;
 use std::marker::PhantomData;
@@ -43,9 +43,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Everyone {
     }
 }
 
-/// The caller may do an action on a resource of the project in the path, which is named as `N` says.
+/// The caller may do an action on a resource of the project in the path, which `N` reads.
 pub(crate) struct Allowed<R, A, N = ProjectRef> {
-    /// What shows that.
+    /// The permit.
     pub(crate) permit: ProjectPermit<R, A>,
     /// The project.
     pub(crate) project: Project,
@@ -121,15 +121,15 @@ fn missing(named: &ProjectRef) -> Error {
     Error::NotFound(format!("project {named} not found"))
 }
 
-/// The caller holds a permit that is of no project.
+/// The caller has a permit that is not for a project.
 pub(crate) struct Granted<P>(pub(crate) P);
 
-/// A permit that is of no project.
+/// A permit that is not for a project.
 pub(crate) trait Grant: Sized + Send {
-    /// What the caller needs for it.
+    /// What the caller needs.
     const NEEDS: Needs;
 
-    /// The parameters that name what it is for.
+    /// The parameters that name its object.
     fn parameters() -> Vec<Parameter> {
         Vec::new()
     }
@@ -210,7 +210,7 @@ fn user_permit(caller: &Caller, user: UserId) -> Result<UserPermit, Error> {
     })
 }
 
-/// For whom it needs nothing while `self_registration` is on and no directory is configured, for an account of one's own.
+/// Registering needs no permission while `self_registration` is on and no directory is configured.
 impl Grant for NewUserPermit {
     const NEEDS: Needs = <SystemPermit<(system::User, to::Create)> as Grant>::NEEDS;
 
@@ -251,13 +251,13 @@ fn create_project(app: &AdminState, caller: &Caller) -> Result<CreateProjectPerm
     })
 }
 
-/// A permit that is taken again once a body was read, since rights may have gone meanwhile.
+/// A permit that is checked again once a body was read, since rights may have been revoked meanwhile.
 pub(crate) trait Renew: Sized + Send + Sync {
-    /// The same permit by the rights of now.
+    /// The same permit by the present rights.
     fn renewed(self, app: &AdminState) -> impl Future<Output = Result<Self, Error>> + Send;
 }
 
-/// The caller with the rights of now.
+/// The caller with the present rights.
 pub(crate) async fn now(app: &AdminState, caller: &Caller) -> Result<Caller, Error> {
     let caller = app.identity.again(caller).await.map_err(unidentified)?;
     caller.ok_or(Error::NotSignedIn)

@@ -123,7 +123,7 @@ impl View {
     }
 }
 
-/// JSON that is printed as it was stored.
+/// JSON that is printed as stored.
 fn raw(text: String) -> Option<Box<RawValue>> {
     RawValue::from_string(text).ok()
 }

@@ -1,4 +1,4 @@
-//! Reading bodies, within their limits. What is in them is for `json` and `form`.
+//! Reading bodies, within their limits. `json` and `form` parse them.
 
 use axum::body::{Body, Bytes, to_bytes};
 use http::HeaderMap;
@@ -37,7 +37,7 @@ fn unreadable(error: &axum::Error, limit: usize) -> Error {
             Some(BodyError::TooLarge(_)) => return Error::TooLarge(limit),
             Some(BodyError::Busy) => return Error::Busy,
             Some(BodyError::TooSlow { .. } | BodyError::Late(_)) => return Error::TooSlow,
-            // Permits are renewed here, see `Renew`.
+            // Permits are checked again here, see `Renew`.
             Some(BodyError::Cut | BodyError::Refused | BodyError::Unsure | BodyError::ReadOnly) => {
                 break;
             }

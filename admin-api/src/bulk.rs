@@ -1,5 +1,5 @@
-//! One action on many things. Each is done under the caller's own permit, in a transaction of its own and with an event of
-//! its own, exactly as by its own request; what one is refused for does not stop the others.
+//! One action on many items. Each is handled under the caller's own permit, in a transaction of its own and with an
+//! event of its own, exactly like a request of its own; a refusal of one does not stop the others.
 
 mod action;
 
@@ -18,9 +18,9 @@ use crate::allowed::Granted;
 use crate::json::{BodyOf, Unread};
 use crate::{App, Error, read_only};
 
-/// Things of one request.
+/// Maximum items of a request.
 const MOST: usize = 100;
-/// When no further one is begun: before clients and balancers give up.
+/// Time after which no further item is started: before clients and balancers give up.
 const SPELL: Duration = Duration::from_secs(30);
 
 /// The body of `POST /bulk`.
@@ -28,12 +28,12 @@ const SPELL: Duration = Duration::from_secs(30);
 pub(crate) struct BulkRequest {
     /// `delete_artifacts`, `delete_tags`, `delete_repositories`, `add_label` or `remove_label`.
     action: Option<String>,
-    /// Deletes artifacts also where they have other tags than the one that names them.
+    /// Whether to delete artifacts even if they have other tags besides the one that names them.
     force: Option<bool>,
-    /// What it is done to: `team/app@sha256:…` or `team/app:v1` for artifacts, `team/app:v1` for tags, `team/app` for
+    /// The items: `team/app@sha256:…` or `team/app:v1` for artifacts, `team/app:v1` for tags, `team/app` for
     /// repositories. At most 100.
     items: Option<Vec<String>>,
-    /// The label that is added or removed.
+    /// The label to add or remove.
     label_id: Option<i64>,
 }
 
@@ -41,26 +41,26 @@ impl BodyOf for BulkRequest {
     const NAME: &'static str = "bulk";
 }
 
-/// What came of one thing.
+/// The result for one item.
 #[derive(Serialize, ToSchema)]
 struct BulkResult {
-    /// The code of the error, if it was not done.
+    /// The code of the error, if it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'static str>,
     item: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<String>,
-    /// What its own request would have been answered with; 504 where there was no time for it.
+    /// The status that its own request would have got; 504 if there was no time for it.
     status: u16,
-    /// Tags that went with an artifact.
+    /// Tags that were deleted with an artifact.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tags: Vec<String>,
 }
 
-/// What came of all.
+/// The results for all items.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct BulkResults {
-    /// How many were done.
+    /// How many succeeded.
     done: usize,
     /// In the order of the request.
     results: Vec<BulkResult>,
@@ -100,13 +100,13 @@ impl BulkResult {
     }
 }
 
-/// In the extensions of a response: some of what was asked for was refused, for the history.
+/// In the extensions of a response, for the history: a part of the request was refused.
 #[derive(Clone, Copy, Debug)]
 pub struct PartlyRefused;
 
-/// Does one thing to many, each under the caller's own permissions: deletes artifacts, tags or repositories, or adds or
-/// removes a label. The answer has a result for each. An artifact that has other tags than the one that names it is deleted
-/// only with `force`. After 30 s nothing further is begun.
+/// Applies one action to many items, each under the caller's own permissions: deletes artifacts, tags or repositories,
+/// or adds or removes a label. The answer has a result for each. An artifact that has other tags besides the one that
+/// names it is deleted only with `force`. After 30 s no further item is started.
 #[utoipa::path(
     post, path = "/api/ext/v1/bulk", operation_id = "runBulk", tag = "bulk", request_body = BulkRequest,
     responses((status = 200, description = "What came of each.", body = BulkResults))
@@ -130,7 +130,7 @@ pub(crate) async fn run(
             results.push(BulkResult::left_out(item));
             continue;
         }
-        // It may have been switched on since.
+        // Read-only mode may have been switched on since.
         let outcome = match read_only::check(&app, &Method::POST, &Extensions::new()) {
             Ok(()) => action.run(&app, permit.caller(), &item).await,
             Err(error) => Err(error),

@@ -1,5 +1,5 @@
-//! The caller of a request. `auth` checks credentials; this module turns its refusals into this API's errors. What callers
-//! may do stands in `allowed`.
+//! The caller of a request. `auth` checks credentials; this module turns its refusals into this API's errors. What
+//! callers may do is in `allowed`.
 
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
@@ -76,7 +76,7 @@ fn session(parts: &Parts) -> Option<SessionKey> {
     cookie::only(&parts.headers, cookie::SESSION)?.parse().ok()
 }
 
-/// The operations at which tools present a CLI secret besides the registry's own, as in Harbor.
+/// The operations for which tools may use a CLI secret, besides the registry's own, as in Harbor.
 fn place(parts: &Parts) -> Place {
     let path = parts.extensions.get::<MatchedPath>();
     let path = path.map(MatchedPath::as_str).unwrap_or_default();
@@ -139,7 +139,7 @@ pub(crate) fn unidentified(error: auth::Error) -> Error {
         auth::Error::Database(error) => error.into(),
         auth::Error::Password(error) => Error::Password(error),
         auth::Error::Provider(error) => error.into(),
-        // Whoever signs in is not told what is behind it.
+        // The causes are not shown to people who sign in.
         auth::Error::Directory(error) => Error::Directory(error.to_string()),
         auth::Error::NotAdmitted(tenancy::Error::Database(error)) => error.into(),
         auth::Error::NotAdmitted(_) | auth::Error::Ended(_) => Error::Forbidden(error.to_string()),

@@ -1,4 +1,4 @@
-//! What this server can do besides Harbor's API, so that pages leave out what is not there.
+//! What this server can do beyond Harbor's API, so that pages can omit missing features.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::allowed::Everyone;
 
-/// What there is, each with the version of its requests and answers.
+/// The features, each with the version of its requests and answers.
 const FEATURES: [(&str, u32); 21] = [
     ("access_explain", 1),
     ("access_matrix", 1),
@@ -40,7 +40,7 @@ pub(crate) struct Capabilities {
     features: BTreeMap<&'static str, u32>,
 }
 
-/// Names what this server can do besides Harbor's API, with versions. What is not named is not there.
+/// Lists what this server can do beyond Harbor's API, with versions. Features that are not listed do not exist.
 #[utoipa::path(
     get, path = "/api/ext/v1/capabilities", operation_id = "getCapabilities", tag = "capabilities",
     responses((status = 200, description = "The features.", body = Capabilities))

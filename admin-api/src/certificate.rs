@@ -22,7 +22,7 @@ use crate::{App, Error};
 pub struct Certificates {
     /// The one in use.
     pub hot: Arc<HotCertificate>,
-    /// What loads the files.
+    /// The loader of the files.
     pub reloader: Arc<FileReloader>,
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct View {
     not_after: String,
     not_before: String,
     serial: String,
-    /// `ca` where Gantry's own CA issues it, `files` where it was put there.
+    /// `ca` if Gantry's own CA issues it, `files` if the operator provides it.
     source: &'static str,
     /// What is wrong with it, or will be soon.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,7 +66,7 @@ impl View {
     }
 }
 
-/// A time as all others are written.
+/// A time in the API's format.
 pub(crate) fn time(at: OffsetDateTime) -> String {
     Timestamp(at.unix_timestamp().saturating_mul(1_000_000)).to_string()
 }
@@ -82,16 +82,16 @@ pub(crate) async fn list(_: Granted<SystemPermit>, State(app): App) -> Json<Vec<
     Json(vec![View::new(&certificate, is_own, now)])
 }
 
-/// What came of loading the files.
+/// The result of loading the files.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct CertificateReload {
     certificate: View,
-    /// False where the files hold what is presented already.
+    /// False if the files have the certificate that is already presented.
     replaced: bool,
 }
 
-/// Loads the certificate's files now, at the process that answers; each looks at its files twice a second anyway. 412, and
-/// the reason, where they do not load: the certificate in use stays then.
+/// Loads the certificate's files now, in the process that answers; each process checks its files twice a second anyway.
+/// 412 with the reason if they do not load: the certificate in use then stays.
 #[utoipa::path(
     post, path = "/api/ext/v1/certificates/reload", operation_id = "reloadCertificates", tag = "certificates",
     responses((status = 200, description = "What is presented now.", body = CertificateReload))

@@ -40,7 +40,7 @@ impl PartialSchema for Shown {
     }
 }
 
-/// Settings to be changed: those that are left out stay.
+/// Settings to change; the others stay.
 #[derive(Default, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct ConfigurationsRequest(Map<String, Value>);
@@ -88,13 +88,13 @@ pub(crate) async fn list(Granted(_): Granted<SystemPermit>, State(app): App) -> 
         Some((shown.declaration.name.to_owned(), item))
     });
     let mut items: Map<String, Value> = shown.collect();
-    // Harbor shows the schedule of scans here, and an empty one where there is none.
+    // Harbor shows the schedule of scans here, or an empty object.
     items.insert("scan_all_policy".to_owned(), json!({}));
     Json(items.into())
 }
 
 /// Changes settings, all or none; every replica uses them within a second. A setting that cannot be changed may be
-/// given with the value that it has.
+/// given with its present value.
 #[utoipa::path(
     put, path = "/api/v2.0/configurations", operation_id = "updateConfigurations", tag = "configure",
     request_body = ConfigurationsRequest,

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue};
 /// Holds the session's key.
 pub(crate) const SESSION: &str = "sid";
 
-/// Holds what CSRF tokens belong to.
+/// Holds the value to which CSRF tokens belong.
 pub(crate) const CSRF: &str = "_gorilla_csrf";
 
 /// Holds a sign-in by the OIDC provider that has begun, sealed; its name ends with the beginning of the sign-in's `state`, so
@@ -16,7 +16,7 @@ const SIGN_IN: &str = "__Host-gantry_oidc_";
 /// Characters of a `state` that a cookie's name has.
 const STATE_PART: usize = 16;
 
-/// Holds the ticket of whoever signed in and needs a name.
+/// Holds the ticket of a person who has signed in and needs a name.
 pub(crate) const ONBOARDING: &str = "__Host-gantry_onboard";
 
 /// Seconds that a browser keeps [`CSRF`].

@@ -15,16 +15,17 @@ use crate::{App, Error, cookie};
 /// Carries the token, in requests and responses.
 const TOKEN: HeaderName = HeaderName::from_static("x-harbor-csrf-token");
 
-/// What a handler did to the browser's session; in the extensions of its response.
+/// A change of the browser's session by a handler; in the extensions of its response.
 #[derive(Clone, Debug)]
 pub(crate) enum SessionChange {
     /// The session has this key from now on.
     Begun(SessionKey),
-    /// There is no session any more.
+    /// The session has ended.
     Ended,
 }
 
-/// Refuses what needs a token and has none. Every response to a browser carries a new token, so that it can try again.
+/// Refuses requests that need a token and have none. Every response to a browser carries a new token, so that it can
+/// retry.
 pub(crate) async fn guard(State(app): App, request: Request, next: Next) -> Response {
     let Some(browser) = Browser::of(&request) else {
         return next.run(request).await;

@@ -1,4 +1,4 @@
-//! Vulnerabilities that the whole installation accepts. They are stored; nothing asks for them until images are scanned.
+//! Vulnerabilities that the whole installation accepts. They are stored, but not used until images are scanned.
 
 use axum::Json;
 use axum::extract::State;

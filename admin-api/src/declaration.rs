@@ -21,7 +21,7 @@ use crate::input::Input;
 pub enum Needs {
     /// Nothing: the route serves everyone, though some may see more than others.
     Nobody,
-    /// Whoever is signed in.
+    /// A signed-in caller.
     SignedIn,
     /// The rights of a system administrator.
     System,
@@ -72,7 +72,7 @@ pub trait Permission: Input {
     const NEEDS: Needs;
 }
 
-/// Stands for the place of the permission in a handler's signature.
+/// Stands for the position of the permission in a handler's signature.
 #[derive(Debug)]
 pub enum At<const POSITION: usize> {}
 
@@ -163,7 +163,7 @@ pub struct Route {
     pub description: String,
 }
 
-/// Routes that are declared.
+/// Declared routes.
 pub struct Declarations {
     router: OpenApiRouter<Arc<AdminState>>,
     routes: Vec<Route>,
@@ -179,7 +179,7 @@ impl Default for Declarations {
 }
 
 impl Declarations {
-    /// Declares what `utoipa_axum::routes!` says of a handler, which is given a second time for its signature.
+    /// Declares a handler from `utoipa_axum::routes!`; the handler is given a second time for its signature.
     #[must_use]
     pub fn with<H, I, P>(
         mut self,
@@ -209,7 +209,7 @@ impl Declarations {
         &self.routes
     }
 
-    /// The router, and what it serves as an OpenAPI document.
+    /// The router, and its OpenAPI document.
     pub(crate) fn split(self) -> (Router<Arc<AdminState>>, OpenApi) {
         self.router.split_for_parts()
     }
@@ -242,7 +242,7 @@ fn document(operation: &mut Operation, method: &str, needs: Needs, parameters: V
     extensions.insert("x-needs".to_owned(), needs.to_string().into());
 }
 
-/// A status and what it means.
+/// A status and its meaning.
 type Refusal = (&'static str, &'static str);
 
 const NOT_SIGNED_IN: Refusal = ("401", "The caller is not signed in.");
@@ -266,7 +266,7 @@ const MALFORMED: Refusal = ("422", "A value is not of its type; the message name
 const TOO_MANY: Refusal = ("429", "Too many failed sign-ins or requests.");
 const AWAY: Refusal = ("503", "It cannot be done now; try again.");
 
-/// How an operation may be refused, by what it takes in and does. A handler's attribute names what is peculiar to it.
+/// The possible refusals of an operation, by its inputs and effects. A handler's attribute names those specific to it.
 fn refusals(operation: &Operation, method: &str, needs: Needs) -> Vec<Refusal> {
     let reads = |place: ParameterIn| {
         let parameters = operation.parameters.iter().flatten();
@@ -278,7 +278,7 @@ fn refusals(operation: &Operation, method: &str, needs: Needs) -> Vec<Refusal> {
             .any(|found| *found == place)
     };
     let by_needs: &[Refusal] = match needs {
-        // What is asked for may need more.
+        // The requested objects may need more.
         Needs::Nobody if !reads(ParameterIn::Query) => &[],
         _ => &[NOT_SIGNED_IN, NOT_ALLOWED],
     };
@@ -313,7 +313,7 @@ fn refusal(description: &str) -> Response {
         .build()
 }
 
-/// What the comment on a handler says.
+/// The text of the comment on a handler.
 fn described(operation: &Operation) -> String {
     let texts = [&operation.summary, &operation.description];
     let texts = texts.into_iter().flatten().map(|text| text.trim());

@@ -20,7 +20,7 @@ use tenancy::secret::SecretError;
 use tenancy::setting::READ_ONLY;
 use utoipa::ToSchema;
 
-/// Why a project is not deleted.
+/// Why a project cannot be deleted.
 pub(crate) const NOT_EMPTY: &str = "the project contains repositories, can not be deleted";
 
 /// Why a request failed.
@@ -38,10 +38,10 @@ pub enum Error {
     /// The caller lacks permission; the text says which.
     #[error("{0}")]
     Forbidden(String),
-    /// The caller may do such a thing, but not to that extent; the text says why.
+    /// The caller may do this kind of thing, but not to that extent; the text says why.
     #[error("{0}")]
     Denied(String),
-    /// Nothing is written now.
+    /// Writing is switched off.
     #[error("{READ_ONLY}")]
     ReadOnly,
     /// There is no such resource.
@@ -61,7 +61,7 @@ pub enum Error {
     /// Something else must happen first.
     #[error("precondition failed: {0}")]
     Precondition(String),
-    /// A rule keeps a tag where it is.
+    /// A rule makes a tag immutable.
     #[error("{0}")]
     Immutable(String),
     /// A job could not be started, stopped or read.
@@ -70,7 +70,7 @@ pub enum Error {
     /// Something else refers to it.
     #[error("{0}")]
     InUse(String),
-    /// It was there once, and is not any more.
+    /// It existed once, but was deleted.
     #[error("{0}")]
     Gone(String),
     /// The directory or the provider did not answer; the text says why.
@@ -88,7 +88,7 @@ pub enum Error {
     /// Too many bodies at once.
     #[error("too many requests are on their way: try again")]
     Busy,
-    /// Too many wrong passwords, or too much of what anybody may ask for.
+    /// Too many wrong passwords, or too many requests that need no account.
     #[error("too many attempts: try again in {} s", .retry_after.as_secs().max(1))]
     Throttled {
         /// When to try again.
@@ -157,14 +157,14 @@ impl Error {
         }
     }
 
-    /// Status, code and message, as a response has them. What is the server's own fault is logged.
+    /// Status, code and message of the response. Failures of the server itself are logged.
     pub(crate) fn told(&self) -> (StatusCode, &'static str, String) {
         let status = self.status();
         let message = match status {
             StatusCode::INTERNAL_SERVER_ERROR => "internal server error".to_owned(),
             _ => self.to_string(),
         };
-        // Refusals come in floods: logging each would cause another.
+        // Refusals come in floods: logging each would cause a flood of log lines.
         let is_refusal = matches!(
             self,
             Self::Busy | Self::Directory(_) | Self::Password(PasswordError::Busy)
@@ -243,7 +243,7 @@ pub(crate) struct Errors {
     errors: Vec<One>,
 }
 
-/// What went wrong.
+/// One error.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Error)]
 struct One {
@@ -259,7 +259,7 @@ impl Errors {
 
     /// The body, with the line break that Harbor writes.
     fn line(&self) -> String {
-        // It is text alone, which is never no JSON.
+        // Only text, which can always be serialized.
         let json = serde_json::to_string(self).unwrap_or_default();
         format!("{json}\n")
     }
@@ -293,7 +293,7 @@ fn chain(error: &Error) -> String {
 }
 
 impl From<db::Error> for Error {
-    /// A resource that is gone is not a database failure, and the error names it.
+    /// A deleted resource is not a database failure, and the error names it.
     fn from(error: db::Error) -> Self {
         match error {
             db::Error::ProjectGone | db::Error::UploadGone => Self::NotFound(error.to_string()),
@@ -304,7 +304,7 @@ impl From<db::Error> for Error {
 }
 
 impl From<auth::ldap::Error> for Error {
-    /// For administrators, who may know all that is behind it.
+    /// For administrators, who may see the causes.
     fn from(error: auth::ldap::Error) -> Self {
         use auth::ldap::Error as E;
         match error {
@@ -327,7 +327,7 @@ impl From<auth::ldap::Error> for Error {
 }
 
 impl From<auth::oidc::Error> for Error {
-    /// For whoever signs in, who is not told what is behind it.
+    /// For people who sign in, who do not see the causes.
     fn from(error: auth::oidc::Error) -> Self {
         use auth::oidc::Error as E;
         let text = error.to_string();

@@ -1,5 +1,5 @@
-//! Work that administrators start or schedule, in Harbor's form: a schedule, past and running executions, and their logs.
-//! What garbage collection and purges of the audit log have in common stands here; their routes are in `gc` and
+//! Work that administrators start or schedule, in Harbor's form: a schedule, past and running executions, and their
+//! logs. The common parts of garbage collection and purges of the audit log are here; their routes are in `gc` and
 //! `purge_audit`.
 
 pub(crate) mod gc;
@@ -37,29 +37,29 @@ trait Served: Sized {
     type Execution: Execution;
     /// Harbor's name of its jobs.
     const JOB_NAME: &'static str;
-    /// What is named where there is no such execution.
+    /// The name used if there is no such execution.
     const WHAT: &'static str;
-    /// What is named where its schedule is wrong.
+    /// The name used if its schedule is wrong.
     const SHORT: &'static str;
 
-    /// How it is done, of the parameters of a request.
+    /// Its parameters, from those of a request.
     fn parameters(given: &Map<String, Value>) -> Result<ParametersOf<Self>, Error>;
 
-    /// What is shown of a run: how it is done, and what it did.
+    /// The shown parameters and result of a run.
     fn run(parameters: &ParametersOf<Self>, result: Option<&str>) -> Value;
 
-    /// What is shown of a schedule.
+    /// The shown parameters of a schedule.
     fn scheduled(parameters: &ParametersOf<Self>) -> Value;
 }
 
 type ParametersOf<S> = <<S as Served>::Execution as Execution>::Parameters;
 
-/// What a job or a schedule was given.
+/// The payload of a job or a schedule.
 fn ordered<S: Served>(payload: &str) -> Result<Ordered<ParametersOf<S>>, Error> {
     serde_json::from_str(payload).map_err(|error| jobs::Error::Payload(error).into())
 }
 
-/// A flag among the parameters of a request; false where it is absent.
+/// A flag among the parameters of a request; false if absent.
 fn flag(given: &Map<String, Value>, name: &'static str) -> Result<bool, Error> {
     match given.get(name) {
         None | Some(Value::Null) => Ok(false),

@@ -1,4 +1,4 @@
-//! One search over projects, repositories, tags and users: what the caller may see of them.
+//! One search over projects, repositories, tags and users that the caller may see.
 
 use axum::Json;
 use axum::extract::State;
@@ -17,7 +17,7 @@ use crate::project::list::viewer;
 use crate::room::turn;
 use crate::{App, Error};
 
-/// Something that was found.
+/// A hit.
 #[derive(Serialize, ToSchema)]
 #[schema(as = SearchHit)]
 pub(crate) struct Hit {
@@ -67,10 +67,10 @@ impl Named for Text {
 }
 
 const KINDS: [&str; 4] = ["project", "repository", "tag", "user"];
-/// Hits of each kind, by default and at most.
+/// Default number of hits of each kind.
 const FEW: i64 = 10;
 const MOST: i64 = 50;
-/// Repositories whose tags are looked at.
+/// Maximum repositories whose tags are searched.
 const REPOSITORIES: i64 = 20;
 
 /// Finds projects, repositories and tags that the caller may see, and users for those who may list them: at most `limit` of
@@ -145,7 +145,7 @@ fn limit(params: &Params) -> Result<i64, Error> {
     }
 }
 
-/// A search that runs.
+/// A running search.
 struct Search<'a> {
     reader: Reader,
     caller: &'a Caller,

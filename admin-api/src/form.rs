@@ -14,7 +14,7 @@ use crate::body::{self, LARGEST_FORM};
 use crate::input::Input;
 use crate::param::Params;
 
-/// An unread form: it is read only by a handler that serves everyone.
+/// An unread form, which only a handler that serves everyone can read.
 pub(crate) struct UnreadForm<T> {
     request: Request,
     kind: PhantomData<fn() -> T>,

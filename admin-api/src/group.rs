@@ -35,7 +35,7 @@ impl From<Group> for View {
     }
 }
 
-/// Why a number is no `group_type`.
+/// Why a number is not a `group_type`.
 pub(crate) const NO_SUCH_TYPE: &str =
     "group_type: must be 1 (LDAP), 2 (authenticating proxy) or 3 (OIDC)";
 

@@ -1,4 +1,4 @@
-//! What costs more the more there is, and nobody needs to the second: it is computed for all who ask within a while.
+//! Costly results that need not be exact to the second: they are computed once for all requests within a time.
 
 use std::time::Duration;
 
@@ -9,21 +9,21 @@ use tokio::sync::Mutex;
 
 use crate::Error;
 
-/// How long counts of projects and repositories are shown.
+/// How long counts of projects and repositories are cached.
 const COUNTS: Duration = Duration::from_secs(5);
-/// How long it is shown what the installation holds.
+/// How long the storage totals are cached.
 const STORAGE: Duration = Duration::from_secs(60);
 
-/// Costly work of this process.
+/// Costly results of this process.
 #[derive(Debug)]
 pub struct Heavy {
-    /// How many projects and repositories there are.
+    /// Numbers of projects and repositories.
     pub(crate) counts: Recent<Counts>,
-    /// What the installation holds.
+    /// Storage totals of the installation.
     pub(crate) storage: Recent<Storage>,
 }
 
-/// How many projects there are, with their repositories, and bytes in them.
+/// Numbers of projects and repositories, and their bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Counts {
     pub(crate) public: Count,
@@ -31,7 +31,7 @@ pub(crate) struct Counts {
     pub(crate) stored: i64,
 }
 
-/// What the installation holds.
+/// Storage totals of the installation.
 #[derive(Clone, Debug)]
 pub(crate) struct Storage {
     pub(crate) totals: Totals,
@@ -48,7 +48,7 @@ impl Default for Heavy {
     }
 }
 
-/// A value that is computed at most once in a while.
+/// A value that is computed at most once in a given time.
 #[derive(Debug)]
 pub(crate) struct Recent<T> {
     lasting: Duration,
@@ -63,7 +63,7 @@ impl<T: Clone + Send> Recent<T> {
         }
     }
 
-    /// The value, and when it was computed. Others that ask meanwhile wait for the same one.
+    /// The value, and when it was computed. Concurrent requests wait for the same one.
     pub(crate) async fn get(
         &self,
         now: Timestamp,

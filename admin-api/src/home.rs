@@ -1,4 +1,4 @@
-//! What a caller sees first: their own projects, and what was pushed there.
+//! The caller's overview: their own projects, and what was pushed there.
 
 use axum::Json;
 use axum::extract::State;
@@ -28,9 +28,9 @@ const FEW: Page = Page {
 pub(crate) struct Home {
     /// How many projects the caller has a role in.
     project_count: i64,
-    /// Those of them that were changed last.
+    /// The most recently changed of them.
     projects: Vec<HomeProject>,
-    /// Repositories in the caller's projects that were pushed into last.
+    /// The repositories in the caller's projects with the latest pushes.
     repositories: Vec<HomeRepository>,
 }
 
@@ -86,7 +86,7 @@ impl From<Repository> for HomeRepository {
     }
 }
 
-/// Returns the projects in which the caller has a role, and the repositories in them, that were changed last: 10 each.
+/// Returns the most recently changed projects in which the caller has a role, and repositories in them: 10 each.
 #[utoipa::path(
     get, path = "/api/ext/v1/home", operation_id = "getHome", tag = "home",
     responses(

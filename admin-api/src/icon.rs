@@ -61,7 +61,7 @@ pub(crate) fn of_artifact(kind: &str) -> &'static str {
     &picture.digest
 }
 
-/// The icon of accessories of a kind; as in Harbor, those of kinds that are not known have none.
+/// The icon of accessories of a kind; as in Harbor, unknown kinds have none.
 pub(crate) fn of_accessory(kind: &str) -> &'static str {
     if kind == AccessoryKind::Other.name() {
         return "";

@@ -1,4 +1,4 @@
-//! Rules by which tags of a project are immutable.
+//! Rules for immutable tags in projects.
 
 use std::collections::BTreeMap;
 
@@ -40,7 +40,7 @@ pub(crate) struct View {
     template: String,
 }
 
-/// A pattern, and whether what it matches is selected or what it does not match.
+/// A pattern, and whether it selects what it matches or everything else.
 #[derive(Default, Deserialize, Serialize, ToSchema)]
 #[serde(default)]
 #[schema(as = ImmutableSelector)]
@@ -100,7 +100,7 @@ impl View {
         Ok(rule)
     }
 
-    /// What is stored.
+    /// Reads a stored rule.
     ///
     /// # Errors
     /// For a row that no version of this program writes.
@@ -162,7 +162,7 @@ pub(crate) async fn list(
     Ok(listing.answer(&views, total))
 }
 
-/// Makes a rule, which has its effect at once, whatever `disabled` says.
+/// Makes a rule, which takes effect at once, whatever `disabled` says.
 #[utoipa::path(
     post, path = "/api/v2.0/projects/{project_name_or_id}/immutabletagrules", operation_id = "CreateImmuRule", tag = "immutable",
     request_body = View,
@@ -181,7 +181,7 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, [(LOCATION, location)]))
 }
 
-/// Switches a rule on or off, where `disabled` differs from what it is; else replaces what it says.
+/// Switches a rule on or off if `disabled` differs from its state; otherwise replaces its content.
 #[utoipa::path(
     put, path = "/api/v2.0/projects/{project_name_or_id}/immutabletagrules/{immutable_rule_id}", operation_id = "UpdateImmuRule", tag = "immutable",
     request_body = View,

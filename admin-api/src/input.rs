@@ -1,4 +1,4 @@
-//! What handlers take in. Each extractor says which parameters it reads, so that the signature of a handler documents
+//! Inputs of handlers. Each extractor says which parameters it reads, so that the signature of a handler documents
 //! them.
 
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use utoipa::openapi::{ObjectBuilder, Required, Type};
 
 use crate::{AdminState, ClientAddress};
 
-/// Something that a handler takes in.
+/// An input of a handler.
 pub trait Input {
     /// The parameters of the request that it reads.
     fn parameters() -> Vec<Parameter> {

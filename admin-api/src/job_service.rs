@@ -6,7 +6,7 @@ pub(crate) mod queue;
 pub(crate) mod schedule;
 pub(crate) mod worker;
 
-/// Harbor's name for jobs of a kind, where it has such jobs; else the kind's own in capitals.
+/// Harbor's name for jobs of a kind, if it has such jobs; otherwise the kind's own in capitals.
 fn vendor_type(kind: &str) -> String {
     match kind {
         "gc_run" => "GARBAGE_COLLECTION".to_owned(),

@@ -43,7 +43,7 @@ impl<T, S: Send + Sync> FromRequest<S> for Unread<T> {
 }
 
 impl<T: BodyOf + Default> Unread<T> {
-    /// As [`Self::read`], where the body may be left out.
+    /// As [`Self::read`], for a body that may be left out.
     pub(crate) async fn read_if_any<P: Renew>(
         self,
         app: &AdminState,
@@ -59,8 +59,8 @@ impl<T: BodyOf + Default> Unread<T> {
 }
 
 impl<T: BodyOf> Unread<T> {
-    /// Reads and parses it, given a permit. How long that takes is up to the client: whoever has lost the permit by
-    /// then is refused, and so is writing that is not allowed any more.
+    /// Reads and parses it, given a permit. How long that takes is up to the client: callers who have lost the permit
+    /// by then are refused, and so are writes if they are no longer allowed.
     pub(crate) async fn read<P: Renew>(self, app: &AdminState, permit: P) -> Result<(P, T), Error> {
         let (permit, bytes, headers) = self.read_bytes(app, permit).await?;
         if bytes.is_empty() {

@@ -1,5 +1,5 @@
-//! Labels of the installation (`scope` `g`) and of projects (`p`). What is in the body, or which label it is, decides whose
-//! permission is needed: so handlers take it themselves.
+//! Labels of the installation (`scope` `g`) and of projects (`p`). The body, or the label itself, decides which
+//! permission is needed, so handlers check it themselves.
 
 pub(crate) mod attach;
 pub(crate) mod change;
@@ -100,7 +100,7 @@ fn scope(text: &str, project: Option<i64>) -> Result<Option<ProjectId>, Error> {
     }
 }
 
-/// Permission for an action on the labels of a scope. Who may not is refused the same whether the project exists or not.
+/// Permission for an action on the labels of a scope. The refusal is the same whether the project exists or not.
 async fn permit_in<A: To>(
     app: &AdminState,
     caller: &Caller,
@@ -116,7 +116,7 @@ async fn permit_in<A: To>(
     }
 }
 
-/// A label that the caller may do something to. One that is hidden is refused like one that is not there.
+/// A label for which the caller has the permission. A hidden label is refused like an absent one.
 async fn find<A: To>(
     app: &AdminState,
     caller: &Caller,

@@ -1,4 +1,4 @@
-//! The directory: trying it out, and searching and importing its people and groups.
+//! The directory: testing it, and searching and importing its people and groups.
 
 pub(crate) mod group;
 pub(crate) mod ping;

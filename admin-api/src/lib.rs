@@ -88,7 +88,7 @@ pub use crate::route::{Statements, router, routes};
 pub struct AdminState {
     /// The database, as [`Db::for_lists`] reads it.
     pub db: Db,
-    /// Content, and what happens to it.
+    /// Content and its operations.
     pub registry: Arc<Registry>,
     /// Authentication.
     pub identity: Arc<Identity>,
@@ -102,15 +102,15 @@ pub struct AdminState {
     pub info: SystemInfo,
     /// This process.
     pub process: ProcessInfo,
-    /// What listeners present.
+    /// The certificates that listeners present.
     pub certificates: Certificates,
-    /// Costly work, which is bounded for all requests together.
+    /// Costly results, shared by all requests.
     pub heavy: Heavy,
     /// Problems of database, store and clock, as of a few seconds ago.
     pub component_errors: watch::Receiver<ComponentErrors>,
 }
 
-/// What is told of this process among those that run jobs.
+/// This process as shown among those that run jobs.
 #[derive(Clone, Debug)]
 pub struct ProcessInfo {
     /// Its ID, by which it holds jobs.

@@ -22,7 +22,7 @@ use crate::room::Room;
 use crate::{AdminState, Error};
 
 const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
-/// Stands beside a total that is not exact.
+/// Marks a total as not exact.
 const ESTIMATED: HeaderName = HeaderName::from_static("x-total-count-estimated");
 
 /// The requested part of a list, and its order.
@@ -64,7 +64,7 @@ impl FromRequestParts<Arc<AdminState>> for Listing {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<AdminState>) -> Result<Self, Error> {
-        // First, so that a list that is malformed is logged with its caller as well.
+        // First, so that a malformed request is logged with its caller too.
         let By(caller) = By::from_request_parts(parts, app).await?;
         let params = Params::from_request_parts(parts, app).await?;
         let (paging, query) = (Paging::parse(&params)?, Query::parse(&params)?);

@@ -1,4 +1,4 @@
-//! Trying out the mail server.
+//! Testing the mail server.
 
 use axum::Json;
 use axum::extract::State;
@@ -17,7 +17,7 @@ use crate::{App, Error};
 /// The body of `POST /mail/test`.
 #[derive(Default, Deserialize, ToSchema)]
 pub(crate) struct MailTest {
-    /// Where a mail is sent; the caller's own address if it is left out.
+    /// The address to send a mail to; by default the caller's own.
     to: Option<String>,
 }
 
@@ -25,16 +25,16 @@ impl BodyOf for MailTest {
     const NAME: &'static str = "mail_test";
 }
 
-/// What came of it.
+/// The result.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct MailTested {
     /// Whether the mail was sent.
     ok: bool,
-    /// Step by step; the first that fails is the last.
+    /// The steps; the first failure is the last one.
     steps: Vec<MailStep>,
 }
 
-/// A step on the way of a mail.
+/// A step in sending a mail.
 #[derive(Serialize, ToSchema)]
 struct MailStep {
     /// `settings`, `resolve`, `connect`, `encrypt`, `sign_in` or `send`.
@@ -62,7 +62,7 @@ impl From<Step> for MailStep {
     }
 }
 
-/// Sends a mail with the present settings, and says step by step what works.
+/// Sends a test mail with the present settings, and reports each step.
 #[utoipa::path(
     post, path = "/api/ext/v1/mail/test", operation_id = "testMail", tag = "configure",
     request_body = MailTest,

@@ -1,4 +1,4 @@
-//! What callers have of their own: what they keep for their pages, and their rights.
+//! The caller's own data for pages, and their rights.
 
 pub(crate) mod access;
 pub(crate) mod favourite;
@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::Error;
 
-/// What the caller keeps; nothing where that cannot be read any more.
+/// The caller's stored data; the default if it cannot be parsed.
 async fn kept<T: DeserializeOwned + Default>(
     db: &Db,
     permit: &SignedIn,

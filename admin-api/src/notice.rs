@@ -1,5 +1,5 @@
-//! What the caller should know of and can do something about. Notices are made of rows when they are asked for: nothing
-//! keeps them but what they are about. One that was dismissed comes back with its next stage, as the ID names the stage.
+//! Notices of what the caller should know and can act on. They are computed from rows when requested, and not stored. A
+//! dismissed one comes back at its next stage, since the ID names the stage.
 
 mod stage;
 
@@ -25,20 +25,20 @@ use crate::input::{Input, in_path};
 use crate::param::text_param;
 use crate::{AdminState, App, Error};
 
-/// How long before its end a robot is told of.
+/// How long before it expires a robot is reported.
 const AHEAD: Duration = Duration::from_secs(14 * 86_400);
-/// How long after its end.
+/// How long after it expired.
 const AFTER: Duration = Duration::from_secs(30 * 86_400);
-/// How long a job that failed is told of.
+/// How long a failed job is reported.
 const FAILURES: Duration = Duration::from_secs(7 * 86_400);
-/// Percent of its quota from which on a project is told of.
+/// Percentage of its quota from which a project is reported.
 const NEARLY_FULL: i64 = 90;
 
 /// A notice.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Notice)]
 pub(crate) struct View {
-    /// Names what it is about, and the stage that it has reached.
+    /// Names its object and the stage that this has reached.
     id: String,
     /// `robot_expiry`, `quota`, `certificate`, `read_only` or `job_failed`.
     kind: &'static str,
@@ -47,16 +47,16 @@ pub(crate) struct View {
     project_id: Option<ProjectId>,
     /// `info`, `warning` or `error`.
     severity: &'static str,
-    /// What it is about: a name, or an ID.
+    /// Its object: a name or an ID.
     subject: String,
     text: String,
-    /// When it happens or happened, where that is known.
+    /// When it happens or happened, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     time: Option<String>,
 }
 
-/// Lists what the caller should know of: robots that end, quotas that are nearly used up, the server certificate, read-only
-/// mode, and jobs that failed. Whoever administers a project sees what concerns it.
+/// Lists what the caller should know: robots that expire, nearly full quotas, the server certificate, read-only mode,
+/// and failed jobs. Project admins see what concerns their projects.
 #[utoipa::path(
     get, path = "/api/ext/v1/notices", operation_id = "listNotices", tag = "notices",
     responses((status = 200, description = "The notices that were not dismissed.", body = Vec<View>))
@@ -72,7 +72,7 @@ pub(crate) async fn list(
     Ok(Json(views))
 }
 
-/// Dismisses a notice, for the caller alone, until what it is about gets worse.
+/// Dismisses a notice, only for the caller, until its object reaches the next stage.
 #[utoipa::path(
     delete, path = "/api/ext/v1/notices/{notice_id}", operation_id = "dismissNotice", tag = "notices",
     responses(
@@ -109,7 +109,7 @@ impl FromRequestParts<Arc<AdminState>> for NoticeRef {
     }
 }
 
-/// All that concerns a caller, dismissed or not.
+/// All notices for a caller, dismissed or not.
 async fn all(app: &AdminState, reader: &mut Reader, caller: &Caller) -> Result<Vec<View>, Error> {
     let now = app.clock.now();
     let mut views = Vec::new();
@@ -137,7 +137,7 @@ async fn all(app: &AdminState, reader: &mut Reader, caller: &Caller) -> Result<V
     Ok(views)
 }
 
-/// The projects whose robots and quota are the caller's to care for.
+/// The projects whose robots and quota the caller administers.
 async fn administered(reader: &mut Reader, caller: &Caller) -> Result<Vec<ProjectId>, Error> {
     let Some(principal) = caller.id().filter(|_| caller.user().is_some()) else {
         return Ok(Vec::new());
@@ -191,7 +191,7 @@ fn robot_view(robot: &EndingRobot, now: model::Timestamp) -> View {
         _ => format!("Robot {name} expires at {expires_at}, in {days} days."),
     };
     View {
-        // Another end is another notice.
+        // Another expiry time makes another notice.
         id: format!("robot-{id}-{}-{stage}", expires_at.seconds()),
         kind: "robot_expiry",
         project_id: robot.project,

@@ -1,4 +1,4 @@
-//! What the API serves, as an OpenAPI document of its declarations.
+//! The OpenAPI document of the declared routes.
 
 use axum::Extension;
 use axum::body::Bytes;
@@ -11,12 +11,12 @@ use crate::allowed::Everyone;
 use crate::error::Errors;
 use crate::input::Input;
 
-/// The document, as it is sent.
+/// The document, as sent.
 #[derive(Clone)]
 pub(crate) struct Document(Bytes);
 
 impl Document {
-    /// The document of what is declared, with the version of this installation.
+    /// The document of the declarations, with the version of this installation.
     pub(crate) fn new(mut declared: OpenApi, version: &str) -> Self {
         let schemas = &mut declared.components.get_or_insert_default().schemas;
         let mut named = vec![(Errors::name().into_owned(), Errors::schema())];

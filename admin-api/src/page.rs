@@ -9,12 +9,12 @@ use crate::param::Params;
 
 /// Default number of rows per page.
 const DEFAULT_SIZE: i64 = 10;
-/// Maximum rows per page that can be asked for by their number.
+/// Maximum rows per page that `page_size` can request.
 const LARGEST_SIZE: i64 = 100;
-/// Rows of a page without a bound: as many as one answer has.
+/// Maximum rows of a page for which all rows were requested.
 pub(crate) const MOST: i64 = 1_000;
 
-/// Rows that are paged by number; the links to pages beyond say after which row they begin.
+/// Rows that are paged by number; the links to later pages say after which row they begin.
 const NEAR: i64 = 10_000;
 
 /// A page of a list that may be long.
@@ -28,7 +28,7 @@ pub(crate) struct Far {
     pub(crate) is_full: bool,
     /// The ID of its last row, where the next page can begin after it.
     pub(crate) last: Option<i64>,
-    /// Since when a text was looked for, if not everywhere.
+    /// The time from which a text was searched, if not everywhere.
     pub(crate) searched_since: Option<Timestamp>,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct Paging {
     number: i64,
     /// Rows per page.
     size: i64,
-    /// Whether all rows were asked for.
+    /// Whether all rows were requested.
     all: bool,
 }
 
@@ -66,12 +66,12 @@ impl Paging {
         }
     }
 
-    /// How many rows there are at most.
+    /// Maximum number of rows.
     pub(crate) fn most(self) -> usize {
         usize::try_from(self.size).unwrap_or_default()
     }
 
-    /// A warning that a page has not all rows that were asked for.
+    /// A warning that a page does not have all requested rows.
     pub(crate) fn warning(self, total: i64) -> Option<String> {
         (self.all && total > self.size).then(|| {
             format!("299 gantry \"a page has at most {MOST} rows: Link leads to the next ones\"")
@@ -92,7 +92,7 @@ impl Paging {
         (!links.is_empty()).then(|| links.join(" , "))
     }
 
-    /// The same of a list that may be long.
+    /// The same for a list that may be long.
     pub(crate) fn far_links(self, path: &str, params: &Params, far: &Far) -> Option<String> {
         let size = self.size;
         let end = size.saturating_mul(self.number);

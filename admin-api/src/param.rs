@@ -153,7 +153,7 @@ pub(crate) fn header_flag(headers: &HeaderMap, name: &str) -> bool {
     value.is_some_and(truthy)
 }
 
-/// A text that the query string must hold.
+/// A required text in the query string.
 pub(crate) struct Required<N> {
     /// The text.
     pub(crate) text: String,
@@ -164,7 +164,7 @@ pub(crate) struct Required<N> {
 pub(crate) trait Named {
     /// Its name.
     const NAME: &'static str;
-    /// What it is.
+    /// Its description.
     const DESCRIPTION: &'static str;
 }
 
@@ -301,7 +301,7 @@ impl std::fmt::Display for RepositoryRef {
     }
 }
 
-/// The project's name is a parameter of whoever finds the project.
+/// The project's name is a parameter of the extractor that finds the project.
 impl Input for RepositoryRef {
     fn parameters() -> Vec<Parameter> {
         let name = "The repository's name without its project, with slashes encoded once or twice.";
@@ -463,7 +463,7 @@ pub(crate) async fn text_param<S: Send + Sync>(
 /// A text in the path.
 ///
 /// # Errors
-/// When it is no text.
+/// When it is not text.
 pub(crate) async fn path_param<S: Send + Sync>(
     parts: &mut Parts,
     state: &S,

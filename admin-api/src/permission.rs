@@ -1,4 +1,4 @@
-//! What robots may be given, for whoever may make them.
+//! Permissions that robots can have, for callers who may make robots.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub(crate) struct Pair {
     resource: &'static str,
 }
 
-/// What robots may be given: on resources of the system, and of a project.
+/// Permissions that robots can have: on resources of the system, and of a project.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Permissions {
     project: Vec<Pair>,
@@ -31,7 +31,7 @@ pub(crate) struct Permissions {
     system: Option<Vec<Pair>>,
 }
 
-/// A caller who makes robots: those of some project, or all.
+/// A caller who may make robots: of some project, or all.
 pub(crate) enum Maker {
     ProjectAdmin,
     Sysadmin,
@@ -63,7 +63,8 @@ impl FromRequestParts<Arc<AdminState>> for Maker {
     }
 }
 
-/// Lists what the caller may give a robot: everything for system administrators, what concerns a project for project admins.
+/// Lists the permissions that the caller may give a robot: all for system administrators, those of projects for project
+/// admins.
 #[utoipa::path(
     get, path = "/api/v2.0/permissions", operation_id = "getPermissions", tag = "permissions",
     responses((status = 200, description = "Resources and actions.", body = Permissions))

@@ -21,7 +21,7 @@ pub(crate) struct Version {
     version: &'static str,
 }
 
-/// Returns the version of the API, for clients that find its path by it.
+/// Returns the version of the API, from which clients derive its path.
 #[utoipa::path(
     get, path = "/api/version", operation_id = "getVersion", tag = "ping",
     responses((status = 200, description = "The version.", body = Version))

@@ -78,7 +78,7 @@ impl Query {
         Ok(selection)
     }
 
-    /// The value of a term `k=v` that is more than a condition; it is taken out.
+    /// The value of a term `k=v` that is more than a condition; the term is removed.
     ///
     /// # Errors
     /// For a term of another form.
@@ -224,7 +224,8 @@ fn parse_terms(text: &str) -> Result<Vec<(String, Term)>, Error> {
     terms.iter().map(|term| parse_term(term)).collect()
 }
 
-/// The terms, which commas part. A comma after a backslash is one of the value. One term too many is enough for a refusal.
+/// The terms, separated by commas. A comma after a backslash belongs to the value. One term too many is enough for a
+/// refusal.
 fn split(text: &str) -> Vec<String> {
     let mut terms = vec![String::new()];
     let mut letters = text.chars().peekable();

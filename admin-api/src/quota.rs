@@ -157,7 +157,7 @@ async fn find(reader: &mut Reader, id: ProjectId) -> Result<Project, Error> {
     found.ok_or_else(|| Error::NotFound(format!("quota {} not found", id.0)))
 }
 
-/// Sets what a project may hold, which may be less than it holds.
+/// Sets how much a project may hold, which may be less than it holds.
 #[utoipa::path(
     put, path = "/api/v2.0/quotas/{id}", operation_id = "updateQuota", tag = "quota",
     request_body = QuotaRequest,

@@ -1,4 +1,4 @@
-//! Refuses what writes while the `read_only` setting is on, but for what ends it.
+//! Refuses writing requests while the `read_only` setting is on, with a few exceptions such as switching it off.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use http::{Extensions, Method};
 
 use crate::{AdminState, Error};
 
-/// Routes that write nevertheless.
+/// Routes that may write nevertheless.
 const OPEN: [(&str, &str); 11] = [
     ("PUT", "/api/v2.0/configurations"),
     ("POST", "/c/login"),
@@ -22,7 +22,7 @@ const OPEN: [(&str, &str); 11] = [
         "/api/ext/v1/projects/{project_name_or_id}/workload-rules/test",
     ),
     ("DELETE", "/api/ext/v1/me/sessions/{session_id}"),
-    // What concerns the caller's own pages alone.
+    // Data for the caller's own pages only.
     ("PUT", "/api/ext/v1/me/preferences"),
     ("PUT", "/api/ext/v1/me/favourites"),
     ("DELETE", "/api/ext/v1/notices/{notice_id}"),
@@ -38,7 +38,7 @@ pub(crate) async fn refuse_writing(
     Ok(next.run(request).await)
 }
 
-/// Refuses a request that writes. Asked again once its body was read, which may take long.
+/// Refuses a writing request. Checked again once its body was read, which may take long.
 pub(crate) fn check(
     app: &AdminState,
     method: &Method,

@@ -1,10 +1,11 @@
-//! Memory for an answer until it is built: for the rows that a list reads, what it shows of them, and their JSON. Once it
-//! is sent, it is a body like others.
+//! Memory for an answer until it is built: for the rows of a list, what belongs to them, and their JSON. When it is
+//! sent, it is a body like others.
 //!
-//! It is taken before the rows are read. What hangs on them, such as the tags of artifacts, is charged when it was read,
-//! and before it is shown; what there is no room for is refused, since whoever waited would hold what others wait for.
+//! It is taken before the rows are read. Dependent rows, such as the tags of artifacts, are charged once they are read
+//! and before they are shown; if there is no memory for them, the request is refused, since waiting would hold memory
+//! that others wait for.
 //!
-//! With the memory for rows comes a turn at the database, which ends once they are shown.
+//! Together with the memory for rows, a request gets a turn at the database, which ends once the rows are rendered.
 
 use std::sync::Arc;
 
@@ -15,11 +16,11 @@ use storage::budget::Reservation;
 
 use crate::{AdminState, Error};
 
-/// Bytes that a row needs until it is sent, with what is shown of it, but for long texts and what hangs on it.
+/// Memory that a row needs until it is sent, in bytes, without long texts and dependent rows.
 const ROW: usize = 6 << 10;
-/// The same of a row that hangs on another.
+/// The same for a dependent row.
 const HANGING: usize = 1 << 10;
-/// How often a long text is there: as it was read, and as JSON.
+/// How many copies of a long text exist: as read, and as JSON.
 const COPIES: usize = 2;
 
 /// Memory for an answer.
@@ -27,12 +28,12 @@ pub(crate) struct Room {
     place: Reservation,
     _turn: Reservation,
     used: usize,
-    /// What an answer gets while nobody else has anything.
+    /// Maximum for an answer if nobody else holds anything.
     most: usize,
 }
 
-/// The memory of an answer, among the extensions of the response. The gateway takes it away once the body has a place of
-/// its own.
+/// The memory of an answer, in the extensions of the response. The gateway removes it once the body has memory of its
+/// own.
 #[derive(Clone, Debug)]
 pub struct HeldRoom {
     _place: Arc<Reservation>,
@@ -48,7 +49,7 @@ pub(crate) async fn turn(app: &AdminState, caller: &Caller) -> Result<Reservatio
 }
 
 impl Room {
-    /// Waits for room for a number of rows, and for a turn to read them.
+    /// Waits for memory for a number of rows, and for a turn to read them.
     ///
     /// # Errors
     /// [`Error::Busy`] if there is none in time.
@@ -69,7 +70,7 @@ impl Room {
         })
     }
 
-    /// Makes room for long texts that were read, of so many bytes.
+    /// Takes memory for long texts of this many bytes that were read.
     ///
     /// # Errors
     /// [`Error::Busy`] if there is none, [`Error::BadRequest`] if there never is.
@@ -77,7 +78,7 @@ impl Room {
         self.charge(bytes * COPIES)
     }
 
-    /// Makes room for so many rows that were read and hang on others.
+    /// Takes memory for this many dependent rows that were read.
     ///
     /// # Errors
     /// [`Error::Busy`] if there is none, [`Error::BadRequest`] if there never is.
@@ -99,12 +100,12 @@ impl Room {
         }
     }
 
-    /// Its memory alone, for an answer that is read in parts.
+    /// Only its memory, for an answer that is read in parts.
     pub(crate) fn memory(self) -> Reservation {
         self.place
     }
 
-    /// What the answer carries, to hold the room.
+    /// The extension with which the answer holds the memory.
     pub(crate) fn held(self) -> Extension<HeldRoom> {
         let _place = Arc::new(self.place);
         Extension(HeldRoom { _place })

@@ -255,7 +255,7 @@ pub fn router(state: Arc<AdminState>) -> Router {
     let routes = routes
         .layer(Extension(document))
         .layer(from_fn(negotiate))
-        // Before the body is read and the caller is known, whom it would not help.
+        // Before the body is read and the caller is identified, who makes no difference.
         .layer(from_fn_with_state(state.clone(), read_only::refuse_writing))
         .layer(from_fn_with_state(state.clone(), csrf::guard))
         .layer(from_fn(tell))
@@ -351,7 +351,7 @@ mod tests {
 
     use super::*;
 
-    /// The table of docs/api.md that is made of the declarations.
+    /// The table of docs/api.md, generated from the declarations.
     fn table() -> String {
         let rows = routes().iter().map(|route| {
             let Route {

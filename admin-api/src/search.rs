@@ -26,7 +26,7 @@ pub(crate) struct Search {
     repository: Vec<SearchRepository>,
 }
 
-/// A repository that was found.
+/// A found repository.
 #[derive(Serialize, ToSchema)]
 struct SearchRepository {
     #[serde(skip_serializing_if = "is_zero")]
@@ -65,7 +65,7 @@ impl Named for Part {
     const DESCRIPTION: &'static str = "Part of the name.";
 }
 
-/// How many projects are found at most, and how many repositories.
+/// Maximum projects, and repositories, to find.
 const MOST_EACH: usize = 1_000;
 const MOST: Page = Page {
     offset: 0,

@@ -26,8 +26,8 @@ pub(crate) struct Statistic {
     total_storage_consumption: i64,
 }
 
-/// Counts the public projects and those of which the caller is a member; totals are 0 for all but system administrators.
-/// What is not the caller's own is counted once in five seconds.
+/// Counts the public projects and those of which the caller is a member; totals are 0 for all except system
+/// administrators. Numbers other than the caller's own are computed at most once in five seconds.
 #[utoipa::path(
     get, path = "/api/v2.0/statistics", operation_id = "getStatistic", tag = "statistic",
     responses((status = 200, description = "The counts, and bytes.", body = Statistic))

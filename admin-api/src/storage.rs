@@ -1,5 +1,4 @@
-//! What the installation holds, for those who care for its disks. It is counted once a minute at most, since that walks
-//! all blobs.
+//! Storage totals of the installation. They are counted at most once a minute, since that reads all blobs.
 
 use std::sync::Arc;
 
@@ -16,10 +15,10 @@ use crate::error::Rendered;
 use crate::heavy::Storage;
 use crate::{AdminState, App, Error};
 
-/// Rows of each kind among the largest.
+/// Maximum rows of each kind among the largest.
 const MOST: i64 = 20;
 
-/// What the installation holds.
+/// Storage totals of the installation.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct StorageOverview {
     /// When it was counted.
@@ -29,11 +28,12 @@ pub(crate) struct StorageOverview {
     /// Bytes of objects that wait to be deleted, as far as they are known.
     garbage_bytes: i64,
     garbage_count: i64,
-    /// Bytes that all projects hold, where a blob counts in each of them: what would be stored if projects shared nothing.
+    /// Bytes that all projects hold, with a blob counted in each of them: what would be stored if projects shared
+    /// nothing.
     project_bytes: i64,
 }
 
-/// Returns what the installation holds: counted once a minute at most.
+/// Returns the storage totals of the installation, counted at most once a minute.
 #[utoipa::path(
     get, path = "/api/ext/v1/storage/overview", operation_id = "getStorageOverview", tag = "storage",
     responses((status = 200, description = "Counts and bytes.", body = StorageOverview))
@@ -82,7 +82,7 @@ impl From<LargeBlob> for StoredBlob {
     }
 }
 
-/// A project that holds much.
+/// A large project.
 #[derive(Serialize, ToSchema)]
 struct StoredProject {
     name: String,
@@ -104,7 +104,7 @@ impl From<LargeProject> for StoredProject {
     }
 }
 
-/// Returns the 20 largest projects and blobs: counted once a minute at most.
+/// Returns the 20 largest projects and blobs, counted at most once a minute.
 #[utoipa::path(
     get, path = "/api/ext/v1/storage/largest", operation_id = "listLargestStored", tag = "storage",
     responses((status = 200, description = "The largest first.", body = LargestStored))

@@ -19,7 +19,7 @@ use crate::{AdminState, App, Error};
 pub(crate) struct GeneralInfo {
     auth_mode: String,
     banner_message: String,
-    /// What people call the OIDC provider by which they can sign in; empty where there is none.
+    /// The display name of the OIDC provider for sign-in; empty if there is none.
     oidc_provider_name: String,
     primary_auth_mode: bool,
     self_registration: bool,
@@ -41,7 +41,7 @@ struct Details {
     registry_url: String,
 }
 
-/// Describes the installation; who is signed in sees more.
+/// Describes the installation; signed-in callers see more.
 #[utoipa::path(
     get, path = "/api/v2.0/systeminfo", operation_id = "getSystemInfo", tag = "systeminfo",
     responses((status = 200, description = "Settings for user interfaces.", body = GeneralInfo))

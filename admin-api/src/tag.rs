@@ -54,7 +54,7 @@ pub(crate) fn time(at: Option<Timestamp>) -> String {
     at.map_or_else(|| NEVER.to_owned(), |at| at.to_string())
 }
 
-/// Those of some tags, each with the name of its repository, that no push or deletion may change.
+/// The immutable ones among some tags, each given with the name of its repository.
 pub(crate) async fn immutable_among(
     reader: &mut Reader,
     project: ProjectId,

@@ -1,4 +1,4 @@
-//! What projects and repositories hold, and how they are used.
+//! Storage and use of projects and repositories.
 
 use std::collections::HashMap;
 
@@ -88,7 +88,7 @@ pub(crate) async fn projects(
     Ok(listing.answer(&views.collect::<Vec<_>>(), total))
 }
 
-/// The projects whose quota a caller may read. That one is public makes it nobody's.
+/// The projects whose quota a caller may read. Being public is not enough.
 fn readable(caller: &Caller) -> Viewer {
     let Some(robot) = &caller.authority.own else {
         return own(viewer(caller));
@@ -104,7 +104,7 @@ fn readable(caller: &Caller) -> Viewer {
 pub(crate) struct RepositoryUsage {
     artifact_count: i64,
     blob_count: i64,
-    /// Whether some count, or the size, is of the first 10,000 rows alone.
+    /// Whether a count or the size covers only the first 10,000 rows.
     capped: bool,
     name: String,
     pull_count: i64,
@@ -135,8 +135,8 @@ impl RepositoryUsage {
     }
 }
 
-/// Lists a project's repositories with what they hold, the last one that was pushed into first by default. Of each, at most
-/// 10,000 blobs, tags and untagged artifacts are counted.
+/// Lists a project's repositories with what they hold, latest push first by default. Of each, at most 10,000 blobs,
+/// tags and untagged artifacts are counted.
 #[utoipa::path(
     get, path = "/api/ext/v1/projects/{project_name}/repositories/usage", operation_id = "listRepositoryUsage", tag = "usage",
     responses((status = 200, description = "A page of repositories.", body = Vec<RepositoryUsage>))
@@ -161,7 +161,7 @@ pub(crate) async fn repositories(
     Ok(listing.answer(&views.collect::<Vec<_>>(), total))
 }
 
-/// What a project is in numbers, as far as the caller may see them.
+/// Numbers about a project, as far as the caller may see them.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ProjectStats {
     artifact_count: i64,
@@ -183,7 +183,7 @@ pub(crate) struct ProjectStats {
     storage_used: Option<i64>,
 }
 
-/// Returns a project in numbers, as far as the caller may see them.
+/// Returns numbers about a project, as far as the caller may see them.
 #[utoipa::path(
     get, path = "/api/ext/v1/projects/{project_name_or_id}/stats", operation_id = "getProjectStats", tag = "usage",
     responses((status = 200, description = "The numbers.", body = ProjectStats))

@@ -26,13 +26,13 @@ pub(crate) struct User {
     creation_time: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<String>,
-    /// True while links for a new password are not mailed to the address: nobody has opened the link that was mailed there.
+    /// True while the address is not verified, so that links for a new password are not mailed there.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     email_unverified: bool,
     #[serde(skip_serializing_if = "String::is_empty")]
     realname: String,
     sysadmin_flag: bool,
-    /// True until the mail address of an account that somebody made for themselves is verified.
+    /// True until the mail address of a registered account is verified.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     unverified: bool,
     update_time: String,
@@ -43,7 +43,7 @@ pub(crate) struct User {
     oidc_user_meta: Option<OidcUserInfo>,
 }
 
-/// What is kept of somebody whom the OIDC provider knows.
+/// The stored data of a user of the OIDC provider.
 #[derive(Serialize, ToSchema)]
 #[schema(as = OIDCUserInfo)]
 pub(crate) struct OidcUserInfo {
@@ -53,7 +53,7 @@ pub(crate) struct OidcUserInfo {
     user_id: UserId,
     /// The subject, and the issuer after it.
     subiss: String,
-    /// The CLI secret: the password of docker and helm.
+    /// The CLI secret: the password for docker and helm.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
     creation_time: String,

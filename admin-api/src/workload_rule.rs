@@ -1,4 +1,4 @@
-//! Rules by which workloads, CI jobs and pods, get in with tokens of their own issuers.
+//! Rules that let workloads (CI jobs and pods) sign in with tokens of their own issuers.
 
 use std::collections::BTreeMap;
 
@@ -28,29 +28,29 @@ use crate::listing::Listing;
 use crate::param::int_param;
 use crate::{App, Error};
 
-/// A rule as it is made or replaced.
+/// A rule to be made or to replace another.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(default)]
 pub(crate) struct WorkloadRuleRequest {
-    /// What `aud` must be or have: the registry's address, usually.
+    /// What `aud` must be or contain: usually the registry's address.
     audience: String,
-    /// Authorities for the issuer's certificate, in PEM; those of the system without them.
+    /// Authorities for the issuer's certificate, in PEM; by default those of the system.
     ca: Option<String>,
     /// Further claims, or JSON pointers into them, and what they must be. In patterns `*` stands for anything but `/` and
     /// `:`, and `**` for anything.
     claims: BTreeMap<String, String>,
     /// What `iss` must be, an https URL.
     issuer: String,
-    /// The issuer's public keys as a JWK set; without it, the issuer is asked for them.
+    /// The issuer's public keys as a JWK set; by default they are read from the issuer.
     jwks: Option<Value>,
-    /// Seconds for which registry tokens are issued at most, 60 to 86400; 3600 by default. None outlives the token that it
+    /// Maximum lifetime of registry tokens in seconds, 60 to 86400; 3600 by default. None outlives the token that it
     /// was issued for.
     lifetime: Option<i64>,
     /// Unique within the project.
     name: String,
     /// `maintainer`, `developer`, `guest` or `limitedGuest`.
     role: String,
-    /// What `sub` must be: a text, or a pattern that begins with whose workload it is.
+    /// What `sub` must be: a text, or a pattern that begins with the owner of the workload.
     subject: String,
 }
 
@@ -94,7 +94,7 @@ pub(crate) struct WorkloadRule {
 }
 
 impl WorkloadRule {
-    /// What is stored.
+    /// Reads a stored rule.
     ///
     /// # Errors
     /// For a row that no version of this program writes.
@@ -125,7 +125,7 @@ impl WorkloadRule {
     }
 }
 
-/// A token that is tried out.
+/// A token to test.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(default)]
 pub(crate) struct WorkloadTokenRequest {
@@ -137,30 +137,30 @@ impl BodyOf for WorkloadTokenRequest {
     const NAME: &'static str = "token";
 }
 
-/// What a token would open.
+/// The result of testing a token.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct WorkloadTokenExplanation {
-    /// Whether a rule lets it in.
+    /// Whether a rule admits it.
     admitted: bool,
-    /// Until when it is valid.
+    /// When it expires.
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<String>,
     issuer: String,
     /// Why it is refused whatever the rules say.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
-    /// What each rule says of it.
+    /// The result for each rule.
     rules: Vec<WorkloadRuleVerdict>,
     subject: String,
 }
 
-/// What a rule says of a token.
+/// The result of a rule for a token.
 #[derive(Serialize, ToSchema)]
 struct WorkloadRuleVerdict {
     id: i64,
     matches: bool,
     name: String,
-    /// Why it does not let the token in.
+    /// Why it does not admit the token.
     problems: Vec<String>,
     role: &'static str,
 }
@@ -209,7 +209,7 @@ impl<S: Send + Sync> FromRequestParts<S> for RuleRef {
     }
 }
 
-/// Lists a project's rules for workloads.
+/// Lists a project's workload rules.
 #[utoipa::path(
     get, path = "/api/ext/v1/projects/{project_name_or_id}/workload-rules", operation_id = "listWorkloadRules", tag = "workload",
     responses((status = 200, description = "A page of rules.", body = Vec<WorkloadRule>))
@@ -227,7 +227,7 @@ pub(crate) async fn list(
     Ok(listing.answer(&rules, total))
 }
 
-/// Returns a rule for workloads.
+/// Returns a workload rule.
 #[utoipa::path(
     get, path = "/api/ext/v1/projects/{project_name_or_id}/workload-rules/{workload_rule_id}", operation_id = "getWorkloadRule", tag = "workload",
     responses((status = 200, description = "The rule.", body = WorkloadRule))
@@ -243,7 +243,7 @@ pub(crate) async fn get(
     Ok(Json(WorkloadRule::read(rule)?))
 }
 
-/// Makes a rule for workloads, which has its effect at once.
+/// Makes a workload rule, which takes effect at once.
 #[utoipa::path(
     post, path = "/api/ext/v1/projects/{project_name_or_id}/workload-rules", operation_id = "createWorkloadRule", tag = "workload",
     request_body = WorkloadRuleRequest,
@@ -262,7 +262,7 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, [(LOCATION, location)]))
 }
 
-/// Replaces a rule for workloads. Registry tokens that it gave before are void.
+/// Replaces a workload rule. Registry tokens that it gave before are void.
 #[utoipa::path(
     put, path = "/api/ext/v1/projects/{project_name_or_id}/workload-rules/{workload_rule_id}", operation_id = "updateWorkloadRule", tag = "workload",
     request_body = WorkloadRuleRequest,
@@ -279,7 +279,7 @@ pub(crate) async fn update(
     Ok(service::change(&app.db, &permit, id, content, app.clock.now()).await?)
 }
 
-/// Deletes a rule for workloads. Registry tokens that it gave are void.
+/// Deletes a workload rule. Registry tokens that it gave are void.
 #[utoipa::path(
     delete, path = "/api/ext/v1/projects/{project_name_or_id}/workload-rules/{workload_rule_id}", operation_id = "deleteWorkloadRule", tag = "workload",
     responses((status = 200, description = "Deleted."))
@@ -292,7 +292,7 @@ pub(crate) async fn delete(
     Ok(service::delete(&app.db, &permit, id, app.clock.now()).await?)
 }
 
-/// Says which rules of the project let a token in, and why the others do not. Nothing is issued.
+/// Says which rules of the project admit a token, and why the others do not. Nothing is issued.
 #[utoipa::path(
     post, path = "/api/ext/v1/projects/{project_name_or_id}/workload-rules/test", operation_id = "testWorkloadToken", tag = "workload",
     request_body = WorkloadTokenRequest,

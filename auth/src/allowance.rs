@@ -1,5 +1,5 @@
-//! How often somebody may do what anybody may: register, ask for mails, try links. Counted by network, the wider IPv6
-//! networks of one customer included, and by process, so that N replicas allow N times as much.
+//! Limits for requests that need no account: registering, asking for mails, trying links. Counted by network, including
+//! the wider IPv6 networks of one customer, and by process, so that N replicas allow N times as much.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,13 +8,13 @@ use model::{Network, Timestamp};
 use moka::sync::Cache;
 use parking_lot::Mutex;
 
-/// Networks that are counted at once, of one allowance.
+/// Maximum networks to count per allowance.
 const LARGEST: u64 = 100_000;
 
-/// Allowances for what anybody may do.
+/// Allowances for requests that need no account.
 #[derive(Debug)]
 pub struct Allowances {
-    /// Making accounts for oneself.
+    /// Registering.
     pub register: Allowance,
     /// Asking for mails with links.
     pub mail: Allowance,
@@ -42,12 +42,12 @@ impl Default for Allowances {
     }
 }
 
-/// So many times in so long a time, and evenly from then on.
+/// A number of times in a span of time, replenished evenly.
 #[derive(Debug)]
 pub struct Allowance {
     most: u32,
     within: Duration,
-    /// By network, when what was used will all have come back.
+    /// By network, when it will be fully replenished.
     used: Cache<(u32, Network), Arc<Mutex<Timestamp>>>,
 }
 
@@ -66,10 +66,10 @@ impl Allowance {
     /// Uses it once.
     ///
     /// # Errors
-    /// When to try again.
+    /// The delay before a retry.
     pub fn take(&self, network: Network, now: Timestamp) -> Result<(), Duration> {
         let levels = network.levels().into_iter();
-        // All are held in one order, from the smallest network to the widest.
+        // All are locked in one order, from the smallest network to the widest.
         let used: Vec<_> = levels
             .map(|(level, times)| (self.used.get_with(level, Arc::default), times))
             .collect();
@@ -81,7 +81,7 @@ impl Allowance {
         let mut wait = Duration::ZERO;
         let mut taken = Vec::with_capacity(held.len());
         for (back, times) in &held {
-            // Later than that only by a clock that was ahead.
+            // Only a fast clock can have set a later time.
             let begins = if **back > latest {
                 now
             } else {
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn one_customer_with_many_networks_has_bounds_for_all_of_them() {
         let now = Timestamp(1_000_000_000);
-        // Of a /56 twice as many as of a /64, and of a /48 four times.
+        // A /56 may do twice as much as a /64, and a /48 four times as much.
         for (step, most) in [(1, 6), (0x100, 12)] {
             let allowance = Allowance::new(3, Duration::from_secs(30));
             let taken = (0..100_u32).filter(|number| {

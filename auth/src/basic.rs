@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 pub(crate) struct Basic(String);
 
 impl Basic {
-    /// What stands after the scheme in an `Authorization` header.
+    /// Decodes the text after the scheme in an `Authorization` header.
     ///
     /// # Errors
     /// [`Error::Malformed`].

@@ -1,4 +1,4 @@
-//! Registry tokens of requests: whose they are, and making new ones. Their form is in [`crate::token`].
+//! Registry tokens: finding their callers, and issuing new ones. Their form is in [`crate::token`].
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -77,7 +77,7 @@ impl Bearer {
         })
     }
 
-    /// What the holder of a token is now.
+    /// The present authority of a token's holder.
     async fn holder(&self, claims: &Claims, age: Age) -> Result<Arc<Authority>> {
         let Some(principal) = claims.principal else {
             return Ok(Arc::default());
@@ -128,7 +128,7 @@ impl Bearer {
                 Ok(name) => self.held_on(caller, &name).await?,
                 Err(_) => Vec::new(),
             },
-            // What the catalog shows is cut to what the caller may see.
+            // The catalog shows only what the caller may see.
             ("registry", "catalog") if caller.is_signed_in() => vec![EVERYTHING],
             _ => Vec::new(),
         };
@@ -153,7 +153,7 @@ impl Bearer {
     }
 }
 
-/// Seconds for which a workload gets a token: never longer than its own is valid.
+/// Lifetime of a workload's registry token in seconds: never longer than its own token is valid.
 fn lifetime_of(workload: &Workload, scopes: &[Scope], now: Timestamp) -> Result<u32> {
     let projects = scopes.iter().filter_map(|scope| {
         let name: RepositoryName = scope.name().parse().ok()?;
@@ -185,7 +185,7 @@ fn workload_of(claim: &WorkloadClaim) -> Workload {
     });
     Workload {
         rules: rules.collect(),
-        // A token buys no other one.
+        // A token cannot be exchanged for another one.
         lifetimes: Vec::new(),
         expires_at: Timestamp(claim.exp.saturating_mul(1_000_000)),
     }

@@ -1,8 +1,8 @@
-//! Tokens that show that a request comes from a page of this server (double submit): another site's page makes a browser
-//! send its cookies, but can read neither them nor an answer.
+//! Tokens that prove that a request comes from a page of this server (double submit): another site's page can make a
+//! browser send its cookies, but can read neither them nor an answer.
 //!
-//! A token belongs to a cookie of random bytes and to the session, and is of a keyed hash of both, so that neither a
-//! cookie that was planted nor a token of another session passes. It is masked anew each time, so that the length of
+//! A token belongs to a cookie of random bytes and to the session, and contains a keyed hash of both, so that neither a
+//! planted cookie nor a token of another session is accepted. It is masked differently each time, so that the length of
 //! compressed answers does not reveal it.
 
 use aws_lc_rs::hmac;
@@ -14,11 +14,11 @@ use tenancy::secret::{MasterKey, equal};
 /// Bytes of a secret, and of its mask.
 const LEN: usize = 32;
 
-/// Makes and checks tokens. Replicas with the same master key take one another's.
+/// Makes and checks tokens. Replicas with the same master key accept one another's.
 pub struct Csrf(hmac::Key);
 
 impl Csrf {
-    /// Under a key that the master key gives.
+    /// Uses a key derived from the master key.
     pub fn new(master: &MasterKey) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, &*master.derive("csrf")))
     }
@@ -51,7 +51,7 @@ impl Csrf {
 
     fn secret(&self, cookie: &str, session: Option<&str>) -> [u8; LEN] {
         let mut hash = hmac::Context::with_key(&self.0);
-        // The length keeps `ab` + `c` apart from `a` + `bc`.
+        // The length distinguishes `ab` + `c` from `a` + `bc`.
         hash.update(&cookie.len().to_le_bytes());
         hash.update(cookie.as_bytes());
         hash.update(session.unwrap_or_default().as_bytes());

@@ -1,5 +1,5 @@
-//! The directory that the settings name, and what becomes of its people. Settings may change at any time: each question is
-//! put to the directory of that moment.
+//! The configured directory, and its people as users. Settings may change at any time: each request goes to the
+//! directory configured at that moment.
 
 mod reading;
 
@@ -15,18 +15,18 @@ use tenancy::setting::{Settings, Values};
 use crate::error;
 use crate::ldap::{Config, Error, FoundGroup, FoundPerson, Result, Server};
 
-/// The directory that the settings name, if they name one.
+/// The configured directory, if there is one.
 pub struct Directory {
     db: Db,
     settings: Arc<Settings>,
     clock: Arc<dyn Clock>,
     guard: Arc<Guard>,
     current: Mutex<Option<Current>>,
-    /// Held while the next one is made, which may read many files.
+    /// Locked while the next one is made, which may read many files.
     making: tokio::sync::Mutex<()>,
 }
 
-/// The directory, and the settings that it was made of.
+/// The directory, and the settings that it was made from.
 struct Current {
     values: Arc<Values>,
     config: Option<Config>,
@@ -34,14 +34,14 @@ struct Current {
     epoch: u64,
 }
 
-/// A directory, with a number that is another one whenever it is another directory, or is asked otherwise.
+/// A directory, with a number that changes with the directory or with how it is asked.
 pub(crate) struct Epoch {
     pub(crate) server: Arc<Server>,
     pub(crate) number: u64,
 }
 
 impl Directory {
-    /// The directory that the settings name. Where `guard` does not let it, nothing connects.
+    /// The configured directory. Connections are subject to `guard`.
     pub fn new(db: Db, settings: Arc<Settings>, clock: Arc<dyn Clock>, guard: Arc<Guard>) -> Self {
         Self {
             db,
@@ -53,7 +53,7 @@ impl Directory {
         }
     }
 
-    /// What connections must pass.
+    /// The guard on connections.
     pub fn guard(&self) -> Arc<Guard> {
         self.guard.clone()
     }
@@ -88,7 +88,7 @@ impl Directory {
             return known;
         }
         let _making = self.making.lock().await;
-        // Whoever waited has it made.
+        // Another task may have made it meanwhile.
         if let Some(known) = self.known() {
             return known;
         }
@@ -113,7 +113,7 @@ impl Directory {
         epoch
     }
 
-    /// The directory now, if it need not be made first: it takes no time. The inner `None` is that there is none.
+    /// The directory now, if it does not have to be made first: never waits. The inner `None` means that there is none.
     pub(crate) fn known(&self) -> Option<Result<Option<Epoch>>> {
         let values = self.settings.current();
         let mut current = self.current.lock();
@@ -121,7 +121,7 @@ impl Directory {
         if Arc::ptr_eq(&known.values, &values) {
             return Some(known.epoch());
         }
-        // Some other setting was changed: connections and what was proven hold.
+        // Another setting was changed: connections and proofs stay valid.
         let config = Config::of(&self.settings, &values);
         let is_same =
             known.server.is_ok() && config.as_ref().is_ok_and(|config| *config == known.config);
@@ -131,8 +131,8 @@ impl Directory {
         })
     }
 
-    /// Makes a user of a person, or brings theirs up to date. The groups of whoever is known already stay as they are if
-    /// the directory does not say them in full.
+    /// Makes a user for a person, or updates it. The groups of an existing user stay as they are if the directory does
+    /// not return all of them.
     ///
     /// # Errors
     /// [`error::Error::Ended`], [`error::Error::NotAdmitted`], [`error::Error::Directory`].
@@ -183,7 +183,7 @@ impl Current {
     }
 }
 
-/// A person and their groups, as they are kept.
+/// A person and their groups, in the stored form.
 fn described(
     server: &Server,
     person: FoundPerson,

@@ -26,28 +26,28 @@ pub enum Error {
     /// The user or robot was deleted, disabled or has expired, or the password changed, since the token was issued.
     #[error("the token is void: sign in again")]
     Void,
-    /// The password is right, and the account's mail address is not verified yet.
+    /// The password is right, but the account's mail address is not verified yet.
     #[error("verify your mail address first: open the link that was mailed to you")]
     Unverified,
-    /// The secret is right, and somebody disabled the robot.
+    /// The secret is right, but the robot is disabled.
     #[error("the robot account is disabled")]
     RobotDisabled,
-    /// The secret is right, and the robot's time is over.
+    /// The secret is right, but the robot has expired.
     #[error("the robot account has expired")]
     RobotExpired,
-    /// The directory did not say whether the password is right.
+    /// The directory could not check the password.
     #[error(transparent)]
     Directory(#[from] crate::ldap::Error),
-    /// The OIDC provider does not vouch for the owner of a CLI secret, or cannot be asked.
+    /// The OIDC provider does not confirm the owner of a CLI secret, or cannot be asked.
     #[error(transparent)]
     Provider(crate::oidc::Error),
-    /// The directory knows the person, who gets no account here.
+    /// The person in the directory cannot get an account here.
     #[error(transparent)]
     NotAdmitted(tenancy::Error),
-    /// The password is right, and the directory does not let the account in.
+    /// The password is right, but the directory does not permit the account to sign in.
     #[error("{0}")]
     Ended(&'static str),
-    /// Too many wrong passwords, or too much of what anybody may ask for.
+    /// Too many wrong passwords, or too many requests that need no account.
     #[error("too many attempts: try again in {} s", .retry_after.as_secs())]
     Throttled {
         /// When to try again.

@@ -30,7 +30,7 @@ use crate::token::TokenKeys;
 use crate::verified::VerifiedCredentials;
 use crate::workload::{self, Admission, Workloads};
 
-/// Characters of a refused workload's subject and issuer that the history keeps.
+/// Maximum characters of a refused workload's subject and issuer in the history.
 const LONGEST_CLAIMED: usize = 512;
 
 /// Identifies callers.
@@ -50,8 +50,8 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// An identity service over the users and robots in `db` and the directory and the provider that the settings name, as
-    /// far as `guard` lets anything connect to them. Tokens and sessions are valid for as long as the settings say.
+    /// An identity service over the users and robots in `db` and the configured directory and provider, to which
+    /// connections are subject to `guard`. The settings say how long tokens and sessions are valid.
     pub fn new(
         db: Db,
         clock: Arc<dyn Clock>,
@@ -76,7 +76,7 @@ impl Identity {
         let oidc = Oidc::new(db.clone(), (settings.clone(), clock.clone()), guard, master);
         // Before the slow hashes, which a random secret does not need.
         let secrets = Box::new(CliSecrets::new(db.clone(), oidc.clone()));
-        // The directory is last, so that nobody whom this database knows waits for it.
+        // The directory is last, so that nobody in this database waits for it.
         let sources: Vec<Box<dyn PasswordSource>> =
             vec![robots, secrets, local, Box::new(ldap.clone())];
         Self {
@@ -105,22 +105,22 @@ impl Identity {
         self.passwords.throttle()
     }
 
-    /// How often anybody may do what anybody may.
+    /// Limits for requests that need no account.
     pub fn allowances(&self) -> &Allowances {
         &self.allowances
     }
 
-    /// The directory that the settings name.
+    /// The configured directory.
     pub fn directory(&self) -> &Arc<Directory> {
         &self.directory
     }
 
-    /// Lets workloads in.
+    /// Authenticates workloads.
     pub fn workloads(&self) -> &Workloads {
         &self.workloads
     }
 
-    /// The OIDC provider that the settings name.
+    /// The configured OIDC provider.
     pub fn oidc(&self) -> &Oidc {
         &self.oidc
     }
@@ -179,7 +179,7 @@ impl Identity {
         }))
     }
 
-    /// Notes the use of a robot.
+    /// Records the use of a robot.
     fn used(&self, caller: Caller, address: IpAddr) -> Caller {
         if let Principal::Robot { id, .. } = caller.principal() {
             self.uses.note(*id, address, self.clock.now());
@@ -203,7 +203,7 @@ impl Identity {
         self.by_password((name, password), sender, age).await
     }
 
-    /// The caller of a name and a password, which may be the token of a workload; the name is then of no account.
+    /// The caller with a name and a password, which may be the token of a workload; the name is then ignored.
     ///
     /// # Errors
     /// When they are wrong, or there were too many failures.
@@ -216,7 +216,7 @@ impl Identity {
         let address = sender.address;
         let authority = match Box::pin(self.workloads.admit(credentials.1)).await? {
             Admission::Admitted(authority) => authority,
-            // The same answer as to any wrong password: it does not tell which issuers are known.
+            // The same answer as for any wrong password: it does not reveal which issuers are known.
             refused @ Admission::Refused { .. } => {
                 self.record_refused(refused, sender);
                 return Err(Error::WrongCredentials);
@@ -229,7 +229,7 @@ impl Identity {
     /// The caller of a workload's token (RFC 8693).
     ///
     /// # Errors
-    /// [`Error::SubjectToken`], always the same: the reason is in the history alone.
+    /// Always [`Error::SubjectToken`]: the reason is only in the history.
     pub async fn by_subject_token(&self, token: &str, sender: Sender<'_>) -> Result<Caller> {
         match Box::pin(self.workloads.admit(token)).await? {
             Admission::Admitted(authority) => Ok(by(authority, sender.address)),
@@ -289,7 +289,7 @@ impl Identity {
             .record_failed_login(event.with_detail(error.chain()));
     }
 
-    /// Begins a session of somebody whom the OIDC provider has signed in; the caller, and the session's key.
+    /// Begins a session of a person who has signed in at the OIDC provider; returns the caller and the session's key.
     ///
     /// # Errors
     /// [`Error::Void`] if the account was deleted or changed meanwhile, or the provider has signed them out since.
@@ -332,7 +332,7 @@ impl Identity {
         Ok(caller.unwrap_or_else(|| Caller::anonymous(address)))
     }
 
-    /// Ends a session of the caller. Whether the caller had it.
+    /// Ends a session of the caller. Returns whether the caller had it.
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -358,7 +358,7 @@ impl Identity {
     }
 }
 
-/// Whoever proved who they are.
+/// An authenticated caller.
 fn by(authority: Arc<Authority>, address: IpAddr) -> Caller {
     Caller {
         authority,

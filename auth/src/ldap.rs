@@ -1,9 +1,8 @@
-//! Directories that speak LDAP, Active Directory among them: people and groups are searched, and passwords checked by
-//! binding. Which directory is asked, and what becomes of its people here, is [`crate::directory`]; signing in is
-//! [`crate::source`].
+//! LDAP directories, including Active Directory: searching people and groups, and checking passwords by binding. Which
+//! directory is asked, and its people as users, is in [`crate::directory`]; signing in is in [`crate::source`].
 //!
-//! Who may wait for a directory: whoever signs in with a password that is not proven yet, readings, and whoever asks for
-//! a search. Robots, local users, tokens, sessions and proven passwords never do.
+//! Only sign-ins with a password that is not confirmed yet, readings, and searches wait for a directory. Robots, local
+//! users, tokens, sessions and confirmed passwords never do.
 
 mod answer;
 mod config;

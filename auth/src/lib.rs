@@ -27,7 +27,7 @@ pub use bearer::Issued;
 pub use error::{Error, Result};
 pub use sender::{Place, Sender};
 
-/// Random bytes in hex, twice `N` characters, for names that nobody may guess.
+/// Random bytes in hex, twice `N` characters, for names that must not be guessable.
 ///
 /// # Panics
 ///

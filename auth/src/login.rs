@@ -1,5 +1,4 @@
-//! A login that is being checked, with the duty to count its outcome where the work was done, whether or not its client
-//! still waits.
+//! A login that is being checked. Its outcome is counted where the work is done, whether or not its client still waits.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,16 +15,16 @@ use crate::sender::Sender;
 use crate::throttle::{LoginThrottle, Verdict};
 use crate::verified::Verified;
 
-/// Characters of what a program calls itself that the history keeps.
+/// Maximum characters of a program's user agent in the history.
 const LONGEST_AGENT: usize = 255;
 
-/// What a source says of a login.
+/// A source's result for a login.
 pub(crate) enum Checked {
-    /// The password is right. The login is given back, so that the next attempt starts once this one can be remembered.
+    /// The password is right. The login is returned, so that the next attempt starts once this result is cached.
     Right(Verified, Login),
-    /// The name is known here, and this is not its password: no other source is asked.
+    /// The name is known to this source, and the password is wrong: no other source is asked.
     Wrong,
-    /// The name is not known here: the next source may know it.
+    /// The name is not known to this source: the next one may know it.
     Unknown(Login),
 }
 
@@ -34,13 +33,13 @@ pub(crate) struct Login {
     name: String,
     password: Zeroizing<String>,
     address: IpAddr,
-    /// What the program calls itself.
+    /// The program's user agent.
     agent: String,
     applicant: Applicant,
     counter: Counter,
-    /// Whose name it is, where a source knows people by other names too.
+    /// The person with this name, for sources in which people have several names.
     person: Option<String>,
-    /// True if a source did its work for it, and the outcome is not counted yet.
+    /// True if a source did work for it and the outcome is not counted yet.
     owes: bool,
     _attempt: Attempt,
 }
@@ -76,7 +75,7 @@ impl Login {
         &self.password
     }
 
-    /// A copy of the password, for whoever hashes it elsewhere.
+    /// A copy of the password, for hashing it elsewhere.
     pub(crate) fn secret(&self) -> Zeroizing<String> {
         self.password.clone()
     }
@@ -86,12 +85,12 @@ impl Login {
         self.counter.clock.now()
     }
 
-    /// Whether the name signed in from there lately.
+    /// Whether the name signed in from this address lately.
     pub(crate) fn applicant(&self) -> Applicant {
         self.applicant
     }
 
-    /// Whether it may still be tried, after waiting: others may have failed meanwhile.
+    /// Whether the attempt is still allowed after waiting: others may have failed meanwhile.
     ///
     /// # Errors
     /// [`Error::Throttled`].
@@ -100,8 +99,8 @@ impl Login {
         allowed.map(|_delay| ())
     }
 
-    /// The name is one of somebody who may have others: guesses at their password are counted under that person too. How
-    /// long to wait before it may be tried.
+    /// Records that the name belongs to a person who may have other names: failures are counted for that person too.
+    /// Returns how long to wait before the attempt.
     ///
     /// # Errors
     /// [`Error::Throttled`].
@@ -128,18 +127,18 @@ impl Login {
         Checked::Wrong
     }
 
-    /// The source did its work and does not know the name: if no other source does, the login has failed.
+    /// The source did its work but does not know the name: if no other source does, the login has failed.
     pub(crate) fn unknown(mut self) -> Checked {
         self.owes = true;
         Checked::Unknown(self)
     }
 
-    /// No source said whether it is right: it counts as no outcome.
+    /// No source could check it: no outcome is counted.
     pub(crate) fn excuse(mut self) {
         self.owes = false;
     }
 
-    /// It was refused by what the source found out, which counts for its network.
+    /// It was refused because of what the source found, which counts for its network.
     pub(crate) fn refused_late(mut self) {
         self.owes = false;
         let now = self.counter.clock.now().date_time();
@@ -202,7 +201,7 @@ impl Counter {
             address: Some(address),
         };
         let event = event(now, origin).refused();
-        // So that whoever has an old password somewhere finds the program that still tries it.
+        // The agent helps to find a program that still uses an old password.
         let event = match agent {
             "" => event,
             agent => event.with_detail(format!("by {agent}")),
@@ -211,7 +210,7 @@ impl Counter {
     }
 }
 
-/// Someone signs in; where that is refused, the name is one that somebody gave, and perhaps nobody's.
+/// An event for a sign-in; if it is refused, the name is the given one, which may not exist.
 pub(crate) fn event(at: Timestamp, origin: Origin) -> Event {
     let user = Subject::User(origin.principal.name().to_owned());
     Event::new(at, origin, Operation::Login, user)

@@ -1,12 +1,12 @@
-//! People whom an OpenID Connect provider knows: signing in by the authorization code flow with PKCE ([`flow`]), what the
-//! provider says of them ([`claims`]), asking it again later ([`recheck`]), and its signing them out ([`logout`]). What is
-//! kept of them is in `tenancy::oidc`.
+//! Users of an OpenID Connect provider: signing in by the authorization code flow with PKCE ([`flow`]), their claims
+//! ([`claims`]), asking the provider again later ([`recheck`]), and sign-out by the provider ([`logout`]). Their
+//! accounts are in `tenancy::oidc`.
 //!
-//! One browser, one sign-in, once: `state`, `nonce` and the code verifier travel in a cookie that is sealed and bound to
-//! this browser, so that any replica takes the callback; a `state` that was used is noted in the database, and used no
-//! second time. The ID token must be of the issuer that the settings name, for our client, with our nonce, and signed by a
-//! key of the provider's set with an asymmetric algorithm: whatever else the provider's answers say, an answer of another
-//! provider, an older token or a token for another client ends there.
+//! A sign-in works once, in one browser: `state`, `nonce` and the code verifier are in a sealed cookie of that browser,
+//! so that any replica can take the callback; a used `state` is stored in the database and cannot be used again. The ID
+//! token must come from the configured issuer, for our client, with our nonce, and be signed by a key of the provider's
+//! set with an asymmetric algorithm: an answer of another provider, an older token or a token for another client is
+//! refused.
 
 mod claims;
 mod config;
@@ -35,7 +35,7 @@ pub use flow::{Begun, Callback, ONBOARDING, Outcome, SIGN_IN, SignedIn, is_local
 pub use probe::{Finding, Step, probe};
 pub use provider::Provider;
 
-/// The provider that the settings name, and the people whom it knows.
+/// The configured provider, and its users.
 #[derive(Clone)]
 pub struct Oidc {
     db: Db,
@@ -49,7 +49,7 @@ pub struct Oidc {
 }
 
 impl Oidc {
-    /// The provider that the settings name. Where `guard` does not let it, nothing connects.
+    /// The configured provider. Connections are subject to `guard`.
     pub fn new(
         db: Db,
         (settings, clock): (Arc<Settings>, Arc<dyn Clock>),
@@ -73,7 +73,7 @@ impl Oidc {
         self.settings.current().has_provider()
     }
 
-    /// What is kept of people whom it knows.
+    /// The accounts of its users.
     pub fn accounts(&self) -> &Accounts {
         &self.accounts
     }
@@ -96,7 +96,7 @@ impl Oidc {
     }
 }
 
-/// SHA-256, under which what works once is noted.
+/// SHA-256, under which single-use tickets are stored.
 fn hash(parts: &[&str]) -> [u8; 32] {
     let joined = parts.join("\n");
     let hash = digest(&SHA256, joined.as_bytes());

@@ -1,5 +1,5 @@
-//! Signing in with a name and a password: what was verified lately is known, else the throttle decides, attempts at a name
-//! queue, and the sources are asked.
+//! Signing in with a name and a password: recently verified credentials are cached; otherwise the throttle decides,
+//! attempts at a name queue, and the sources are asked.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +32,7 @@ pub(crate) struct Passwords {
     db: Db,
     /// In the order in which they are asked.
     sources: Vec<Box<dyn PasswordSource>>,
-    /// The one among them that remembers for longer than [`VerifiedCredentials`].
+    /// The one among them that remembers passwords for longer than [`VerifiedCredentials`].
     ldap: Option<Ldap>,
     verified: Arc<VerifiedCredentials>,
     attempts: Attempts,
@@ -61,7 +61,7 @@ impl Passwords {
         &self.counter.throttle
     }
 
-    /// Whose name and password these are. Attempts at a name from one network run one after the other; if it signed in
+    /// The owner of a name and password. Attempts at a name from one network run one after the other; if it signed in
     /// from there lately, only those with the same password do.
     ///
     /// # Errors
@@ -123,7 +123,7 @@ impl Passwords {
         sender: Sender<'_>,
     ) -> Result<Arc<Authority>> {
         let login = self.begin((name, password), sender).await?;
-        // An attempt before this one may have had the same password.
+        // An earlier attempt may have had the same password.
         if let Some(authority) = self
             .verified_lately((name, password), sender.place, Age::Now)
             .await?
@@ -144,7 +144,7 @@ impl Passwords {
         Ok(authority)
     }
 
-    /// Waits for the attempts before this one.
+    /// Waits for earlier attempts.
     async fn begin(&self, (name, password): (&str, &str), sender: Sender<'_>) -> Result<Login> {
         let address = sender.address;
         self.counter.allowed(name, address)?;

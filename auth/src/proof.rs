@@ -1,8 +1,9 @@
 //! Passwords that a directory has confirmed, so that it need not be asked again at each request.
 //!
-//! A proof is fresh for `ldap_password_secs`. After that a use goes through on the old proof while the directory is asked
-//! again, once at a time and in the background: it ends the proof, or makes it fresh, or cannot be asked. Then the proof
-//! is good until `ldap_outage_secs` have passed. Whether the account may still sign in is asked of the database at each use.
+//! A proof is fresh for `ldap_password_secs`. After that a use succeeds on the old proof while the directory is asked
+//! again in the background, one check at a time: it revokes the proof, or renews it, or cannot be asked. In the last
+//! case the proof is valid until `ldap_outage_secs` have passed. The database is asked at each use whether the account
+//! may still sign in.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,15 +16,14 @@ use parking_lot::Mutex;
 use crate::verified::Verified;
 
 const LARGEST: u64 = 10_000;
-/// Proofs are forgotten after this time at the latest: as long as `ldap_outage_secs` may be.
+/// Maximum age of proofs: the maximum of `ldap_outage_secs`.
 const LIFETIME: Duration = Duration::from_secs(86_400);
-/// Proofs that are checked again at a time.
+/// Maximum proofs to check again at a time.
 const MOST_CHECKS: usize = 256;
-/// How long a proof that could not be checked is not checked again.
+/// Minimum time before a proof that could not be checked is checked again.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// What the directory has confirmed. As everywhere, only a hash of names and passwords is kept, under a key that exists only
-/// in this process.
+/// The proofs. Only a hash of names and passwords is kept, under a key that exists only in this process.
 pub(crate) struct Proofs {
     entries: Cache<[u8; 32], Proof>,
     checked: Mutex<HashSet<[u8; 32]>>,
@@ -34,31 +34,31 @@ pub(crate) struct Proofs {
 struct Proof {
     verified: Verified,
     at: Timestamp,
-    /// When it could not be checked again last.
+    /// When the last failed check was.
     failed_at: Option<Timestamp>,
     /// The directory that confirmed it.
     epoch: u64,
 }
 
-/// How long proofs are good.
+/// How long proofs are valid.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
     /// Without asking again.
     pub(crate) fresh: Duration,
-    /// If the directory cannot be asked.
+    /// While the directory does not answer.
     pub(crate) outage: Duration,
-    /// The directory of now.
+    /// The present directory.
     pub(crate) epoch: u64,
 }
 
-/// What is known of a password.
+/// What is known about a password.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Recall {
     /// Nothing.
     Unknown,
     /// It is right.
     Right(Verified),
-    /// It was right, and whoever is told this checks it again.
+    /// It was right, and the caller must check it again.
     CheckAgain(Verified),
 }
 
@@ -73,12 +73,12 @@ impl Proofs {
         }
     }
 
-    /// What is known of a password now.
+    /// What is known about a password now.
     pub(crate) fn recall(&self, key: &[u8; 32], terms: Terms, now: Timestamp) -> Recall {
         let Some(proof) = self.entries.get(key) else {
             return Recall::Unknown;
         };
-        // By a clock that was ahead: nobody knows how old it is.
+        // Set by a fast clock: its age is unknown.
         if proof.at > now {
             return Recall::Unknown;
         }
@@ -98,7 +98,7 @@ impl Proofs {
         }
     }
 
-    /// True if nobody else checks it, and not too much is checked.
+    /// True if it is not being checked already, and not too many are.
     fn begin(&self, key: &[u8; 32]) -> bool {
         let mut checked = self.checked.lock();
         checked.len() < MOST_CHECKS && checked.insert(*key)
@@ -133,7 +133,7 @@ impl Proofs {
     }
 }
 
-/// A check that whoever was told [`Recall::CheckAgain`] does. It ends when this is dropped, also in a panic.
+/// A check after [`Recall::CheckAgain`]. It ends when this is dropped, even by a panic.
 pub(crate) struct Check {
     proofs: Arc<Proofs>,
     key: [u8; 32],

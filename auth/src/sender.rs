@@ -1,11 +1,11 @@
-//! Who sends a request, as far as that is seen without credentials.
+//! The sender of a request, as far as known without credentials.
 
 use std::net::IpAddr;
 
 use http::HeaderMap;
 use http::header::USER_AGENT;
 
-/// Where credentials are presented: CLI secrets are no passwords for everything.
+/// Where credentials are presented: CLI secrets are not valid everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// Where docker, helm and the like present them.
@@ -14,19 +14,19 @@ pub enum Place {
     Elsewhere,
 }
 
-/// The address that a request comes from, and what its program calls itself.
+/// The address that a request comes from, and its user agent.
 #[derive(Clone, Copy, Debug)]
 pub struct Sender<'r> {
     /// The address.
     pub address: IpAddr,
-    /// The program; empty where it does not say.
+    /// The user agent; empty if there is none.
     pub agent: &'r str,
-    /// Where.
+    /// Where the credentials are presented.
     pub place: Place,
 }
 
 impl<'r> Sender<'r> {
-    /// Who sends a request with these headers.
+    /// The sender of a request with these headers.
     pub fn of(address: IpAddr, headers: &'r HeaderMap) -> Self {
         let agent = headers
             .get(USER_AGENT)
@@ -38,7 +38,7 @@ impl<'r> Sender<'r> {
         }
     }
 
-    /// The same at a place.
+    /// The same sender at another place.
     #[must_use]
     pub fn at(self, place: Place) -> Self {
         Self { place, ..self }

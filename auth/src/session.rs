@@ -1,5 +1,5 @@
-//! Sessions of browsers: a cookie in place of a password at each request. They are in the database, so that every replica
-//! knows them, and end when they are idle for too long.
+//! Sessions of browsers: a cookie instead of a password at each request. They are in the database, so that every
+//! replica knows them, and end when they are idle for too long.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -21,10 +21,11 @@ use crate::login;
 /// A session is renewed at most once in this time, so that few requests write.
 const RENEWAL: Duration = Duration::from_secs(60);
 
-/// Maximum length of a browser's name that is stored, in characters.
+/// Maximum length of a stored user agent, in characters.
 const LONGEST_AGENT: usize = 255;
 
-/// What a browser holds: 64 hexadecimal digits of random bytes. It is never printed, and only its hash is stored.
+/// The key of a browser's session: 64 hexadecimal digits of random bytes. It is never printed, and only its hash is
+/// stored.
 #[derive(Clone)]
 pub struct SessionKey(Zeroizing<String>);
 
@@ -68,7 +69,7 @@ impl fmt::Debug for SessionKey {
     }
 }
 
-/// Whether a request puts off the end of its session.
+/// Whether a request extends its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Renewal {
     /// It does.
@@ -85,7 +86,7 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
-    /// Sessions that end where nothing is asked for as long as the settings say.
+    /// Sessions that end after the idle time in the settings.
     pub(crate) fn new(db: Db, clock: Arc<dyn Clock>, settings: Arc<Settings>) -> Self {
         Self {
             db,
@@ -132,7 +133,7 @@ impl Sessions {
         Ok(key)
     }
 
-    /// Whether a session lasts by the settings of now, which may be shorter than when it was renewed.
+    /// Whether a session is still valid by the present settings, which may be stricter than when it was renewed.
     fn lasts(&self, session: &Session, now: Timestamp) -> bool {
         let longest = self.settings.current().session_longest();
         session.renewed_at.plus(self.idle()) > now
@@ -152,7 +153,7 @@ impl Sessions {
             return Ok(None);
         };
         if !self.lasts(&session, now) {
-            // So that it does not come back when the settings change again.
+            // So that it does not become valid again when the settings change.
             if let Err(error) = self.end_by_key(key).await {
                 tracing::warn!(%error, "a session that is over cannot be ended");
             }
@@ -167,7 +168,7 @@ impl Sessions {
         if renewal == Renewal::Slide
             && let Err(error) = self.renew(session, now).await
         {
-            // A database that can only be read still serves.
+            // A read-only database is still usable.
             tracing::warn!(%error, "a session cannot be renewed");
         }
         Ok(Some(Caller {
@@ -198,7 +199,7 @@ impl Sessions {
         Ok(ended.await?)
     }
 
-    /// Ends a session of a principal. Whether it was there.
+    /// Ends a session of a principal. Returns whether it existed.
     pub(crate) async fn end(
         &self,
         (principal, origin): (PrincipalId, Origin),

@@ -1,5 +1,5 @@
-//! Where passwords are checked. Names and passwords go to one source after the other until one knows the name; the
-//! throttle, the queues and the cache stand before all of them, in [`crate::password`].
+//! Sources that check passwords. Names and passwords go to one source after the other until one knows the name; the
+//! throttle, the queues and the cache come before all of them, in [`crate::password`].
 
 mod cli_secret;
 mod ldap;
@@ -18,9 +18,9 @@ use crate::login::{Checked, Login};
 
 /// Something that checks names and passwords: the robots and the users of this database, a directory.
 ///
-/// It bounds by itself how long a check takes and how many run at once: nobody else waits for it, but a login of a name
-/// that the sources before it do not know does. Waiting ends when the future is dropped. A source that cannot answer
-/// returns an error, which counts as no outcome.
+/// It limits by itself how long a check takes and how many run at once: only logins with a name that earlier sources do
+/// not know wait for it. Waiting ends when the future is dropped. A source that cannot answer returns an error, which
+/// counts as no outcome.
 #[async_trait]
 pub(crate) trait PasswordSource: Send + Sync {
     /// Checks a login, and counts the outcome if the name is one of the source's.

@@ -15,7 +15,7 @@ use moka::sync::Cache;
 use parking_lot::Mutex;
 use time::OffsetDateTime;
 
-/// Accounts, networks and pairs of them that are counted at once.
+/// Maximum accounts, networks and pairs of them to count.
 const LARGEST: u64 = 100_000;
 
 /// How long an unused counter is kept; by then it has decayed to zero.
@@ -35,7 +35,7 @@ const PAIR_LIMIT: i64 = 5;
 const NETWORK_LIMIT: i64 = 30;
 const ACCOUNT_LIMIT: i64 = 5;
 
-/// What an account begins with that is a person, see [`LoginThrottle::person`].
+/// Prefix of an account that stands for a person, see [`LoginThrottle::person`].
 const PERSON: char = '\0';
 
 /// How far a counter may exceed its limit: 2⁹ s is more than the longest refusal.
@@ -91,7 +91,7 @@ pub struct Outcome {
     pub at_ms: i64,
     /// Number of failures; 0 if the last login succeeded.
     pub failures: u32,
-    /// Whether the account is a person whose failures are counted under the name that was used as well.
+    /// Whether the account stands for a person, whose failures are also counted under the name that was used.
     pub of_person: bool,
 }
 
@@ -163,8 +163,8 @@ impl LoginThrottle {
         Pair::new(account, address).hash()
     }
 
-    /// The account that stands for a person, whatever name they sign in with. Its failures are counted besides those of the
-    /// name that was used, under which the network counts them. No name has NUL in it.
+    /// The account that stands for a person, whatever name they sign in with. Its failures are counted in addition to
+    /// those of the name that was used; the network counts only the latter. No name contains NUL.
     pub fn person(subject: &str) -> String {
         format!("{PERSON}{subject}")
     }
@@ -176,7 +176,7 @@ impl LoginThrottle {
         self.record(&pair, now, |failures| failures.saturating_add(1));
     }
 
-    /// Counts an attempt for the network of `address` alone: it was refused, and only after it had cost something.
+    /// Counts an attempt for the network of `address` only: it was refused, but only after it had cost work.
     pub fn failed_late(&self, address: IpAddr, now: OffsetDateTime) {
         self.count_networks(Network::of(address), millis(now));
     }
@@ -286,7 +286,7 @@ fn levels(network: Network) -> impl Iterator<Item = ((u32, Network), i64)> {
 struct Pair {
     network: Network,
     account: [u8; 32],
-    /// Whether the account is a person, see [`LoginThrottle::person`].
+    /// Whether the account stands for a person, see [`LoginThrottle::person`].
     of_person: bool,
 }
 

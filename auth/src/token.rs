@@ -57,17 +57,17 @@ pub struct Claims {
     /// The principal's generation at issue; once that has changed, the token is void.
     #[serde(rename = "gen")]
     pub generation: i64,
-    /// What lets the principal in, if it is a workload.
+    /// What admitted the principal, if it is a workload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload: Option<WorkloadClaim>,
 }
 
-/// What a workload came with.
+/// The admission of a workload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkloadClaim {
     /// The ids of its rules among principals, with the generations that they had.
     pub rules: Vec<(PrincipalId, i64)>,
-    /// When its own token ends, in seconds since 1970.
+    /// When its own token expires, in seconds since 1970.
     pub exp: i64,
 }
 

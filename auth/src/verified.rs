@@ -30,17 +30,17 @@ pub(crate) struct Verified {
     pub(crate) by: Proof,
 }
 
-/// What shows who somebody is.
+/// The kind of credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Proof {
     /// A password, or a robot's secret.
     Password,
-    /// A CLI secret, which counts at [`Place::Tools`] alone.
+    /// A CLI secret, which is valid only at [`Place::Tools`].
     CliSecret,
 }
 
 impl Verified {
-    /// True if what was verified counts there.
+    /// True if these credentials are valid there.
     pub(crate) fn counts_at(&self, place: Place) -> bool {
         match self.by {
             Proof::Password => true,
@@ -82,7 +82,7 @@ impl VerifiedCredentials {
     /// The cache key of these credentials; only this process can compute it.
     pub(crate) fn key(&self, name: &str, password: &str) -> [u8; 32] {
         let mut hash = hmac::Context::with_key(&self.key);
-        // the length keeps `ab` + `c` apart from `a` + `bc`
+        // the length distinguishes `ab` + `c` from `a` + `bc`
         hash.update(&name.len().to_le_bytes());
         hash.update(name.as_bytes());
         hash.update(password.as_bytes());

@@ -1,6 +1,6 @@
-//! Workloads: CI jobs and pods that come with a token of their own issuer, which rules of projects let in. Nothing of a token
-//! is believed before its signature is checked; until then its issuer and subject only select rules. A rule stands for
-//! itself: its project's administrators say whose keys count for it, and for no other.
+//! Workloads: CI jobs and pods with a token of their own issuer, admitted by rules of projects. Nothing in a token is
+//! trusted before its signature is checked; until then its issuer and subject only select rules. Each rule is separate:
+//! its project's administrators decide whose keys count for it, and for no other rule.
 
 mod explain;
 mod keys;
@@ -29,23 +29,23 @@ use self::keys::{KeySource, Keys};
 use self::subject_token::SubjectToken;
 use crate::error::Result;
 
-/// Rules that one token is let in by; further ones are left out.
+/// Maximum rules that apply to one token; further ones are ignored.
 const MOST_RULES: usize = 50;
 /// Sources of keys of one project that a token is checked by, so that no project takes the places of another's.
 const MOST_SOURCES_OF_PROJECT: usize = 5;
 /// Sources of keys that a token is checked by.
 const MOST_SOURCES: usize = 100;
 
-/// Lets workloads in.
+/// Authenticates workloads.
 pub struct Workloads {
     db: Db,
     clock: Arc<dyn Clock>,
     keys: Keys,
 }
 
-/// What becomes of a token.
+/// The result for a token.
 pub(crate) enum Admission {
-    /// It is of no issuer that a rule names.
+    /// No rule names its issuer.
     Unknown,
     /// It is refused.
     Refused {
@@ -54,12 +54,12 @@ pub(crate) enum Admission {
         /// Why, for administrators.
         reason: String,
     },
-    /// It is let in.
+    /// It is admitted.
     Admitted(Arc<Authority>),
 }
 
 impl Workloads {
-    /// Over the rules in `db`. Issuers are asked for their keys as far as `guard` lets anything connect to them.
+    /// Uses the rules in `db`. Connections to issuers, for their keys, are subject to `guard`.
     pub fn new(db: Db, clock: Arc<dyn Clock>, guard: Arc<Guard>) -> Self {
         Self {
             db,
@@ -68,7 +68,7 @@ impl Workloads {
         }
     }
 
-    /// Whom a token lets in.
+    /// Checks a token against the rules.
     #[instrument(name = "auth.workload.admit", level = "debug", skip_all)]
     pub(crate) async fn admit(&self, text: &str) -> Result<Admission> {
         let Some(token) = SubjectToken::parse(text) else {
@@ -92,7 +92,7 @@ impl Workloads {
         }
     }
 
-    /// What a token may do by some rules, or why nothing.
+    /// The authority that some rules give a token, or why there is none.
     async fn judge(
         &self,
         token: &SubjectToken,
@@ -127,7 +127,7 @@ impl Workloads {
         Ok(bound.ok_or_else(|| "its rules were deleted or changed meanwhile".to_owned()))
     }
 
-    /// Those of some rules by whose keys a token is signed, and why the others are not among them.
+    /// Those of some rules whose keys signed a token, and why the others do not match.
     async fn proven(
         &self,
         token: &SubjectToken,

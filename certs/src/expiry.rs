@@ -1,4 +1,4 @@
-//! What is said about the end of a certificate.
+//! Warnings about the end of a certificate.
 
 use time::{Duration, OffsetDateTime};
 
@@ -7,7 +7,7 @@ use crate::server::ServerCertificate;
 /// Days before its end from which a certificate is warned about: renewal should have happened by then.
 const WARN_DAYS: i64 = 14;
 
-/// What is to be said of a certificate's end, if anything.
+/// The warning about a certificate's end, if one is due.
 pub fn expiry_warning(certificate: &ServerCertificate, now: OffsetDateTime) -> Option<String> {
     let end = certificate.not_after();
     let names = certificate.names().join(", ");

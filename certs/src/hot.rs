@@ -39,7 +39,7 @@ impl HotCertificate {
         self.replaced.send_replace(());
     }
 
-    /// Tells of each certificate that is presented from now on.
+    /// Notifies about each replacement from now on.
     pub fn replacements(&self) -> watch::Receiver<()> {
         self.replaced.subscribe()
     }

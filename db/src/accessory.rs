@@ -1,13 +1,13 @@
-//! Accessories of other manifests, which are listed with these. Rows go with their manifests; a subject may come later,
-//! go and come back.
+//! Accessories of other manifests, which are listed with these. Rows are deleted with their manifests; a subject may be
+//! pushed later, deleted, and pushed again.
 
 use model::{AccessoryKind, ManifestId, RepositoryId, Tag, accessory};
 
 use crate::error::Result;
 use crate::sql::Tx;
 
-/// Notes that a manifest is a signature of the one that its tag names, by cosign's scheme, if it is. One with a subject
-/// is an accessory of that.
+/// Records that a manifest is a signature of the one that its tag names, by cosign's scheme, if it is. One with a
+/// subject is an accessory of that subject.
 ///
 /// # Errors
 /// When the statement fails.

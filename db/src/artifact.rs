@@ -1,5 +1,5 @@
-//! Manifests as clients see them: artifacts with their counters and what is shown of their configs. Which of them a list has is in
-//! `listed`.
+//! Manifests as clients see them: artifacts with their counters and the shown parts of their configs. `listed` decides
+//! which of them are in lists.
 
 pub mod attrs;
 pub mod closure;
@@ -31,7 +31,7 @@ row! {
         pub artifact_type: Option<String> = m.artifact_type,
         /// Its type, such as `IMAGE`.
         pub kind: String = m.kind,
-        /// The media type of its config; its own where it has none.
+        /// The media type of its config; its own if it has none.
         pub config_type: String = m.config_type,
         /// Its bytes and those of all that it references.
         pub size: i64 = m.total_size,
@@ -45,11 +45,11 @@ row! {
         pub name: RepositoryName = "r.name",
         /// Its repository's project.
         pub project: ProjectId = "r.project_id",
-        /// Whether its config has still to be read.
+        /// Whether its config still has to be read.
         pub is_unread: bool = "cast(case when m.config_digest is not null and a.manifest_id is null then 1 else 0 end as bigint)",
         /// Its annotations as JSON, unless they are large.
         pub annotations: Option<String> = "case when octet_length(m.annotations) <= :longest then m.annotations end",
-        /// What is shown of its config, as far as that was read, unless it is large.
+        /// The shown part of its config, if it was read and is not large.
         pub attrs: Option<String> = "case when octet_length(a.attrs) <= :longest then a.attrs end",
     }
 }
@@ -66,9 +66,9 @@ pub const PUSHED: Field = Field::new("push_time", Kind::Time, "m.pushed_at");
 const PULLED: Field = Field::new("pull_time", Kind::Time, "s.pulled_at").optional();
 /// The tags: `*` for any, `nil` for none.
 pub const TAGS: Field = Field::new("tags", Kind::Text, "").unsorted();
-/// The id of a label that they have; several are asked for together.
+/// The id of a label on them; several can be combined.
 pub const LABELS: Field = Field::new("labels", Kind::Int, "").unsorted();
-/// `*` to have those that are only parts of indexes as well.
+/// `*` to include those that are only parts of indexes.
 pub const BASE: Field = Field::new("base", Kind::Text, "").unsorted();
 /// The digest.
 pub const DIGEST: Field = Field::new("digest", Kind::Text, "m.digest");
@@ -79,7 +79,7 @@ pub const MEDIA_TYPE: Field = Field::new("media_type", Kind::Text, "m.config_typ
 pub const ARTIFACT_TYPE: Field =
     Field::new("artifact_type", Kind::Text, "m.artifact_type").optional();
 
-/// What lists can be narrowed and sorted by.
+/// Fields by which lists can be filtered and sorted.
 pub const FIELDS: [Field; 12] = [
     TAGS,
     LABELS,
@@ -103,14 +103,14 @@ const SOURCE: Source = Source {
     order: PUSHED,
 };
 
-/// When they were pulled is elsewhere; the rest is only shown.
+/// Only the time of the last pull is in another table; other columns of it are not filtered by.
 const LEAN: Lean = Lean {
     from: "manifest m",
     without: &["s."],
 };
 
-/// The artifacts of a repository, and how many there are in all. Where nothing narrows them, the repository's counter
-/// says how many.
+/// The artifacts of a repository, and how many there are in all. Without filters, the number comes from the
+/// repository's counter.
 ///
 /// # Errors
 /// When a statement fails.
@@ -131,14 +131,14 @@ pub async fn list(
     Ok((rows, total))
 }
 
-/// Which of a project's artifacts are asked for.
+/// Which of a project's artifacts to list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Latest {
     /// All.
     All,
-    /// Of each repository the one that was pushed last, among those with the same media type of the config.
+    /// The last pushed one of each repository, for each media type of the config.
     ByMediaType,
-    /// The same, among those with the same artifact type.
+    /// The last pushed one of each repository, for each artifact type.
     ByArtifactType,
 }
 
@@ -182,7 +182,7 @@ async fn counted(reader: &mut Reader, repository: RepositoryId) -> Result<i64> {
     row.map_or(Ok(0), |row| row.get("repository", "artifacts"))
 }
 
-/// A statement for the living artifacts of a condition, which shows texts of `:longest` bytes.
+/// A statement for the living artifacts that meet a condition, showing texts of at most `:longest` bytes.
 macro_rules! select {
     ($condition:literal) => {
         concat!(
@@ -262,12 +262,12 @@ row! {
         pub digest: Digest = c.digest,
         /// `os/architecture[/variant]`.
         pub platform: Option<String> = c.platform,
-        /// What the index says of it besides, as JSON.
+        /// Its annotations in the index, as JSON.
         pub annotations: Option<String> = c.annotations,
     }
 }
 
-/// What some indexes list, in their order; see [`list::hanging`] for how much.
+/// The manifests that some indexes list, in their order; see [`list::hanging`] for how many.
 ///
 /// # Errors
 /// When the statement fails.
@@ -302,7 +302,7 @@ row! {
         pub id: ManifestId = a.manifest_id,
         /// The other's digest.
         pub subject: Digest = a.subject,
-        /// Harbor's name of what it is to the other.
+        /// Harbor's name of its kind.
         pub kind: String = a.type,
         /// Its digest.
         pub digest: Digest = m.digest,
@@ -324,7 +324,7 @@ const ACCESSORIES: Source = Source {
 /// When an accessory was pushed.
 pub const ACCESSORY_PUSHED: Field = Field::new("creation_time", Kind::Time, "m.pushed_at");
 
-/// What lists of accessories can be narrowed and sorted by.
+/// Fields by which lists of accessories can be filtered and sorted.
 pub const ACCESSORY_FIELDS: [Field; 4] = [
     ACCESSORY_PUSHED,
     Field::new("type", Kind::Text, "a.type"),
@@ -426,12 +426,12 @@ row! {
         pub digest: Digest = b.digest,
         /// Where its bytes are.
         pub key: String = b.object_key,
-        /// How many they are.
+        /// Their number.
         pub size: u64 = b.size,
     }
 }
 
-/// The blobs that a manifest names, in its order, as far as they are there.
+/// The blobs that a manifest names, in its order, without missing ones.
 ///
 /// # Errors
 /// When the statement fails.

@@ -51,9 +51,9 @@ row! {
         pub digest: Option<Digest> = e.digest,
         /// Whether it was done, or refused.
         pub success: bool = e.success,
-        /// How often it happened within the second; refusals: within the minute.
+        /// How often it happened within a second; for refusals within a minute.
         pub times: i64 = e.times,
-        /// What else is worth knowing.
+        /// Further information.
         pub detail: String = e.detail,
     }
 }

@@ -1,6 +1,6 @@
-//! The whole database as rows of JSON, the same from SQLite and PostgreSQL, and back into an empty one of
-//! either. What only running processes need is left out, such as failed logins of the last minutes, sessions and
-//! mailed links, which may have been ended since; and what is read again from blobs.
+//! The whole database as rows of JSON, the same from SQLite and PostgreSQL, and back into an empty one of either. State
+//! that only running processes need is left out, such as recent failed logins; so are sessions and mailed links, which
+//! may have ended since, and data that is read again from blobs.
 
 use serde::{Deserialize, Serialize};
 
@@ -67,7 +67,7 @@ pub const LEFT_OUT: [&str; 9] = [
     "schema_least",
 ];
 
-/// A table, as it stands before its rows.
+/// The header of a table, which precedes its rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Table {
     /// Its name.
@@ -122,7 +122,7 @@ pub async fn tables(reader: &mut Reader) -> Result<Vec<String>> {
     rows.iter().map(|row| row.get("schema", "name")).collect()
 }
 
-/// What a table of [`TABLES`] has.
+/// The columns of a table in [`TABLES`].
 ///
 /// # Errors
 /// When the statement fails.
@@ -157,7 +157,7 @@ pub async fn describe(reader: &mut Reader, table: &'static str) -> Result<Table>
     })
 }
 
-/// Hands each row of a table on, as a JSON array.
+/// Passes on each row of a table as a JSON array.
 ///
 /// # Errors
 /// When the statement fails, or `take` does.
@@ -243,8 +243,8 @@ pub async fn put(tx: &mut Tx, table: &Table, rows: &str) -> Result<u64> {
         .await
 }
 
-/// Lets new rows of a table have ids of their own. SQLite sees to that by itself. Ids of manifests that were gone
-/// already are given out again, so that no tombstone may wait for them.
+/// Makes new rows of a table continue after the existing ids, which SQLite does by itself. Ids of manifests that were
+/// already deleted are assigned again, so no tombstone may still refer to them.
 ///
 /// # Errors
 /// When the statement fails.

@@ -1,15 +1,15 @@
-//! Batches of what is only counted: one whose answer was lost is written again under the same id, and counts
-//! once.
+//! Batches of counters and events: if the answer to a commit is lost, a batch is written again under the same id, and
+//! counts once.
 
 use model::Timestamp;
 
 use crate::error::Result;
 use crate::sql::Tx;
 
-/// How long a batch is remembered: far longer than one is tried again.
+/// How long a batch is remembered: far longer than one is retried.
 const KEPT: std::time::Duration = std::time::Duration::from_secs(24 * 3_600);
 
-/// Whether a batch was not written before; from now on it was.
+/// Returns true if a batch was not written before, and records it.
 ///
 /// # Errors
 /// When a statement fails.

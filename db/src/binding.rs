@@ -1,5 +1,5 @@
-//! What callers are bound to: their rights by themselves, and their roles in a project. A request asks for one principal
-//! and one project; only lists ask for more.
+//! Bindings of callers: their own rights, and their roles in a project. A request reads those of one principal and one
+//! project; only lists read more.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use crate::principal::Kind;
 use crate::robot;
 use crate::sql::{Reader, Row, json_list};
 
-/// What a principal is by itself, through the cache; `None` where there is none such (any more), or its generation
-/// is not the expected one.
+/// A principal's own rights, through the cache; `None` if it does not exist (any more), or its generation is not the
+/// expected one.
 ///
 /// # Errors
 /// When the database cannot be read.
@@ -25,7 +25,7 @@ pub async fn authority(
     generation: Option<i64>,
     age: Age,
 ) -> Result<Option<Arc<Authority>>> {
-    // One of another generation may be older than the token: what is true now decides.
+    // An entry with another generation may be older than the token: the database decides.
     let cached = db.caches().principals.get_of(&id, age);
     if let Some(authority) = cached.filter(|authority| fits(authority, generation)) {
         return Ok(Some(authority));
@@ -33,7 +33,7 @@ pub async fn authority(
     Box::pin(read_authority(db, id, generation)).await
 }
 
-/// Reads what the cache does not have, and puts it there.
+/// Reads what the cache does not have, and adds it.
 async fn read_authority(
     db: &Db,
     id: PrincipalId,
@@ -58,7 +58,7 @@ async fn read_authority(
         return Ok(None);
     };
     let authority = match row.get("principal", "kind")? {
-        // Whoever has not verified their address is nobody yet.
+        // A user with an unverified address has no rights yet.
         Kind::User if row.get("user_account", "unverified")? => None,
         Kind::User => Some(user_authority(id, &row)?),
         Kind::Robot => robot_authority(&mut reader, id, &row).await?,
@@ -87,7 +87,7 @@ fn user_authority(id: PrincipalId, row: &Row) -> Result<Authority> {
     })
 }
 
-/// `None` for a robot that is disabled.
+/// `None` for a disabled robot.
 async fn robot_authority(
     reader: &mut Reader,
     id: PrincipalId,
@@ -115,7 +115,7 @@ async fn robot_authority(
     }))
 }
 
-/// What a rule for workloads gives; whom it lets in is told by the tokens that it was made for.
+/// The rights that a workload rule gives. The token says which workload it is.
 fn workload_authority(id: PrincipalId, row: &Row) -> Result<Authority> {
     let mut own = OwnRights::default();
     let project = row.get("workload_rule", "workload_project")?;
@@ -137,7 +137,7 @@ fn fits(authority: &Authority, generation: Option<i64>) -> bool {
     generation.is_none_or(|generation| generation == authority.generation)
 }
 
-/// How a caller stands in the project with a name, through the cache; `None` where there is no such project.
+/// The standing of a caller in the project with a name, through the cache; `None` if there is no such project.
 ///
 /// # Errors
 /// When the database cannot be read.
@@ -164,7 +164,7 @@ pub async fn standing(
     Box::pin(read_standing(db, caller.id(), name)).await
 }
 
-/// Reads what the caches do not have, and puts it there.
+/// Reads what the caches do not have, and adds it.
 async fn read_standing(
     db: &Db,
     principal: Option<PrincipalId>,
@@ -173,7 +173,7 @@ async fn read_standing(
     let caches = db.caches();
     let (read_at, roles_read_at) = (caches.projects.before_read(), caches.bindings.before_read());
     let mut reader = db.reader().await?;
-    // A row for each role, its own and those of its groups, and one without where there is none.
+    // A row for each role, its own and those of its groups; one row without a role if there is none.
     let rows = reader
         .query_either(
             "select p.id, p.public, p.storage_limit, m.role from project p
@@ -215,7 +215,7 @@ fn facts(row: &Row, name: &ProjectName) -> Result<ProjectFacts> {
     })
 }
 
-/// How a caller stands in a project that was read.
+/// The standing of a caller in a project that was read already.
 ///
 /// # Errors
 /// When the statement fails.
@@ -350,7 +350,7 @@ pub async fn held_in(
     Ok(held.remove(&project).unwrap_or_default())
 }
 
-/// As [`held_in`], of several projects; those in which it has none are left out.
+/// As [`held_in`], for several projects; those in which it has none are left out.
 ///
 /// # Errors
 /// When the statement fails.

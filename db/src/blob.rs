@@ -1,8 +1,7 @@
 //! Blobs and their links to repositories. A blob exists when its row does.
 //!
-//! A manifest names a blob by its digest. A reference that was stored while a foreign layer was not there names the
-//! blob that comes later as much as one that found it, so what asks for references looks for the digest within the
-//! repository, never for the row.
+//! A manifest names a blob by its digest. A reference that was stored before a foreign layer was pushed also names the
+//! blob that is pushed later, so queries for references use the digest within the repository, never the row.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -20,7 +19,7 @@ use crate::sql::{Reader, Row, Tx};
 use crate::touch::Touch;
 
 /// The blob that a repository of a project links under a digest, through the cache. The project is compared, since a
-/// permit may be of one that was deleted a moment ago and made anew by somebody else.
+/// permit may be for a project that was just deleted and created again by somebody else.
 ///
 /// # Errors
 /// When the database cannot be read.
@@ -38,7 +37,7 @@ pub async fn linked(
     Ok(found.filter(|blob| blob.project == project))
 }
 
-/// Reads what the cache does not have, and puts it there.
+/// Reads what the cache does not have, and adds it.
 async fn read_through(db: &Db, key: (RepositoryName, Digest)) -> Result<Option<Arc<LinkedBlob>>> {
     let (repository, digest) = &key;
     let read_at = db.caches().blobs.before_read();
@@ -82,8 +81,8 @@ pub async fn live(reader: &mut Reader, digest: &Digest) -> Result<Option<StoredB
     row.as_ref().map(StoredBlob::read).transpose()
 }
 
-/// As [`live`], held until the transaction ends: it can be linked, and cannot go meanwhile. None that is lost, which
-/// nobody may rely upon.
+/// As [`live`], locked until the transaction ends: it can be linked, and cannot be deleted meanwhile. Lost blobs, on
+/// which nobody may rely, are not returned.
 ///
 /// # Errors
 /// When the statement fails.
@@ -107,13 +106,13 @@ pub async fn hold_live(tx: &mut Tx, digest: &Digest) -> Result<Option<StoredBlob
     row.as_ref().map(StoredBlob::read).transpose()
 }
 
-/// What came of bytes that were to become a blob.
+/// The result of a commit.
 #[derive(Debug)]
 pub enum Committed {
     /// A new blob.
     New(StoredBlob),
-    /// A blob that was there: another push was first and this object is garbage, or this object took the place
-    /// of one that was damaged, lost, or another registry's.
+    /// An existing blob: another push was first and this object is garbage, or this object replaced one that was
+    /// damaged, lost, or another registry's.
     Known(StoredBlob),
 }
 
@@ -126,8 +125,8 @@ pub struct Object<'a> {
     pub size: u64,
 }
 
-/// The row of a blob whose bytes are durable: a new one, or the one that is there. Of two objects, the one that
-/// is given up is garbage when `due`, unless another registry made it.
+/// The row of a blob whose bytes are durable: a new one, or the existing one. If there are two objects, the unused one
+/// is garbage when `due`, unless another registry made it.
 ///
 /// # Errors
 /// When a statement fails.
@@ -138,8 +137,8 @@ pub async fn commit(
     now: Timestamp,
     due: Timestamp,
 ) -> Result<Committed> {
-    // The one that is found may be deleted before it is held: then there is room for a new one. Or another push gives it a
-    // sound object meanwhile: then it is looked at again.
+    // The blob that is found may be deleted before it is locked: then a new one can be made. Or another push gives it
+    // an intact object meanwhile: then it is read again.
     for _ in 0..ATTEMPTS {
         if let Some(made) = insert(tx, digest, object, Origin::Pushed, now).await? {
             return Ok(Committed::New(made));
@@ -171,8 +170,8 @@ pub enum Proof {
     Bytes,
 }
 
-/// As [`commit`], for an object that another registry made: it is not deleted unless [`adopt`]ed, and takes the
-/// place of a lost one only. `None` where one is lost and there is no proof of the bytes: they may be the damaged ones.
+/// As [`commit`], for an object that another registry made: it is not deleted unless [`adopt`]ed, and replaces only a
+/// lost one. `None` if the blob is lost and there is no proof of the bytes: they may be the damaged ones.
 ///
 /// # Errors
 /// When a statement fails.
@@ -235,7 +234,7 @@ async fn insert(
     row.as_ref().map(StoredBlob::read).transpose()
 }
 
-/// A blob that a push met.
+/// An existing blob that a push found.
 struct Known {
     blob: StoredBlob,
     owned: bool,
@@ -243,7 +242,7 @@ struct Known {
 }
 
 impl Known {
-    /// Its object, once it has another, where it may be deleted.
+    /// Its object as garbage once it has another one, if it may be deleted.
     fn garbage(&self) -> Option<Garbage> {
         self.owned.then(|| Garbage {
             key: self.blob.key.clone(),
@@ -252,7 +251,7 @@ impl Known {
         })
     }
 
-    /// Whether its object is Gantry's own and, as far as anybody knows, whole.
+    /// Whether its object is Gantry's own and, as far as is known, intact.
     fn is_sound(&self, size: u64) -> bool {
         self.owned && !self.lost && self.blob.size == size
     }
@@ -292,7 +291,7 @@ async fn hold_known(tx: &mut Tx, digest: &Digest) -> Result<Option<Known>> {
     }))
 }
 
-/// Gives a blob another object, unless somebody else did since it was looked at: then nothing is changed.
+/// Gives a blob another object, unless it got another one since it was read: then nothing is changed.
 async fn replace(tx: &mut Tx, known: &Known, object: Object<'_>, origin: Origin) -> Result<bool> {
     let replaced = tx
         .query(
@@ -310,7 +309,7 @@ async fn replace(tx: &mut Tx, known: &Known, object: Object<'_>, origin: Origin)
     }
     let smaller = known.blob.size as i64 - object.size as i64;
     if smaller != 0 {
-        // Who holds the blob was charged for what it was said to have.
+        // Projects that hold the blob were charged for its stated size.
         tx.query(
             "insert into project_refund (project_id, bytes) select distinct r.project_id, $2 from repository_blob l
              join repository r on r.id = l.repository_id where l.blob_id = $1",
@@ -336,9 +335,9 @@ fn garbage_of(object: Object<'_>) -> Garbage {
 /// What [`release`] did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Released {
-    /// Blobs that are gone.
+    /// Removed blobs.
     pub blobs: u64,
-    /// Bytes of those.
+    /// Their bytes.
     pub bytes: u64,
 }
 
@@ -377,7 +376,7 @@ pub(crate) async fn release(tx: &mut Tx, blobs: &[i64], due: Timestamp) -> Resul
     Ok(released)
 }
 
-/// Makes imported objects Gantry's own: they are deleted when they are garbage. How many they are.
+/// Makes imported objects Gantry's own: they are deleted when they become garbage. Returns how many.
 ///
 /// # Errors
 /// When the statement fails.
@@ -387,7 +386,7 @@ pub async fn adopt(tx: &mut Tx) -> Result<u64> {
         .await
 }
 
-/// How often a commit may find that the blob it met is gone.
+/// How often a commit may find that the existing blob was deleted.
 const ATTEMPTS: usize = 5;
 
 /// Links a blob that is new in this transaction, and charges the project for it.
@@ -433,7 +432,7 @@ pub async fn link_new(
     }
 }
 
-/// Links a blob that is held, or renews the link's lease; a project that did not have it is charged.
+/// Links a locked blob, or renews the link's lease; a project that did not have it is charged.
 ///
 /// # Errors
 /// When a statement fails.
@@ -473,13 +472,13 @@ async fn insert_link(
     Ok(())
 }
 
-/// Whether a project holds a blob. Nobody else may begin to hold it there until the transaction ends.
+/// Whether a project holds a blob. No other transaction can link it in this project until this one ends.
 async fn is_held(tx: &mut Tx, project: ProjectId, blob: BlobId) -> Result<bool> {
     let row = tx
         .query_either(
             "select exists (select 1 from repository_blob l join repository r on r.id = l.repository_id
                  where l.blob_id = $2 and r.project_id = $1) as held",
-            // The lock comes first: what is seen under it includes all that was committed before.
+            // The lock comes first: what is then read includes everything committed before.
             "select pg_advisory_xact_lock(hashtextextended('project-blob', $1 * 1000003 + $2))",
         )
         .bind(project)
@@ -501,7 +500,7 @@ async fn is_held(tx: &mut Tx, project: ProjectId, blob: BlobId) -> Result<bool> 
     row.get("repository_blob", "held")
 }
 
-/// Renews the lease of a link. `false` where there is none.
+/// Renews the lease of a link. `false` if there is none.
 ///
 /// # Errors
 /// When the statement fails.
@@ -524,7 +523,7 @@ pub async fn renew(
     Ok(renewed == 1)
 }
 
-/// Renews the leases of what manifests named that go: digests as JSON, in hex.
+/// Renews the leases of blobs named by manifests that are being removed: digests as JSON, in hex.
 ///
 /// # Errors
 /// When the statement fails.
@@ -540,7 +539,7 @@ pub(crate) async fn renew_named(
              where repository_id = $1 and blob_id in
              (select b.id from json_each($2) j cross join blob b on b.digest = unhex(j.value))
              returning (select digest from blob b where b.id = blob_id) as digest",
-            // In one order, so that two deletions never wait for each other, nor a push, which holds the key alone.
+            // In one order, so that two deletions never deadlock; pushes lock only the key and do not conflict.
             "with named as (select l.blob_id, b.digest from repository_blob l join blob b on b.id = l.blob_id
                             where l.repository_id = $1
                             and b.digest = any (array(select decode(json_array_elements_text(cast($2 as json)), 'hex')))
@@ -582,7 +581,7 @@ pub async fn is_named(
     row.get("manifest_reference", "named")
 }
 
-/// The live blob with a digest, held so that nobody links or names it until the transaction ends.
+/// The live blob with a digest, locked so that nobody links or names it until the transaction ends.
 ///
 /// # Errors
 /// When the statement fails.
@@ -602,8 +601,8 @@ pub async fn hold_alone(tx: &mut Tx, digest: &Digest) -> Result<Option<StoredBlo
     row.as_ref().map(StoredBlob::read).transpose()
 }
 
-/// Takes a link away from a blob that is held alone, and gives the project back what it does not hold any
-/// more; a blob that lost its last link goes, and its object is garbage when `due`. Whether there was a link.
+/// Removes a link to an exclusively locked blob, and refunds the project if it no longer holds the blob; a blob without
+/// links is removed, and its object is garbage when `due`. Returns whether there was a link.
 ///
 /// # Errors
 /// When a statement fails.
@@ -646,8 +645,8 @@ pub async fn named_by(
     row.map(|row| row.get("manifest", "digest")).transpose()
 }
 
-/// Repositories of a project that link a blob. Links of other projects are not looked at, whatever the database's
-/// planner prefers: who pushes must not be able to tell by time how many there are.
+/// Repositories of a project that link a blob. Links of other projects are not read, whatever the database's planner
+/// prefers: timing must not reveal how many there are.
 ///
 /// # Errors
 /// When the statement fails.
@@ -707,15 +706,15 @@ async fn rows_after(reader: &mut Reader, after: BlobId, limit: i64) -> Result<Ve
 pub struct PlainBlob {
     /// Its id.
     pub id: BlobId,
-    /// A digest, or what stands in its place in hex.
+    /// The digest, or the invalid value in hex.
     pub digest: String,
     /// The object's key.
     pub key: String,
-    /// How many bytes it is said to have.
+    /// Its stated size in bytes.
     pub size: i64,
 }
 
-/// As [`walk`], for a backup, which keeps what does not parse as well.
+/// As [`walk`], for a backup, which keeps rows that do not parse too.
 ///
 /// # Errors
 /// When the statement fails.
@@ -754,7 +753,7 @@ pub async fn lost_among(
     rows.iter().map(|row| row.get("blob", "id")).collect()
 }
 
-/// When a check found that a blob is lost, if it is.
+/// When a check found a blob to be lost, if it is.
 ///
 /// # Errors
 /// When the statement fails.
@@ -767,8 +766,8 @@ pub async fn lost_since(reader: &mut Reader, blob: BlobId) -> Result<Option<Time
     row.map(|row| row.get("blob", "lost_at")).transpose()
 }
 
-/// Marks a blob whose object is missing or damaged: it is not there any more for whoever asks, until it is pushed
-/// again. `false` where it has another object by now, or is gone.
+/// Marks a blob whose object is missing or damaged: it counts as absent until it is pushed again. Returns false if it
+/// has another object by now, or was removed.
 ///
 /// # Errors
 /// When the statement fails.
@@ -785,7 +784,7 @@ pub async fn mark_lost(tx: &mut Tx, blob: &StoredBlob, now: Timestamp) -> Result
     Ok(marked == 1)
 }
 
-/// Takes the mark of a blob away whose object is whole after all.
+/// Removes the mark of a blob whose object is intact after all.
 ///
 /// # Errors
 /// When the statement fails.
@@ -799,8 +798,8 @@ pub async fn mark_found(tx: &mut Tx, blob: &StoredBlob) -> Result<()> {
     Ok(())
 }
 
-/// Lets go of the row of a lost blob that manifests of the repository name, so that it can be deleted. They name its
-/// digest all the same.
+/// Detaches the repository's manifests from the row of a lost blob, so that it can be deleted. They still name its
+/// digest.
 ///
 /// # Errors
 /// When the statement fails.

@@ -1,12 +1,12 @@
-//! Rows that do not parse, in lists that are walked to their end: one is named and passed over, so that it does not
-//! keep the others from being looked at.
+//! Rows that do not parse, in complete walks of a table: they are reported and skipped, so that the others are still
+//! processed.
 
 use std::fmt;
 
 use crate::error::{Error, Result};
 use crate::sql::Row;
 
-/// A row that holds what no version of this program writes.
+/// A row with a value that no version of this program writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broken {
     /// The table.
@@ -38,7 +38,7 @@ pub struct Walked<T, K> {
     pub found: Vec<T>,
     /// Those that do not.
     pub broken: Vec<Broken>,
-    /// The last of both, after which the next part begins; `None` where there is nothing more.
+    /// The last row of both, after which the next part begins; `None` if there are no more.
     pub last: Option<K>,
 }
 

@@ -1,6 +1,6 @@
-//! What was read before and still holds. With SQLite all writes pass through one writer, which
-//! invalidates what it changed before anyone hears of the commit. With PostgreSQL other replicas
-//! write too: what never changes is kept, and who may do what for a moment, for those who ask for no more.
+//! Caches of database reads. With SQLite all writes pass through one writer, which invalidates what it changed before
+//! the commit is reported. With PostgreSQL other replicas write too: data that never changes is cached, and permissions
+//! for a moment, for callers that accept this.
 
 use std::hash::Hash;
 use std::sync::Arc;
@@ -15,25 +15,25 @@ use tokio::sync::Notify;
 use crate::content::{LinkedBlob, StoredManifest};
 use crate::touch::Touch;
 
-/// How old an answer may be where other processes write too; where none does, all answers are of now.
+/// How old an answer may be if other processes write too; otherwise all answers are current.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Age {
-    /// Of now.
+    /// Current.
     Now,
-    /// Up to a second, for what a pull may do: a right that was taken away ends within two.
+    /// Up to a second, for permission to pull: a revoked right ends within two.
     Moments,
 }
 
-/// How long an answer is [`Age::Moments`] old at most.
+/// The maximum age for [`Age::Moments`].
 const MOMENTS: Duration = Duration::from_secs(1);
 
 /// All caches.
 pub struct Caches {
-    /// Projects by name; that there is none is kept as well, so that time does not tell a hidden one.
+    /// Projects by name; absent ones too, so that timing does not reveal hidden ones.
     pub projects: Cached<ProjectName, Option<Arc<ProjectFacts>>>,
-    /// What principals are by themselves.
+    /// Principals' own rights.
     pub principals: Cached<PrincipalId, Arc<Authority>>,
-    /// Roles of principals in projects; that there is none is kept as well.
+    /// Roles of principals in projects, including none.
     pub bindings: Cached<(PrincipalId, ProjectId), Roles>,
     /// What a tag points at.
     pub tags: Cached<(RepositoryName, Tag), Digest>,
@@ -41,8 +41,8 @@ pub struct Caches {
     pub manifests: Cached<(RepositoryName, Digest), Arc<StoredManifest>>,
     /// Blobs that a repository links.
     pub blobs: Cached<(RepositoryName, Digest), Arc<LinkedBlob>>,
-    /// Manifests by row and digest, which never change; only where `manifests` holds none. The digest stands
-    /// beside the row because a server that lost its last transactions gives ids out anew.
+    /// Manifests by row and digest, which never change; only where `manifests` holds none. The digest is part of the
+    /// key because a server that lost its last transactions assigns the same ids again.
     pub rows: Option<Cache<(ManifestId, Digest), Arc<StoredManifest>>>,
     /// Not a cache, but notified by commits in the same way: this process added jobs.
     pub(crate) jobs_added: Notify,
@@ -57,9 +57,9 @@ fn manifests<K: Hash + Eq + Send + Sync + 'static>() -> Cache<K, Arc<StoredManif
         .build()
 }
 
-/// Bytes of manifests kept in memory.
+/// Maximum bytes of cached manifests.
 const MANIFEST_BYTES: u64 = 24 << 20;
-/// Entries of the other caches.
+/// Maximum entries of the other caches.
 const ENTRIES: u64 = 50_000;
 
 impl Caches {
@@ -132,13 +132,13 @@ impl Caches {
     }
 }
 
-/// A cache whose entries are never older than the last invalidation: what was read before an
-/// invalidation is not put in after it.
+/// A cache whose entries are never older than the last invalidation: a value read before an invalidation is not
+/// inserted after it.
 pub struct Cached<K, V> {
     entries: Option<Cache<K, V>>,
-    /// Whether entries hold until they are invalidated.
+    /// Whether entries stay valid until they are invalidated.
     exact: bool,
-    /// Counts invalidations; held while an entry is put in or taken out, never while one is read.
+    /// Counts invalidations; locked while an entry is inserted or removed, never while one is read.
     generation: Mutex<u64>,
 }
 
@@ -159,7 +159,7 @@ where
         }
     }
 
-    /// One whose entries hold for a moment.
+    /// A cache whose entries are valid for a moment.
     fn recent() -> Self {
         let entries = Cache::builder()
             .max_capacity(ENTRIES)
@@ -171,7 +171,7 @@ where
         }
     }
 
-    /// The entry, if there is one that holds.
+    /// The entry, if there is a valid one.
     pub fn get(&self, key: &K) -> Option<V> {
         self.get_of(key, Age::Now)
     }
@@ -184,12 +184,12 @@ where
         self.entries.as_ref()?.get(key)
     }
 
-    /// To be taken before the database is read.
+    /// Call this before reading the database.
     pub fn before_read(&self) -> ReadAt {
         ReadAt(*self.generation.lock())
     }
 
-    /// Keeps what was read, unless something was invalidated since.
+    /// Stores what was read, unless something was invalidated since.
     pub fn put(&self, read_at: ReadAt, key: K, value: V) {
         let Some(entries) = &self.entries else { return };
         let generation = self.generation.lock();

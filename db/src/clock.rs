@@ -1,4 +1,4 @@
-//! The time that all replicas share: PostgreSQL's, read now and then, and kept on by each process's own clock.
+//! The time that all replicas share: PostgreSQL's, read regularly, and continued by each process's own clock.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -10,7 +10,7 @@ use crate::database::Db;
 use crate::error::Result;
 use crate::sql::{Reader, Tx};
 
-/// The longest that an answer may take from which the time is learnt.
+/// The longest that an answer may take to be used for the time.
 const SLOWEST: Duration = Duration::from_secs(1);
 
 /// The server's clock.
@@ -48,7 +48,7 @@ pub async fn now(tx: &mut Tx, local: &dyn Clock) -> Result<Timestamp> {
     }
 }
 
-/// A process's own clock, set right by the database's.
+/// A process's own clock, corrected by the database's.
 pub struct DatabaseClock {
     local: Arc<dyn Clock>,
     /// Microseconds that the database's clock is ahead of the local one.
@@ -56,7 +56,7 @@ pub struct DatabaseClock {
 }
 
 impl DatabaseClock {
-    /// As the local clock goes, until it is first compared.
+    /// Shows the local clock's time until the first comparison.
     pub fn new(local: Arc<dyn Clock>) -> Self {
         Self {
             local,
@@ -64,11 +64,11 @@ impl DatabaseClock {
         }
     }
 
-    /// Compares the clocks. How many microseconds the database's is ahead of the local one; half of the time
-    /// that the answer took is the error. An answer that took longer than [`SLOWEST`] tells nothing.
+    /// Compares the clocks. Returns how many microseconds the database's is ahead of the local one; the error is half
+    /// of the time that the answer took. An answer that took longer than [`SLOWEST`] is ignored.
     ///
     /// # Errors
-    /// When the database cannot be asked; then the last comparison holds on.
+    /// When the database cannot be asked; the last comparison then stays in use.
     pub async fn compare(&self, db: &Db) -> Result<i64> {
         if !db.is_shared() {
             return Ok(0);
@@ -79,7 +79,7 @@ impl DatabaseClock {
         Ok(self.learn(before, server, self.local.now()))
     }
 
-    /// Takes what the server said between two moments of the local clock.
+    /// Uses the server's time, read between two moments of the local clock.
     fn learn(&self, before: Timestamp, server: Timestamp, after: Timestamp) -> i64 {
         let took = after.0 - before.0;
         if (0..=SLOWEST.as_micros() as i64).contains(&took) {

@@ -1,4 +1,4 @@
-//! What the modules of content share: blobs, manifests, and where they are linked.
+//! Types that the modules for content share: blobs, manifests, and where they are linked.
 
 use bytes::Bytes;
 use model::{BlobId, Digest, ManifestId, ProjectId, RepositoryId, RepositoryName, Timestamp};
@@ -11,13 +11,13 @@ row! {
     /// A blob that is live.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct StoredBlob of blob {
-        /// Its id; what it names never changes.
+        /// Its id, which always names the same blob.
         pub id: BlobId = blob.id,
         /// Its digest.
         pub digest: Digest = blob.digest,
         /// Where its bytes are.
         pub key: String = blob.object_key,
-        /// How many they are.
+        /// Their number.
         pub size: u64 = blob.size,
     }
 }
@@ -46,7 +46,7 @@ pub struct StoredManifest {
     pub payload: Bytes,
 }
 
-/// A manifest that a transaction holds.
+/// A manifest that a transaction has locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeldManifest {
     /// Its row.
@@ -64,6 +64,6 @@ pub struct Place<'a> {
     pub repository: RepositoryId,
     /// The repository's name.
     pub name: &'a RepositoryName,
-    /// How the project's room is taken.
+    /// How quota is taken from the project.
     pub taking: Taking,
 }

@@ -46,21 +46,21 @@ enum Backend {
     Postgres(PgPool),
 }
 
-/// What readers are for.
+/// The purpose of a reader.
 #[derive(Clone, Copy)]
 enum Use {
-    /// Statements of which it is known how long they take: those of pushes, pulls, signing in, and jobs.
+    /// Statements with known duration: those of pushes, pulls, sign-ins and jobs.
     Work,
-    /// Lists, which clients narrow and sort as they like.
+    /// Lists, which clients filter and sort as they like.
     Lists,
 }
 
 impl Db {
-    /// Opens the database and brings its schema up to date. To be called within the runtime that
-    /// lives as long as the process.
+    /// Opens the database and brings its schema up to date. Call it within the runtime that lives as long as the
+    /// process.
     ///
     /// # Errors
-    /// When the file or the server cannot be had, or holds a newer schema.
+    /// When the file or server cannot be opened, or has a newer schema.
     pub async fn open(location: &Location) -> Result<Self> {
         let (backend, caches) = match location {
             Location::Sqlite(path) => sqlite::open(path).await?,
@@ -102,7 +102,7 @@ impl Db {
         schema::newest()
     }
 
-    /// What was read before and still holds.
+    /// The caches.
     pub fn caches(&self) -> &Caches {
         &self.caches
     }
@@ -112,8 +112,8 @@ impl Db {
         matches!(self.backend, Backend::Postgres(_))
     }
 
-    /// The same database, to read lists from. With SQLite, whose readers are few, these are others than those of pulls
-    /// and sign-ins, and each is stopped after [`sqlite::LONGEST_READ`]; PostgreSQL ends each statement in time.
+    /// The same database, for reading lists. SQLite has few readers, so lists use different ones from pulls and
+    /// sign-ins, and each is stopped after [`sqlite::LONGEST_READ`]; PostgreSQL has a time limit for each statement.
     #[must_use]
     pub fn for_lists(&self) -> Self {
         Self {
@@ -138,7 +138,7 @@ impl Db {
         acquired.map_err(|error| Error::Statement("acquire", error))
     }
 
-    /// A view of the database at one moment, for as long as it is held. What has to be written meanwhile is.
+    /// A snapshot of the database, for as long as it is held. Writers are not blocked.
     ///
     /// # Errors
     /// When no connection is free within five seconds.
@@ -155,8 +155,7 @@ impl Db {
         }
     }
 
-    /// Runs `work` in one transaction and answers once it is committed and durable. What fails
-    /// leaves nothing.
+    /// Runs `work` in one transaction and returns once it is committed and durable. A failure leaves no changes.
     ///
     /// # Errors
     /// Those of `work`, and [`Error::Commit`].
@@ -185,10 +184,10 @@ impl Db {
         }
     }
 
-    /// As [`Db::write`], for what changes something of a project: it is there, and stays until the end.
+    /// As [`Db::write`], for changes in a project: the project exists, and cannot be deleted until the end.
     ///
     /// # Errors
-    /// [`Error::ProjectGone`] where it was deleted, and those of [`Db::write`].
+    /// [`Error::ProjectGone`] if it was deleted, and those of [`Db::write`].
     pub async fn write_in<T, E, F>(&self, project: ProjectId, work: F) -> Result<T, E>
     where
         T: Send + 'static,
@@ -198,7 +197,7 @@ impl Db {
         self.write_holding(Hold::Shared(project), work).await
     }
 
-    /// As [`Db::write_in`], while nobody else writes into the project: to delete it.
+    /// As [`Db::write_in`], with the project's exclusive lock: to delete it, for example.
     ///
     /// # Errors
     /// Those of [`Db::write_in`].
@@ -237,7 +236,7 @@ impl Db {
                 let (tx, rows) = Tx::postgres(pool, &begin).await?;
                 let living = rows.last().and_then(|row| row.try_get("living").ok());
                 if living.is_none_or(|living: i64| living == 0) {
-                    // Where it fails the connection is closed, and that undoes it too.
+                    // If that fails, the connection is closed, which rolls back too.
                     let _ = tx.end("rollback").await;
                     return Err(Error::ProjectGone.into());
                 }
@@ -267,7 +266,7 @@ impl Db {
                 Ok(done)
             }
             Err(error) => {
-                // Where it fails the connection is closed, and that undoes it too.
+                // If that fails, the connection is closed, which rolls back too.
                 let _ = tx.end("rollback").await;
                 Err(error)
             }
@@ -292,7 +291,7 @@ impl Db {
         }
     }
 
-    /// Finishes what waits and closes all connections.
+    /// Finishes waiting transactions and closes all connections.
     pub async fn close(&self) {
         match &self.backend {
             Backend::Sqlite {
@@ -300,7 +299,7 @@ impl Db {
                 readers,
                 listers,
             } => {
-                // The writer last: only a connection that may write brings the log into the file as it closes.
+                // The writer last: only a writing connection merges the log into the file when it closes.
                 readers.close().await;
                 listers.close().await;
                 writer.stop().await;
@@ -310,7 +309,7 @@ impl Db {
     }
 }
 
-/// Does all that a transaction does before its commit.
+/// Does everything that a transaction does before its commit.
 async fn to_its_end<T, E, F>(tx: &mut Tx, work: F) -> Result<T, E>
 where
     E: From<Error>,

@@ -1,19 +1,19 @@
-//! What can go wrong below the stores.
+//! Errors of the database.
 
 use std::sync::Arc;
 
 use sqlx::migrate::MigrateError;
 
-/// What can go wrong below the stores.
+/// Errors of the database.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The database cannot be opened.
     #[error("cannot open the database {0}")]
     Open(String, #[source] sqlx::Error),
-    /// The server does not answer, or refuses connections: every request meets that until it is back.
+    /// The server does not answer, or refuses connections: every request fails until it is back.
     #[error("cannot reach the database at {0}")]
     Unreachable(String, #[source] sqlx::Error),
-    /// The file can be read and not written.
+    /// The file can be read but not written.
     #[error(
         "cannot write the database {0}: let its user be the one who runs this, as with `chown --reference=FOLDER {0}*`"
     )]
@@ -21,7 +21,7 @@ pub enum Error {
     /// The schema cannot be brought up to date.
     #[error("cannot migrate the database")]
     Migrate(#[source] MigrateError),
-    /// Newer processes have changed the schema so that this program would do harm.
+    /// Newer processes have changed the schema incompatibly.
     #[error(
         "the database's schema is version {schema}, beside which only versions of Gantry run that know schema {least}; \
          this one knows schema {known}: start the version that changed the schema or a newer one, or restore a backup \
@@ -30,12 +30,12 @@ pub enum Error {
     Outdated {
         /// The schema's version.
         schema: i64,
-        /// The least version that a process must know.
+        /// The minimum version that a process must know.
         least: i64,
         /// The newest version that this program knows.
         known: i64,
     },
-    /// A statement failed, or no connection was to be had.
+    /// A statement failed, or there was no connection.
     #[error("cannot run the statement {0:?}")]
     Statement(&'static str, #[source] sqlx::Error),
     /// A statement that a list needs took too long.
@@ -50,7 +50,7 @@ pub enum Error {
     /// A unique value is taken.
     #[error("the value is taken already")]
     Duplicate(#[source] sqlx::Error),
-    /// A row holds what no version of this program writes.
+    /// A row has a value that no version of this program writes.
     #[error("the database holds an invalid {table}.{column}")]
     Corrupt {
         /// The table.
@@ -58,15 +58,15 @@ pub enum Error {
         /// The column.
         column: &'static str,
     },
-    /// What a job passed over, because its rows hold what no version of this program writes.
+    /// Rows that a job skipped, because they have values that no version of this program writes.
     #[error("{count} rows cannot be understood and were passed over, such as: {first}")]
     PassedOver {
         /// How many.
         count: u64,
-        /// One of them, and what is wrong.
+        /// The first of them, and what is wrong.
         first: String,
     },
-    /// No part of a project's room had enough for a push beside others.
+    /// No shard of a project's quota had enough for a push.
     #[error("the project is near its limit: the transaction must run alone")]
     Crowded,
     /// The user who would own a project was deleted.
@@ -75,24 +75,24 @@ pub enum Error {
     /// The project of the transaction was deleted.
     #[error("the project does not exist any more")]
     ProjectGone,
-    /// The upload was taken over, or is over.
+    /// The upload was taken over, or has ended.
     #[error("the upload is another's now, or over")]
     UploadGone,
     /// A job wrote after another process had taken it.
     #[error("another process has taken over the job")]
     Fenced,
-    /// Others changed the same row each time it was looked at.
+    /// Others changed the same row each time it was read.
     #[error("{0} is busy: try again")]
     Contended(&'static str),
-    /// The commit failed; nothing of the transaction is there.
+    /// The commit failed; the transaction left no changes.
     #[error("cannot commit: {0}")]
     Commit(Arc<sqlx::Error>),
-    /// A seal of the audit log does not hold.
+    /// A seal of the audit log is not valid.
     #[error(
         "seal {0} of the audit log does not hold: look at what `gantry audit verify` finds, nothing is purged until then"
     )]
     ChainBroken(i64),
-    /// Another process holds SQLite's one lock for writing for longer than is waited for.
+    /// Another process holds SQLite's write lock for too long.
     #[error("another process is writing to the database: try again when it has ended")]
     Busy(#[source] sqlx::Error),
     /// The writer has stopped, because the process is ending or a statement panicked.
@@ -101,8 +101,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the transaction met others and may be run again: deadlocks, locks that did not come in
-    /// time, serialization failures, and rows that were deleted while others came to refer to them.
+    /// Whether the transaction conflicted with others and may be run again: deadlocks, lock timeouts, serialization
+    /// failures, and rows that were deleted while others began to refer to them.
     pub fn is_collision(&self) -> bool {
         let error = match self {
             Self::Contended(_) => return true,
@@ -115,8 +115,8 @@ impl Error {
     }
 }
 
-/// Whether an error, or one behind it, is that the database's server is gone, or went in the middle. Whoever watches
-/// the database says so once; requests need not say it each.
+/// Whether an error, or one of its causes, is the loss of the database server. The health check logs that once, so that
+/// each request need not.
 pub fn is_outage(error: &(dyn std::error::Error + 'static)) -> bool {
     std::iter::successors(Some(error), |error| error.source())
         .filter_map(|error| error.downcast_ref())
@@ -128,7 +128,7 @@ pub fn is_outage(error: &(dyn std::error::Error + 'static)) -> bool {
         })
 }
 
-/// SQLite's code of an error, without what extends it.
+/// SQLite's primary code of an error.
 pub(crate) fn sqlite_code(error: &sqlx::Error) -> Option<i32> {
     let code = error.as_database_error().and_then(|error| error.code());
     let code = code.and_then(|code| code.parse::<i32>().ok());

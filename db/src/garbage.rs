@@ -1,5 +1,5 @@
-//! Objects that no row needs any more. Whoever gives one up says so here in the same transaction, so that it is
-//! deleted whatever happens to the process; one that cannot be deleted is tried again, ever less often.
+//! Objects that no row needs any more. A transaction that gives one up records it here, so that it is deleted whatever
+//! happens to the process; a failed deletion is retried, less and less often.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub struct Garbage {
 }
 
 impl Garbage {
-    /// What a session leaves that did not become a blob.
+    /// The object of a session that did not become a blob.
     pub fn of_upload(key: String) -> Self {
         Self {
             key,
@@ -31,9 +31,9 @@ impl Garbage {
     }
 }
 
-/// The first wait before a deletion is tried again; each further one is twice as long.
+/// The first delay before a deletion is retried; each further one is twice as long.
 const FIRST_WAIT: Duration = Duration::from_secs(10);
-/// The longest wait.
+/// The longest delay.
 const LONGEST_WAIT: Duration = Duration::from_secs(6 * 3_600);
 
 /// No row needs the object after all.
@@ -50,7 +50,7 @@ fn json<T: Serialize>(of: &[T]) -> String {
     serde_json::to_string(of).unwrap_or_default()
 }
 
-/// Gives objects up, to be deleted when `due`; one that was given up for a later time keeps that.
+/// Gives objects up, to be deleted when `due`; one that was given up for a later time keeps that time.
 ///
 /// # Errors
 /// When the statement fails.
@@ -75,7 +75,7 @@ pub async fn add(tx: &mut Tx, objects: &[Garbage], due: Timestamp) -> Result<()>
     Ok(())
 }
 
-/// Objects whose time has come, at most `limit`. One that a row needs after all is never among them.
+/// Due objects, at most `limit`. One that a row needs after all is never included.
 ///
 /// # Errors
 /// When the statement fails.
@@ -93,7 +93,7 @@ pub async fn due(reader: &mut Reader, now: Timestamp, limit: i64) -> Result<Vec<
     rows.iter().map(read).collect()
 }
 
-/// Objects in the order of their keys, due or not, from behind `after` on, at most `limit`.
+/// Objects in the order of their keys, due or not, after `after`, at most `limit`.
 ///
 /// # Errors
 /// When the statement fails.
@@ -132,7 +132,7 @@ fn read(row: &Row) -> Result<Garbage> {
     })
 }
 
-/// Forgets objects that are gone.
+/// Removes the records of deleted objects.
 ///
 /// # Errors
 /// When the statement fails.
@@ -150,7 +150,7 @@ pub async fn forget(tx: &mut Tx, keys: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Puts the deletion of an object off that failed.
+/// Postpones a failed deletion of an object.
 ///
 /// # Errors
 /// When the statement fails.
@@ -178,7 +178,7 @@ fn wait_after(attempts: i64) -> Duration {
         .min(LONGEST_WAIT)
 }
 
-/// What waits to be deleted.
+/// Objects that wait to be deleted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Waiting {
     /// Objects.
@@ -191,7 +191,7 @@ pub struct Waiting {
     pub error: Option<String>,
 }
 
-/// Counts what waits.
+/// Counts the waiting objects.
 ///
 /// # Errors
 /// When the statement fails.

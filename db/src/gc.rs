@@ -1,10 +1,10 @@
 //! Garbage collection: links that nothing refers to, and blobs without links, whose objects it leaves to
-//! [`garbage`](crate::garbage). What is looked at is what came due, so that the cost follows the garbage.
+//! [`garbage`](crate::garbage). Only due links are reviewed, so that the cost follows the amount of garbage.
 //!
-//! Beside pushes it is right for this reason. A push holds the blobs that it names or links (`for key share`)
-//! until it commits; a review holds the blobs whose links it takes away (`for update skip locked`) and looks
-//! for references only then. So either the review sees the push's reference and keeps the link, or the push
-//! finds no blob and is refused. Blobs that another transaction holds are reviewed the next time.
+//! It is correct beside pushes for this reason: a push locks the blobs that it names or links (`for key share`) until
+//! it commits; a review locks the blobs whose links it removes (`for update skip locked`) and looks for references only
+//! then. So either the review sees the push's reference and keeps the link, or the push finds no blob and is refused.
+//! Blobs that another transaction has locked are reviewed the next time.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
@@ -21,11 +21,11 @@ use crate::{blob, quota, repository};
 /// What a review of due links did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reviewed {
-    /// Links that were looked at.
+    /// Reviewed links.
     pub looked_at: u64,
-    /// Links that are gone.
+    /// Removed links.
     pub unlinked: u64,
-    /// Blobs that went with their last links.
+    /// Blobs removed with their last links.
     pub blobs: u64,
     /// Bytes of those.
     pub bytes: u64,
@@ -33,7 +33,7 @@ pub struct Reviewed {
     pub broken: u64,
 }
 
-/// A link whose time has come.
+/// A due link.
 struct Due {
     link: Link,
     project: ProjectId,
@@ -69,12 +69,11 @@ fn json<T: Serialize>(of: &[T]) -> String {
     serde_json::to_string(of).unwrap_or_default()
 }
 
-/// How long a link is set aside whose rows cannot be read.
+/// How long a link with unreadable rows is set aside.
 const ASIDE: Duration = Duration::from_secs(24 * 3_600);
 
-/// Looks at links whose review is due, at most `limit`: keeps those that a manifest refers to, puts those
-/// off whose lease was renewed, and takes the others away. Blobs that lose their last link go, and their
-/// objects are garbage `hold` later.
+/// Reviews due links, at most `limit`: keeps those that a manifest refers to, postpones those whose lease was renewed,
+/// and removes the others. Blobs that lose their last link are removed, and their objects are garbage `hold` later.
 ///
 /// # Errors
 /// When a statement fails.
@@ -168,10 +167,10 @@ async fn due(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<(Vec<Due>, Vec<L
     Ok((links, broken))
 }
 
-/// Those whose blob nobody else is about to link or name; it is held until the transaction ends.
+/// The links whose blob no other transaction is about to link or name; it is locked until the transaction ends.
 async fn hold_blobs(tx: &mut Tx, due: Vec<Due>) -> Result<Vec<Due>> {
     if !tx.is_postgres() {
-        // The one writer holds everything.
+        // The only writer holds everything.
         return Ok(due);
     }
     let blobs: Vec<i64> = due.iter().map(|due| due.link.1).collect();
@@ -229,7 +228,7 @@ async fn referred_to(reader: &mut Reader, links: &[Link]) -> Result<HashSet<Link
     rows.iter().map(link_of).collect()
 }
 
-/// Sets when the links are looked at again; never, as long as something refers to them.
+/// Sets the next review of links; never, as long as something refers to them.
 async fn set_review(tx: &mut Tx, links: &[Link], at: Option<Timestamp>) -> Result<()> {
     if links.is_empty() {
         return Ok(());
@@ -264,7 +263,7 @@ async fn unlink(tx: &mut Tx, gone: &[&Due]) -> Result<()> {
     Ok(())
 }
 
-/// Gives back what the projects do not hold any more: blobs that none of their repositories links.
+/// Refunds projects for blobs that none of their repositories links any more.
 async fn refund(tx: &mut Tx, gone: &[&Due]) -> Result<()> {
     let sizes: BTreeMap<(i64, i64), i64> = gone
         .iter()
@@ -302,7 +301,7 @@ async fn refund(tx: &mut Tx, gone: &[&Due]) -> Result<()> {
     Ok(())
 }
 
-/// What a collection would do now, and what waits.
+/// What a collection would do now, and what is waiting.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outlook {
     /// Links whose review is due.
@@ -313,7 +312,7 @@ pub struct Outlook {
     pub objects: Waiting,
 }
 
-/// Looks without changing anything.
+/// Computes it without changing anything.
 ///
 /// # Errors
 /// When a statement fails.
@@ -343,11 +342,11 @@ pub struct Keeper {
     pub repository: RepositoryName,
     /// Manifests of it that name the blob, at most ten.
     pub manifests: Vec<Digest>,
-    /// Until when it is kept even if none does.
+    /// Until when it is kept even without them.
     pub lease_until: Timestamp,
 }
 
-/// The repositories that link a blob, and what of them names it; at most `limit`.
+/// The repositories that link a blob, and their manifests that name it; at most `limit`.
 ///
 /// # Errors
 /// When a statement fails.

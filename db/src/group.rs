@@ -1,5 +1,5 @@
-//! Groups of users. What they share with other principals is in [`crate::principal`]; who is in one is filled by the
-//! directory that it comes from.
+//! Groups of users. What they share with other principals is in [`crate::principal`]; their members come from a
+//! directory or provider.
 
 use model::{Dn, GroupId, GroupSource, PrincipalId, Timestamp};
 
@@ -40,7 +40,7 @@ macro_rules! select {
 /// Makes a group.
 ///
 /// # Errors
-/// [`crate::Error::Duplicate`] where the name or the entry in the directory is taken.
+/// [`crate::Error::Duplicate`] if the name or the entry in the directory is taken.
 pub async fn create(
     tx: &mut Tx,
     (name, source, entry): (&str, GroupSource, Option<&Dn>),
@@ -120,7 +120,7 @@ pub async fn hold(tx: &mut Tx, id: GroupId) -> Result<Option<Group>> {
 
 /// Name.
 pub const NAME: Field = Field::new("group_name", Kind::Text, "p.name").unique();
-/// Entry in the directory, in the form that all its names have in common.
+/// Entry in the directory, in normalized form.
 pub const LDAP_DN: Field = Field::new("ldap_group_dn", Kind::Text, "g.ldap_key").unsorted();
 
 const SOURCE: Source = Source {
@@ -157,7 +157,7 @@ pub async fn search(reader: &mut Reader, text: &str, page: Page) -> Result<(Vec<
 /// Gives a group another name.
 ///
 /// # Errors
-/// [`crate::Error::Duplicate`] where the name is taken.
+/// [`crate::Error::Duplicate`] if the name is taken.
 pub async fn rename(tx: &mut Tx, group: &Group, name: &str, now: Timestamp) -> Result<()> {
     tx.query("update principal set name = $2 where id = $1")
         .bind(group.principal_id)
@@ -172,7 +172,7 @@ pub async fn rename(tx: &mut Tx, group: &Group, name: &str, now: Timestamp) -> R
     Ok(())
 }
 
-/// Deletes a group: its name becomes free, its memberships go, and with them the roles of whoever is in it.
+/// Deletes a group: its name becomes free, its memberships of projects end, and with them the roles of its members.
 ///
 /// # Errors
 /// When a statement fails.
@@ -209,7 +209,8 @@ pub async fn of_member(
         .collect()
 }
 
-/// Puts a principal into these groups of a source and takes it out of all others of it. Whether that changed anything.
+/// Puts a principal into these groups of a source and removes it from all others of that source. Returns whether that
+/// changed anything.
 ///
 /// # Errors
 /// When a statement fails.

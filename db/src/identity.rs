@@ -1,5 +1,5 @@
-//! Users that a directory or a provider knows: what ties them to it, and what was read of them last. What they share with other users
-//! is in [`crate::user`].
+//! Users from a directory or a provider: their identity there, and what was last read about them. What they share with
+//! other users is in [`crate::user`].
 
 use std::ops::Range;
 
@@ -19,7 +19,7 @@ pub const OIDC: &str = "oidc";
 
 row! {
     columns identity_columns;
-    /// A user that a directory knows.
+    /// A user from a directory or provider.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct Identity of identity {
         /// Its id among principals.
@@ -28,9 +28,9 @@ row! {
         pub name: String = p.name,
         /// The principal's generation.
         pub generation: i64 = p.generation,
-        /// What the directory never changes of it.
+        /// Its id there, which never changes.
         pub subject: String = i.subject,
-        /// Its entry, where it was found last.
+        /// Its entry, as last found.
         pub dn: String = i.dn,
         /// Whether a group there makes it a system administrator.
         pub admin: bool = i.admin,
@@ -51,7 +51,7 @@ macro_rules! select {
     };
 }
 
-/// What a directory says of a user.
+/// What a directory says about a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found<'a> {
     /// Its entry.
@@ -60,10 +60,10 @@ pub struct Found<'a> {
     pub admin: bool,
 }
 
-/// Ties a user to what a directory knows.
+/// Ties a user to an identity in a directory or at a provider.
 ///
 /// # Errors
-/// [`crate::Error::Duplicate`] where another user is tied to it.
+/// [`crate::Error::Duplicate`] if another user is tied to it.
 pub async fn create(
     tx: &mut Tx,
     principal: PrincipalId,
@@ -86,7 +86,7 @@ pub async fn create(
     Ok(())
 }
 
-/// The user that a source knows by a subject.
+/// The user with a subject in a source.
 ///
 /// # Errors
 /// When the statement fails.
@@ -136,8 +136,8 @@ pub async fn of_name(reader: &mut Reader, source: &str, name: &str) -> Result<Op
     row.as_ref().map(Identity::read).transpose()
 }
 
-/// Users of a source that were not read within a span of time, those that were not read for longest first. What was read
-/// after it was read by a clock that was ahead.
+/// Users of a source that were not read within a span of time, longest ago first. A time of reading in the future was
+/// set by a fast clock and counts as due.
 ///
 /// # Errors
 /// When the statement fails.
@@ -178,7 +178,7 @@ pub async fn active(reader: &mut Reader, source: &str, limit: i64) -> Result<Vec
     rows.iter().map(Identity::read).collect()
 }
 
-/// Takes over what a directory says of a user, who may sign in.
+/// Stores what a directory says about a user, who may sign in.
 ///
 /// # Errors
 /// When the statement fails.
@@ -203,7 +203,7 @@ pub async fn set_found(
     Ok(())
 }
 
-/// Notes that these users were read and are as they were.
+/// Records that these users were read and are unchanged.
 ///
 /// # Errors
 /// When the statement fails.
@@ -224,7 +224,7 @@ pub async fn set_read(
     Ok(())
 }
 
-/// A user may not sign in any more: its tokens are void, and its sessions end.
+/// Locks a user out: it may not sign in any more, its tokens are void, and its sessions end.
 ///
 /// # Errors
 /// When a statement fails.

@@ -1,5 +1,5 @@
-//! Which tags are immutable: the rules of a project, compiled. They are asked in the transaction that sets a tag or takes
-//! it away, so that replicas agree; a rule is changed while nobody writes into its project.
+//! Which tags are immutable: the rules of a project, compiled. They are checked in the transaction that sets or removes
+//! a tag, so that replicas agree; changing a rule locks out all writers of its project.
 
 use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
@@ -12,16 +12,16 @@ use crate::error::{Error, Result};
 use crate::immutable_rule;
 use crate::sql::{Reader, Row, json_list};
 
-/// Rules that stay compiled.
+/// Maximum compiled rules to keep.
 const COMPILED: u64 = 10_000;
-/// Tags of manifests that are looked at together before these go with their subject.
+/// Maximum tags to check before manifests are deleted with their subject.
 const TAGS: usize = 10_000;
 
-/// By what they say: a rule that is changed is another one.
+/// By text: a changed rule has another key.
 static RULES: LazyLock<Cache<String, Arc<CompiledRule>>> =
     LazyLock::new(|| Cache::builder().max_capacity(COMPILED).build());
 
-/// The rules of a project that have an effect. Equal ones cover the same tags.
+/// The enabled rules of a project. Equal values cover the same tags.
 #[derive(Clone, Debug)]
 pub struct Immutability {
     texts: Vec<String>,
@@ -58,8 +58,8 @@ impl Immutability {
         self.rules.is_empty()
     }
 
-    /// Those of some manifests that have an immutable tag: they stay where others go with their subject. Where there are
-    /// more tags than can be looked at, whatever was not looked at stays too.
+    /// Those of some manifests that have an immutable tag: they stay when others are deleted with their subject. If
+    /// there are too many tags to check, unchecked manifests stay too.
     ///
     /// # Errors
     /// When the statement fails.
@@ -89,7 +89,7 @@ impl Immutability {
         let is_unseen = |id: &&i64| seen_before.is_some_and(|first| **id >= first);
         let mut kept: HashSet<i64> = manifests.iter().filter(is_unseen).copied().collect();
         for row in &rows {
-            // One that cannot be understood is covered by nothing.
+            // A tag that does not parse is covered by no rule.
             let tag = row.get::<Tag>("tag", "name");
             if tag.is_ok_and(|tag| self.covers(name, &tag)) {
                 kept.insert(manifest(row)?);

@@ -1,4 +1,4 @@
-//! Rules by which tags of a project are immutable.
+//! Rules for immutable tags in projects.
 
 use model::{ImmutableRuleId, ProjectId, Timestamp};
 
@@ -27,7 +27,7 @@ row! {
 /// Id.
 pub const ID: Field = Field::new("id", Kind::Int, "i.id").unique();
 
-/// What lists can be narrowed and sorted by.
+/// Fields by which lists can be filtered and sorted.
 pub const FIELDS: [Field; 3] = [
     ID,
     Field::new("creation_time", Kind::Time, "i.created_at"),
@@ -55,7 +55,7 @@ pub async fn list(
     list::list(reader, &SOURCE, of_project, selection, Rule::read).await
 }
 
-/// What the rules of a project say that have an effect.
+/// The texts of the enabled rules of a project.
 ///
 /// # Errors
 /// When the statement fails.
@@ -104,10 +104,10 @@ pub async fn count(reader: &mut Reader, project: ProjectId) -> Result<i64> {
     row.get("immutable_rule", "total")
 }
 
-/// Makes a rule, which has its effect at once.
+/// Makes a rule, which takes effect at once.
 ///
 /// # Errors
-/// [`crate::Error::Duplicate`] where the project has one that says the same.
+/// [`crate::Error::Duplicate`] if the project has one with the same text.
 pub async fn create(
     tx: &mut Tx,
     project: ProjectId,
@@ -130,7 +130,7 @@ pub async fn create(
 /// Changes a rule.
 ///
 /// # Errors
-/// [`crate::Error::Duplicate`] where the project has another one that says the same.
+/// [`crate::Error::Duplicate`] if the project has another one with the same text.
 pub async fn update(
     tx: &mut Tx,
     id: ImmutableRuleId,

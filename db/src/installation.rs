@@ -19,8 +19,8 @@ pub async fn get(reader: &mut Reader, name: &str) -> Result<Option<Vec<u8>>> {
     row.map(|row| row.get("installation", "value")).transpose()
 }
 
-/// Stores a value unless there is one, and returns the one that now stands: of several processes
-/// that make a key at once, all use the first one's.
+/// Stores a value unless there is one, and returns the stored one: if several processes make a key at once, all use the
+/// first one's.
 ///
 /// # Errors
 /// When a statement fails.
@@ -40,7 +40,7 @@ pub async fn put_if_absent(tx: &mut Tx, name: &str, value: &[u8]) -> Result<Vec<
     row.get("installation", "value")
 }
 
-/// Stores a value in place of the one that stands.
+/// Stores a value, replacing the existing one.
 ///
 /// # Errors
 /// When the statement fails.

@@ -131,7 +131,7 @@ pub async fn add(tx: &mut Tx, new: &NewJob, now: Timestamp) -> Result<Option<Job
     row.map(|row| row.get("job", "id")).transpose()
 }
 
-/// How many jobs of a kind wait to be run, counted as far as `most`.
+/// How many jobs of a kind are queued, counted up to `most`.
 ///
 /// # Errors
 /// When the statement fails.
@@ -574,7 +574,7 @@ pub async fn get(reader: &mut Reader, id: JobId) -> Result<Option<Job>> {
     row.as_ref().map(Job::read).transpose()
 }
 
-/// What pages of jobs can be narrowed and sorted by.
+/// Fields by which pages of jobs can be filtered and sorted.
 pub const FIELDS: [Field; 5] = [
     ID,
     KIND,
@@ -772,7 +772,7 @@ pub async fn waiting(reader: &mut Reader, now: Timestamp) -> Result<Vec<Waiting>
     rows.iter().map(read).collect()
 }
 
-/// Cancels all queued jobs of a kind, or of all kinds; how many it were. Standing jobs stay.
+/// Cancels all queued jobs of a kind, or of all kinds; returns how many. Standing jobs stay.
 ///
 /// # Errors
 /// When the statement fails.

@@ -1,5 +1,5 @@
-//! Labels of the installation and of projects, and the artifacts that have them. A deleted one gets a tombstone: it is not
-//! found any more, its name is free, and nobody puts it on an artifact; its links are purged in parts.
+//! Labels of the installation and of projects, and the artifacts that have them. A deleted one gets a tombstone: it is
+//! no longer found, its name is free, and it cannot be put on an artifact; its links are purged in parts.
 
 use std::collections::HashMap;
 
@@ -35,7 +35,7 @@ row! {
 /// Name.
 pub const NAME: Field = Field::new("name", Kind::Text, "l.name");
 
-/// What lists can be narrowed and sorted by.
+/// Fields by which lists can be filtered and sorted.
 pub const FIELDS: [Field; 6] = [
     NAME,
     Field::new("id", Kind::Int, "l.id").unique(),
@@ -114,7 +114,7 @@ pub async fn hold(tx: &mut Tx, id: LabelId) -> Result<Option<Label>> {
 /// Makes a label of a project, or of the installation.
 ///
 /// # Errors
-/// [`crate::Error::Duplicate`] where it has one of that name.
+/// [`crate::Error::Duplicate`] if it has one of that name.
 pub async fn create(
     tx: &mut Tx,
     project: Option<ProjectId>,
@@ -139,7 +139,7 @@ pub async fn create(
 /// Changes a label.
 ///
 /// # Errors
-/// [`crate::Error::Duplicate`] where another one has the name.
+/// [`crate::Error::Duplicate`] if another one has the name.
 pub async fn update(tx: &mut Tx, id: LabelId, new: &NewLabel, now: Timestamp) -> Result<()> {
     tx.query(
         "update label set name = $2, description = $3, color = $4, updated_at = $5 where id = $1",
@@ -154,7 +154,7 @@ pub async fn update(tx: &mut Tx, id: LabelId, new: &NewLabel, now: Timestamp) ->
     Ok(())
 }
 
-/// Deletes a label, which no artifact has from then on.
+/// Deletes a label; no artifact has it from then on.
 ///
 /// # Errors
 /// When the statement fails.
@@ -181,7 +181,7 @@ pub async fn deleted(reader: &mut Reader) -> Result<Option<LabelId>> {
     row.map(|row| row.get("label", "id")).transpose()
 }
 
-/// Removes a part of what deleted labels left: at most `limit` links, and labels without.
+/// Removes a part of the rows of deleted labels: at most `limit` links, and labels without links.
 ///
 /// # Errors
 /// When a statement fails.
@@ -263,7 +263,7 @@ pub async fn hold_artifact(
     row.as_ref().map(Artifact::read).transpose()
 }
 
-/// How many labels an artifact has, those that are to be purged included; counted up to `limit`.
+/// How many labels an artifact has, including deleted ones not yet purged; counted up to `limit`.
 ///
 /// # Errors
 /// When the statement fails.

@@ -1,11 +1,11 @@
-//! Lists: the fields that narrow and sort them, and the one builder of their statements.
+//! Lists: the fields that filter and sort them, and the one builder of their statements.
 
 use model::{ManifestId, Timestamp};
 
 use crate::error::Result;
 use crate::sql::{Query, Reader, Reading, Row, Value, json_list};
 
-/// Which part of a list is asked for.
+/// Which part of a list to return.
 #[derive(Clone, Copy, Debug)]
 pub struct Page {
     /// Rows to skip.
@@ -21,8 +21,8 @@ impl Page {
         limit: None,
     };
 
-    /// How long a text may be that the page shows, of `total` rows in all. The command line asks for all rows, and has
-    /// them whole.
+    /// The maximum length of a text on the page, for `total` rows in all. The command line asks for all rows, and gets
+    /// complete texts.
     fn longest_text(&self, total: i64) -> i64 {
         match self.limit {
             None => LONGEST_TEXT as i64,
@@ -31,32 +31,32 @@ impl Page {
     }
 }
 
-/// Bytes of the longest text that a list shows, such as an artifact's annotations.
+/// Maximum bytes of a text in a list, such as an artifact's annotations.
 pub const LONGEST_TEXT: usize = 64 << 10;
-/// Bytes that such texts of a page have together, each of its columns by itself.
+/// Maximum bytes of such texts on a page, for each column.
 const TEXTS: usize = 4 << 20;
 
-/// How long a text may be of which a page shows one for each of so many rows.
+/// The maximum length of a text on a page with this many rows.
 pub fn longest_text(rows: i64) -> usize {
     let rows = usize::try_from(rows).unwrap_or_default().max(1);
     (TEXTS / rows).min(LONGEST_TEXT)
 }
 
-/// Stands in select lists for the most bytes of a text that is shown.
+/// Placeholder in select lists for the maximum bytes of a text.
 pub(crate) const LONGEST: &str = ":longest";
 
-/// A statement outside of lists that shows texts, each with so many bytes at most.
+/// A statement outside of lists that shows texts of at most `longest` bytes.
 pub(crate) fn showing(statement: &str, longest: usize) -> String {
     statement.replace(LONGEST, &longest.to_string())
 }
 
-/// Rows of one kind that hang on those of a page, such as the tags of its artifacts, which are read for all of them at
+/// Maximum dependent rows of one kind on a page, such as the tags of its artifacts, which are read for all of them at
 /// once.
 const HANGING: i64 = 5_000;
 
-/// What hangs on the rows of a page: all of it, or, where there is more than [`HANGING`], of each row its even share. The
-/// statements for SQLite and PostgreSQL take the ids as JSON (`$1`), and how much of each (`$2`) and of all together
-/// (`$3`) they read.
+/// The dependent rows of a page: all of them, or an even share for each row if there are more than [`HANGING`]. The
+/// statements for SQLite and PostgreSQL take the ids as JSON (`$1`), and the limits for each row (`$2`) and for all
+/// together (`$3`).
 pub(crate) async fn hanging<T>(
     reader: &mut Reader,
     (sqlite, postgres): (&'static str, &'static str),
@@ -78,7 +78,7 @@ pub(crate) async fn hanging<T>(
     rows.iter().map(read).collect()
 }
 
-/// A field that a list can be narrowed and sorted by.
+/// A field that a list can be filtered and sorted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field {
     /// Its name in the REST API.
@@ -95,7 +95,7 @@ pub struct Field {
     optional: bool,
 }
 
-/// What a field holds, which decides what can be asked of it.
+/// The type of a field, which decides how it can be filtered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Text: is, contains, any of.
@@ -142,12 +142,12 @@ impl Field {
     }
 }
 
-/// What is asked of a field.
+/// A condition on a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Test {
     /// It is this text.
     Is(String),
-    /// It holds this text, in any case.
+    /// It contains this text, in any letter case.
     Contains(String),
     /// It is one of these texts.
     AnyOf(Vec<String>),
@@ -168,7 +168,7 @@ pub enum Direction {
     Down,
 }
 
-/// Which rows of a list are asked for, and in which order.
+/// Which rows of a list to return, and in which order.
 #[derive(Clone, Debug)]
 pub struct Selection {
     /// All of these must hold.
@@ -189,7 +189,7 @@ impl Selection {
         }
     }
 
-    /// Narrows it, unless something is asked of the field already.
+    /// Adds a condition, unless there is one on the field already.
     #[must_use]
     pub fn or(self, field: Field, test: Option<Test>) -> Self {
         match test {
@@ -200,7 +200,7 @@ impl Selection {
         }
     }
 
-    /// Narrows it.
+    /// Adds a condition.
     #[must_use]
     pub fn with(mut self, field: Field, test: Test) -> Self {
         self.tests.push((field, test));
@@ -218,20 +218,20 @@ pub(crate) struct Source {
     pub(crate) from: &'static str,
     /// The column that identifies a row.
     pub(crate) id: &'static str,
-    /// The field that rows are sorted by unless another is asked for.
+    /// The field that rows are sorted by unless another is given.
     pub(crate) order: Field,
 }
 
-/// The fewest tables that find a list's rows, where nothing is asked of the others.
+/// The minimum tables to find a list's rows, if there are no conditions on the others.
 pub(crate) struct Lean {
     /// Tables and joins.
     pub(crate) from: &'static str,
-    /// Aliases of the tables that are left out, with their dots.
+    /// Aliases of the omitted tables, with their dots.
     pub(crate) without: &'static [&'static str],
 }
 
 impl Lean {
-    /// The tables that a selection needs, of a list's.
+    /// The tables of a list that a selection needs.
     pub(crate) fn of(&self, source: &Source, selection: &Selection) -> &'static str {
         let tested = selection.tests.iter().map(|(field, _)| field.column);
         let sorted = selection.order.map_or(source.order, |(field, _)| field);
@@ -244,7 +244,7 @@ impl Lean {
     }
 }
 
-/// A page of a list, and how many rows the whole has: two statements, whatever the page.
+/// A page of a list, and how many rows there are in all: always two statements.
 pub(crate) async fn list<T>(
     reader: &mut Reader,
     source: &Source,
@@ -256,7 +256,7 @@ pub(crate) async fn list<T>(
     list_in(reader, (source, from), conditions, selection, read).await
 }
 
-/// As [`list`], whose rows are found in the tables of `from`.
+/// As [`list`], with rows from the tables of `from`.
 pub(crate) async fn list_in<T>(
     reader: &mut Reader,
     (source, from): (&Source, &'static str),
@@ -277,7 +277,7 @@ pub(crate) async fn list_in<T>(
     Ok((rows, total))
 }
 
-/// A page of the rows for which the conditions hold, of which there are `total`; they are found in the tables of `from`.
+/// A page of the rows in `from` that meet the conditions, of which there are `total`.
 pub(crate) async fn page<T>(
     reader: &mut Reader,
     (source, found_in): (&Source, &'static str),
@@ -298,7 +298,7 @@ pub(crate) async fn page<T>(
     let (limit, offset) = (conditions.values.len() + 1, conditions.values.len() + 2);
     let shows_texts = columns.contains(LONGEST);
     let columns = columns.replace(LONGEST, &format!("${}", offset + 1));
-    // The page is chosen first: what the select list counts, it counts for the page alone.
+    // The page is selected first, so that counts in the select list run only for the page.
     let page = format!(
         "select {columns} from {from} where {id} in (select {id} from {found_in} {clause}
              order by {by} limit ${limit} offset ${offset}) order by {by}"
@@ -313,8 +313,8 @@ pub(crate) async fn page<T>(
     query.all().await?.iter().map(read).collect()
 }
 
-/// How many rows there are for which the conditions hold, in the tables of these. A count walks what it joins, also
-/// where that changes nothing.
+/// How many rows meet the conditions, in only the tables that these need: a count reads every joined table, even if
+/// that changes nothing.
 pub(crate) async fn count(
     reader: &mut Reader,
     (name, from): (&'static str, &str),
@@ -331,7 +331,7 @@ fn order_by(postgres: bool, (field, direction): (Field, Direction), id: &str) ->
         Direction::Up => ("", " nulls first"),
         Direction::Down => (" desc", " nulls last"),
     };
-    // SQLite takes nothing for less than anything. PostgreSQL does not, and neither do its indexes.
+    // SQLite sorts null first. PostgreSQL and its indexes do not.
     let nulls = if postgres && field.optional {
         nulls
     } else {
@@ -344,7 +344,7 @@ fn order_by(postgres: bool, (field, direction): (Field, Direction), id: &str) ->
     }
 }
 
-/// Conditions of a statement, with the values that they bind from `$1` on.
+/// Conditions of a statement, with the values that they bind, from `$1`.
 #[derive(Default)]
 pub(crate) struct Conditions {
     texts: Vec<String>,
@@ -378,7 +378,7 @@ impl Conditions {
         self
     }
 
-    /// A condition that is not one of these, but binds its values with them.
+    /// A separate condition that binds its values with these.
     pub(crate) fn text(
         &mut self,
         condition: &str,
@@ -402,7 +402,7 @@ impl Conditions {
         self
     }
 
-    /// The condition that a column has one of some values, which is not one of these, but binds its values with them.
+    /// A separate condition that a column has one of some values, which binds its values with these.
     pub(crate) fn any_of(&mut self, column: &str, values: &[i64]) -> String {
         match values {
             [] => "1 = 0".to_owned(),
@@ -415,7 +415,7 @@ impl Conditions {
         }
     }
 
-    /// Adds what is asked of fields.
+    /// Adds conditions on fields.
     #[must_use]
     pub(crate) fn and_tests(mut self, postgres: bool, tests: &[(Field, Test)]) -> Self {
         for (field, test) in tests {
@@ -435,7 +435,7 @@ impl Conditions {
         self.texts.push(condition.replace('$', &place));
     }
 
-    /// Adds what is asked of a field.
+    /// Adds a condition on a field.
     pub(crate) fn test(&mut self, postgres: bool, field: &Field, test: &Test) {
         let column = field.column;
         match test {
@@ -490,9 +490,9 @@ pub(crate) fn any_of(postgres: bool, column: &str) -> String {
     }
 }
 
-/// The condition that a text column holds what stands for `$`. The case of ASCII letters does not count: SQLite folds no
-/// others, and columns have PostgreSQL's collation "C", which folds no others. With a collation of its own, what is
-/// looked for would be folded otherwise than where it is looked for.
+/// The condition that a text column contains the text of `$`, ignoring the case of ASCII letters: SQLite folds no
+/// others, and columns have PostgreSQL's collation "C", which folds no others. With another collation, the text would
+/// be folded differently from the column.
 pub(crate) fn like(postgres: bool, column: &str) -> String {
     let collation = if postgres { " collate \"C\"" } else { "" };
     format!("lower({column}) like lower(${collation}) escape '\\'")

@@ -1,19 +1,19 @@
-//! Which manifests a repository lists, and how many: those that are no accessories and have a tag or are in no index.
-//! `manifest.tagged`, `manifest.listed` and `repository.artifacts` say so without a look at other rows.
+//! Which manifests a repository lists, and how many: those that are not accessories and have a tag or are in no index.
+//! `manifest.tagged`, `manifest.listed` and `repository.artifacts` have this without reading other rows.
 //!
-//! A transaction notes what it changes ([`Tx::relist`]): manifests that tags come to or leave, that an index lists or
-//! lists no more, that become accessories. When it is about to commit, [`settle`] locks the row of the repository, looks
-//! at these manifests in a new statement, and writes what differs. Whoever had the lock before has committed, and that
-//! statement sees it; who comes later looks at what it changes itself, and sees this one. So whatever decides about a
-//! manifest, the last transaction that changes it sees all of it, and the counter moves by what is written.
+//! A transaction records what it changes ([`Tx::relist`]): manifests that gain or lose a tag, that an index lists or no
+//! longer lists, or that become accessories. Before its commit, [`settle`] locks the row of the repository, reads these
+//! manifests in a new statement, and writes the differences. The previous holder of the lock has committed, so that
+//! statement sees its changes; a later one sees those of this transaction. So the last transaction that changes
+//! something about a manifest sees all of it, and the counter changes by what is written.
 //!
-//! The repository is locked last. Who changes something about a manifest holds the manifest's row before that, so that
-//! nobody waits for a manifest while holding a repository. There are exceptions: a manifest that two pushes move the same
-//! tag away from at once (`tag.previous_id` says which it was), and one that an import moves a tag away from. They can end
-//! in a deadlock, never in a wrong counter: pushes are retried, an import says so and is run again.
+//! The repository is locked last. A transaction that changes something about a manifest locks the manifest's row before
+//! that, so none waits for a manifest while it holds a repository. There are exceptions: a manifest from which two
+//! pushes move the same tag at once (`tag.previous_id` names it), and one from which an import moves a tag. They can
+//! end in a deadlock, never in a wrong counter: pushes are retried, an import reports it and is run again.
 //!
-//! What a deleted index lists is in an index until its references are purged. Deleted manifests are not listed, and
-//! their columns mean nothing.
+//! The children of a deleted index count as listed by it until its references are purged. Deleted manifests are not
+//! listed, and their columns have no meaning.
 
 use model::RepositoryId;
 
@@ -21,7 +21,7 @@ use crate::error::Result;
 use crate::relist::{Relist, Relists};
 use crate::sql::{Tx, json_list};
 
-/// Brings the columns up to date for all that a transaction noted, at its end.
+/// Updates the columns for all recorded changes, at the end of a transaction.
 ///
 /// # Errors
 /// When a statement fails.

@@ -1,14 +1,14 @@
-//! Outcomes of logins, as far as processes share them. What they mean is `auth::throttle`'s.
+//! Outcomes of logins that processes share. `auth::throttle` interprets them.
 
 use model::Timestamp;
 
 use crate::error::{Error, Result};
 use crate::sql::{Reader, Row, Tx};
 
-/// What happened to logins of an account from a network.
+/// The outcomes of logins to an account from a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoginOutcome {
-    /// When it happened last.
+    /// The time of the last one.
     pub at: Timestamp,
     /// The network that the logins came from.
     pub network: [u8; 16],
@@ -16,7 +16,7 @@ pub struct LoginOutcome {
     pub account: [u8; 32],
     /// How many failed; 0 for a success, which clears earlier failures.
     pub failures: u32,
-    /// Whether the account stands for a person, under whichever name.
+    /// Whether the account means a person, under any name.
     pub of_person: bool,
 }
 
@@ -41,8 +41,7 @@ pub async fn share(tx: &mut Tx, process: &str, outcomes: &[LoginOutcome]) -> Res
     Ok(())
 }
 
-/// What other processes shared since a time, with ids to tell them apart: the newest `limit`, the oldest of
-/// them first.
+/// Outcomes that other processes shared since a time, with ids to distinguish them: the newest `limit`, oldest first.
 ///
 /// # Errors
 /// When the statement fails.

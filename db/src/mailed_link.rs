@@ -1,5 +1,4 @@
-//! Links that were mailed: whoever opens one shows that they read the address. What a link holds is not stored, only its
-//! hash.
+//! Mailed links: opening one proves access to the address. Only the hash of a link's token is stored.
 
 use model::{PrincipalId, Timestamp};
 
@@ -87,7 +86,7 @@ pub async fn by_hash(
     row.as_ref().map(MailedLink::read).transpose()
 }
 
-/// Removes the link of a hash. Whether it was there: of several that use a link at once, one is told so.
+/// Removes the link of a hash. Returns whether it existed: if several use a link at once, only one gets true.
 ///
 /// # Errors
 /// When the statement fails.
@@ -134,7 +133,7 @@ pub async fn remove_all(tx: &mut Tx, principal: PrincipalId) -> Result<()> {
     Ok(())
 }
 
-/// Removes links that have expired, at most `limit`; how many.
+/// Removes expired links, at most `limit`; returns how many.
 ///
 /// # Errors
 /// When the statement fails.

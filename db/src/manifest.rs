@@ -23,9 +23,9 @@ use crate::quota::{self, OverLimit};
 use crate::sql::{Reader, Row, Tx, hex_of, json_digests};
 use crate::{tag, tombstone};
 
-/// The manifest that a reference names in a repository of a project. Where no other process writes, all of that is
-/// cached; else one statement says what is there, and only the bytes are. The project is compared, since a permit may
-/// be of one that was deleted a moment ago and made anew by somebody else.
+/// The manifest that a reference names in a repository of a project. If no other process writes, all of this is cached;
+/// otherwise one statement reads the reference, and only the bytes are cached. The project is compared, since a permit
+/// may be for a project that was just deleted and created again by somebody else.
 ///
 /// # Errors
 /// When the database cannot be read.
@@ -99,7 +99,7 @@ async fn find_row(
     Ok(Some(manifest))
 }
 
-/// Bytes that do not have the digest are never handed on.
+/// Bytes that do not match the digest are never returned.
 fn read(project: ProjectId, digest: Digest, row: &Row) -> Result<Arc<StoredManifest>> {
     let payload: Vec<u8> = row.get("manifest_payload", "payload")?;
     if Digest::of(digest.algorithm(), &payload) != digest {
@@ -133,7 +133,7 @@ pub async fn stored(
     Ok(found.filter(|manifest| manifest.project == project))
 }
 
-/// Reads what the cache does not have, and puts it there.
+/// Reads what the cache does not have, and adds it.
 async fn read_through(
     db: &Db,
     key: (RepositoryName, Digest),
@@ -175,7 +175,7 @@ pub async fn id(
     row.map(|row| row.get("manifest", "id")).transpose()
 }
 
-/// A manifest of the repository, held until the transaction ends: nobody tags it or lists it meanwhile.
+/// A manifest of the repository, locked until the transaction ends: nobody tags it or lists it meanwhile.
 ///
 /// # Errors
 /// When the statement fails.
@@ -200,7 +200,7 @@ pub async fn hold(
     }))
 }
 
-/// A child as it was found: what it is, the row that it refers to, and how many bytes that has.
+/// A child as it was found: its kind, row and size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
     /// A blob.
@@ -226,7 +226,7 @@ pub enum Found {
 }
 
 impl Found {
-    /// How many bytes it has, where it is in the repository.
+    /// Its size in bytes, if it is in the repository.
     pub const fn size(self) -> Option<i64> {
         match self {
             Self::Blob { size, .. } | Self::Manifest { size, .. } => Some(size),
@@ -235,8 +235,8 @@ impl Found {
     }
 }
 
-/// Looks all children of a manifest up at once, and holds them and the links of blobs until the transaction ends, so that
-/// none can go meanwhile, and nobody else decides whether a manifest is listed.
+/// Looks up all children of a manifest at once, and locks them and the links of blobs until the transaction ends, so
+/// that none can be deleted meanwhile, and no other transaction decides whether a manifest is listed.
 ///
 /// # Errors
 /// When a statement fails.
@@ -323,7 +323,7 @@ struct ReferenceRow<'a> {
     annotations: Option<String>,
 }
 
-/// Bytes of annotations of a manifest's references that are stored; those beyond are left out.
+/// Maximum bytes of annotations of a manifest's references to store; the rest is left out.
 const MOST_ANNOTATIONS: usize = 64 << 10;
 
 impl<'a> ReferenceRow<'a> {
@@ -353,7 +353,7 @@ impl<'a> ReferenceRow<'a> {
 pub struct New<'a> {
     /// Its digest.
     pub digest: &'a Digest,
-    /// What it says.
+    /// Its content.
     pub manifest: &'a Manifest,
     /// Its bytes.
     pub payload: &'a [u8],
@@ -364,8 +364,8 @@ pub struct New<'a> {
 }
 
 impl New<'_> {
-    /// Bytes of the payload and of all that it references, as far as they are known: blobs as stated, and manifests with
-    /// what they reference.
+    /// Bytes of the payload and of everything that it references, as far as known: blobs as stated, and manifests with
+    /// their references.
     fn total_size(&self) -> i64 {
         let children = self.manifest.children.iter().zip(self.found);
         let sizes = children.map(|(child, found)| match found {
@@ -375,7 +375,7 @@ impl New<'_> {
         sizes.fold(self.payload.len() as i64, i64::saturating_add)
     }
 
-    /// Whether it belongs to another manifest, or may do so by a tag.
+    /// Whether it is an accessory, or may be one by its tag.
     fn may_be_accessory(&self) -> bool {
         let children = &self.manifest.children;
         self.manifest.subject.is_some()
@@ -389,7 +389,7 @@ impl New<'_> {
 /// already.
 ///
 /// # Errors
-/// [`Error::Contended`] where another transaction deleted it meanwhile; when a statement fails.
+/// [`Error::Contended`] if another transaction deleted it meanwhile; when a statement fails.
 pub async fn store(
     tx: &mut Tx,
     at: Place<'_>,
@@ -416,7 +416,7 @@ pub async fn store(
     Ok(charged.map(|()| id))
 }
 
-/// Inserts the rows of a manifest; `None` where the repository has it.
+/// Inserts the rows of a manifest; `None` if the repository has it.
 async fn insert(
     tx: &mut Tx,
     repository: RepositoryId,
@@ -431,7 +431,7 @@ async fn insert(
              on conflict (repository_id, digest) where deleted_at is null do nothing returning id"
         };
     }
-    // One round trip where that costs something.
+    // One round trip on PostgreSQL.
     const ALL: &str = concat!(
         "with made as (", row!(), "),
          belongs as (insert into accessory (manifest_id, repository_id, subject, type)
@@ -485,8 +485,8 @@ async fn insert(
     Ok(Some(id))
 }
 
-/// Notes that a manifest was pushed again: its time without a tag begins anew when it is next seen without. Its row, and
-/// whether it goes with deleted indexes unless something else keeps it.
+/// Records that a manifest was pushed again: its untagged time restarts when it is next seen untagged. Returns its row,
+/// and whether it will be deleted with deleted indexes unless something else keeps it.
 async fn push_again(
     tx: &mut Tx,
     repository: RepositoryId,
@@ -566,9 +566,9 @@ pub async fn parent(reader: &mut Reader, manifest: ManifestId) -> Result<Option<
     row.map(|row| row.get("manifest", "digest")).transpose()
 }
 
-/// Bytes of annotations that come with their descriptor; larger ones are fetched one by one.
+/// Maximum bytes of annotations read with their descriptor; larger ones are fetched one by one.
 const SMALL: i64 = 10 << 10;
-/// Bytes of larger annotations on a page of referrers, but for those of its last descriptor.
+/// Maximum bytes of larger annotations on a page of referrers, except those of its last descriptor.
 const LARGE: usize = 2 << 20;
 
 /// A page of a subject's referrers.
@@ -576,14 +576,14 @@ const LARGE: usize = 2 << 20;
 pub struct Referrers {
     /// Descriptors in the order in which they were pushed.
     pub descriptors: Vec<Descriptor>,
-    /// What the next page comes after, if there is one.
+    /// The position of the next page, if there is one.
     pub next: Option<i64>,
     /// How many there are of all types.
     pub total: i64,
 }
 
-/// Descriptors of the manifests of a project's repository whose subject is `subject`, with row ids after `after`: at most
-/// `limit`, fewer where their annotations are large.
+/// Descriptors of the manifests in a project's repository with this subject and row ids after `after`: at most `limit`,
+/// fewer if their annotations are large.
 ///
 /// # Errors
 /// When the statement fails.
@@ -661,7 +661,7 @@ async fn annotations(reader: &mut Reader, id: i64) -> Result<Option<String>> {
         .transpose()
 }
 
-/// Annotations, not looked into: they are printed as they were written.
+/// Annotations, unparsed: they are printed as they were written.
 fn object(text: String) -> Result<Option<Box<RawValue>>> {
     if text == "{}" {
         return Ok(None);

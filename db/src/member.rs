@@ -18,9 +18,9 @@ row! {
         pub id: MemberId = m.id,
         /// The project.
         pub project: ProjectId = m.project_id,
-        /// Whose it is.
+        /// The member.
         pub principal: PrincipalId = m.principal_id,
-        /// The name of whoever it is.
+        /// The member's name.
         pub name: String = p.name,
         /// The role held.
         pub role: Role = m.role,
@@ -44,7 +44,7 @@ impl Member {
     /// What it is.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] where it is neither a user nor a group.
+    /// [`Error::Corrupt`] if it is neither a user nor a group.
     pub fn entity(&self) -> Result<Entity> {
         let user = self.user_id.map(Entity::User);
         let entity = user.or(self.group_id.map(Entity::Group));
@@ -54,7 +54,7 @@ impl Member {
         })
     }
 
-    /// The roles of a group are those of whoever is in it.
+    /// The roles of a group apply to its members.
     fn touch(&self, tx: &mut Tx) {
         tx.touch(match self.group_id {
             Some(_) => Touch::Bindings,
@@ -78,7 +78,7 @@ macro_rules! select {
 /// Makes a principal a member.
 ///
 /// # Errors
-/// [`crate::Error::Duplicate`] where it is one already.
+/// [`crate::Error::Duplicate`] if it is one already.
 pub async fn add(
     tx: &mut Tx,
     project: ProjectId,
@@ -108,7 +108,7 @@ pub async fn add(
 /// Makes the user who owns a project its first project admin.
 ///
 /// # Errors
-/// [`Error::OwnerGone`] where the user was deleted.
+/// [`Error::OwnerGone`] if the user was deleted.
 pub(crate) async fn add_owner(
     tx: &mut Tx,
     project: ProjectId,

@@ -1,4 +1,4 @@
-//! What notices are made of, each in one short statement, and who does not want to see which any more.
+//! The data for notices, each in one short statement, and which notices principals have dismissed.
 
 use std::collections::HashSet;
 
@@ -7,12 +7,12 @@ use model::{JobId, PrincipalId, ProjectId, ProjectName, RobotId, Timestamp};
 use crate::error::Result;
 use crate::sql::{Reader, Row, Tx, json_list};
 
-/// Rows of a kind that notices are made of.
+/// Maximum rows of a kind for notices.
 pub const MOST: i64 = 50;
-/// Notices that a principal may have dismissed: older dismissals are forgotten.
+/// Maximum dismissed notices of a principal: older dismissals are forgotten.
 const MOST_DISMISSED: i64 = 500;
 
-/// A robot that ends soon, or has just ended.
+/// A robot that expires soon, or has just expired.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndingRobot {
     /// Its id.
@@ -21,11 +21,11 @@ pub struct EndingRobot {
     pub name: String,
     /// Its project; `None` for a robot of the system.
     pub project: Option<ProjectId>,
-    /// When it ends.
+    /// When it expires.
     pub expires_at: Timestamp,
 }
 
-/// Which robots are looked at.
+/// Which robots to include.
 #[derive(Clone, Copy, Debug)]
 pub enum Robots<'a> {
     /// All.
@@ -34,7 +34,7 @@ pub enum Robots<'a> {
     Of(&'a [ProjectId]),
 }
 
-/// Robots that are not disabled and end between two times, the first ones first, at most [`MOST`].
+/// Enabled robots that expire between two times, earliest first, at most [`MOST`].
 ///
 /// # Errors
 /// When the statement fails.
@@ -81,7 +81,7 @@ pub async fn ending_robots(
     query.all().await?.iter().map(read).collect()
 }
 
-/// How many robots that are not disabled end before each of some times.
+/// How many enabled robots expire before each of some times.
 ///
 /// # Errors
 /// When the statement fails.
@@ -117,7 +117,8 @@ pub struct FullProject {
     pub limit: i64,
 }
 
-/// Projects with a limit that hold at least so many percent of it, at most [`MOST`], by name. All of them, or some.
+/// Projects that use at least a given percentage of their limit, at most [`MOST`], by name; among all projects, or the
+/// given ones.
 ///
 /// # Errors
 /// When the statement fails.
@@ -182,12 +183,12 @@ pub struct FailedJob {
     pub at: Timestamp,
 }
 
-/// Jobs that were given up since a time, and standing jobs that keep failing, the newest first; at most [`MOST`] each.
+/// Jobs that failed finally since a time, and standing jobs that keep failing, newest first; at most [`MOST`] each.
 ///
 /// # Errors
 /// When a statement fails.
 pub async fn failed_jobs(reader: &mut Reader, since: Timestamp) -> Result<Vec<FailedJob>> {
-    /// Failures in a row that a standing job recovers from by itself, as a rule.
+    /// Consecutive failures from which a standing job usually recovers by itself.
     const RECOVERABLE: i64 = 3;
     let given_up = reader
         .query(

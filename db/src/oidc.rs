@@ -1,5 +1,5 @@
-//! Users whom an OIDC provider knows: what is kept of them besides their identity ([`crate::identity`]), and what works
-//! once. What is sealed stays sealed here.
+//! Users of an OIDC provider: what is stored besides their identity ([`crate::identity`]), and single-use tickets.
+//! Sealed values stay sealed here.
 
 use model::{PrincipalId, Timestamp};
 
@@ -8,16 +8,16 @@ use crate::sql::{Reader, Tx, row};
 
 row! {
     columns account_columns;
-    /// What is kept of a user whom an OIDC provider knows.
+    /// The stored data of an OIDC provider's user.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct Account of oidc_account {
         /// Its id among principals.
         pub principal: PrincipalId = a.principal_id,
-        /// Sealed, by which the provider is asked again; `None` where it gave none.
+        /// The sealed refresh token, for asking the provider again; `None` if it gave none.
         pub refresh_token: Option<Vec<u8>> = a.refresh_token,
-        /// Sealed, the password of docker and helm.
+        /// The sealed CLI secret: the password for docker and helm.
         pub cli_secret: Vec<u8> = a.cli_secret,
-        /// When the provider vouched for the user last.
+        /// When the provider last confirmed the user.
         pub checked_at: Timestamp = a.checked_at,
         /// When it was made.
         pub created_at: Timestamp = a.created_at,
@@ -26,7 +26,7 @@ row! {
     }
 }
 
-/// Keeps a new user's sealed refresh token and CLI secret.
+/// Stores a new user's sealed refresh token and CLI secret.
 ///
 /// # Errors
 /// When the statement fails.
@@ -50,7 +50,7 @@ pub async fn create(
     Ok(())
 }
 
-/// What is kept of a user.
+/// The stored data of a user.
 ///
 /// # Errors
 /// When the statement fails.
@@ -152,7 +152,7 @@ pub async fn forget_token(
     Ok(forgotten == 1)
 }
 
-/// Gives a user another sealed CLI secret. Whether the provider knows the user.
+/// Gives a user another sealed CLI secret. Returns false if the user is not from a provider.
 ///
 /// # Errors
 /// When the statement fails.
@@ -172,7 +172,8 @@ pub async fn set_cli_secret(
     Ok(changed == 1)
 }
 
-/// Lets one process alone ask the provider about a user until a time. Whether it is this one.
+/// Reserves a user until a time, so that only one process asks the provider. Returns whether this process got the
+/// reservation.
 ///
 /// # Errors
 /// When the statement fails.
@@ -193,8 +194,8 @@ pub async fn hold(
     Ok(held == 1)
 }
 
-/// Users with a session for whom the provider vouched last before a time, and about whom nobody asks it now; those for
-/// whom it did longest ago first.
+/// Users with a session whom the provider last confirmed before a time, and about whom no process is asking now;
+/// longest ago first.
 ///
 /// # Errors
 /// When the statement fails.
@@ -220,7 +221,8 @@ pub async fn due(
         .collect()
 }
 
-/// Notes that something was used. False if it was before, or waits for a name: it does not work again.
+/// Records the use of a single-use ticket. Returns false if it was used before, or belongs to a person who is choosing
+/// a name.
 ///
 /// # Errors
 /// When the statement fails.
@@ -266,7 +268,7 @@ pub async fn marked(reader: &mut Reader, hash: &[u8; 32]) -> Result<Option<Times
         .transpose()
 }
 
-/// Keeps somebody, sealed, who has proved who they are and needs a name.
+/// Stores, sealed, a person who has signed in at the provider and needs a name.
 ///
 /// # Errors
 /// When the statement fails.
@@ -284,7 +286,7 @@ pub async fn keep(
     Ok(())
 }
 
-/// Whom [`keep`] kept, unless they took too long.
+/// The person that [`keep`] stored, unless expired.
 ///
 /// # Errors
 /// When the statement fails.
@@ -299,7 +301,8 @@ pub async fn kept(reader: &mut Reader, hash: &[u8; 32], now: Timestamp) -> Resul
     Ok(content.transpose()?.flatten())
 }
 
-/// Removes whom [`keep`] kept. Whether they were there: of several that use a ticket at once, one is told so.
+/// Removes the person that [`keep`] stored. Returns whether there was one: if several use a ticket at once, only one
+/// gets true.
 ///
 /// # Errors
 /// When the statement fails.
@@ -312,7 +315,7 @@ pub async fn take(tx: &mut Tx, hash: &[u8; 32]) -> Result<bool> {
     Ok(taken == 1)
 }
 
-/// Removes what has expired, at most `limit`; how many.
+/// Removes expired tickets, at most `limit`; returns how many.
 ///
 /// # Errors
 /// When the statement fails.

@@ -1,16 +1,16 @@
-//! What users keep for their own pages, as JSON: this server stores it and looks no further.
+//! Users' data for their own pages, as JSON, which the server stores without interpreting it.
 
 use model::{PrincipalId, Timestamp};
 
 use crate::error::Result;
 use crate::sql::{Reader, Tx, stored_names};
 
-/// What is kept.
+/// The kind of data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// How pages look and behave.
     Preferences,
-    /// Projects and repositories that are to be at hand.
+    /// Favourite projects and repositories.
     Favourites,
 }
 
@@ -21,7 +21,7 @@ stored_names! {
     }
 }
 
-/// What a principal keeps, if anything.
+/// A principal's data, if any.
 ///
 /// # Errors
 /// When the statement fails.
@@ -39,7 +39,7 @@ pub async fn get(
     row.map(|row| row.get("preference", "value")).transpose()
 }
 
-/// Replaces what a principal keeps.
+/// Replaces a principal's data.
 ///
 /// # Errors
 /// When the statement fails.

@@ -1,5 +1,5 @@
-//! What all principals have, whatever kind they are: an id, a name, and a generation that voids their tokens. What users
-//! have besides is in [`crate::user`].
+//! What all kinds of principals have: an id, a name, and a generation that voids their tokens. What else users have is
+//! in [`crate::user`].
 
 use model::{PrincipalId, Timestamp};
 
@@ -18,7 +18,7 @@ pub enum Kind {
     Robot,
     /// A group of users, which holds roles and cannot sign in.
     Group,
-    /// A rule by which workloads get in.
+    /// A workload rule.
     Workload,
 }
 
@@ -34,7 +34,7 @@ stored_names! {
 /// Makes a principal.
 ///
 /// # Errors
-/// [`crate::Error::Duplicate`] where the name is taken.
+/// [`crate::Error::Duplicate`] if the name is taken.
 pub(crate) async fn create(tx: &mut Tx, kind: Kind, name: &str) -> Result<PrincipalId> {
     let row = tx
         .query("insert into principal (kind, name, generation) values ($1, $2, 1) returning id")
@@ -45,8 +45,8 @@ pub(crate) async fn create(tx: &mut Tx, kind: Kind, name: &str) -> Result<Princi
     row.get("principal", "id")
 }
 
-/// The name and the kind of a principal, which is not deleted until the transaction ends; `None` where there is none (any
-/// more).
+/// The name and kind of a principal, which cannot be deleted until the transaction ends; `None` if it does not exist
+/// (any more).
 ///
 /// # Errors
 /// When the statement fails.
@@ -63,8 +63,8 @@ pub async fn hold(tx: &mut Tx, id: PrincipalId) -> Result<Option<(String, Kind)>
         .transpose()
 }
 
-/// The generation of a principal that is to be changed, which nobody else changes or deletes until the transaction ends;
-/// `None` where there is none (any more).
+/// The generation of a principal to change, which nobody else changes or deletes until the transaction ends; `None` if
+/// it does not exist (any more).
 ///
 /// # Errors
 /// When the statement fails.
@@ -81,7 +81,7 @@ pub async fn hold_alone(tx: &mut Tx, id: PrincipalId) -> Result<Option<i64>> {
         .transpose()
 }
 
-/// Makes all tokens of before invalid.
+/// Voids all existing tokens.
 ///
 /// # Errors
 /// When the statement fails.
@@ -94,8 +94,9 @@ pub async fn void_tokens(tx: &mut Tx, id: PrincipalId) -> Result<()> {
     Ok(())
 }
 
-/// Deletes a principal: its name becomes free, its tokens and sessions are void, and what it keeps for itself and its memberships of
-/// projects and groups go, also those that others give it meanwhile: they [hold](hold) it.
+/// Deletes a principal: its name becomes free, its tokens and sessions are void, and its own data and memberships of
+/// projects and groups are removed. Others that are adding memberships at the moment [lock](hold) it first, so none is
+/// left behind.
 pub(crate) async fn delete(tx: &mut Tx, id: PrincipalId, now: Timestamp) -> Result<()> {
     if tx.is_postgres() {
         tx.query("select id from principal where id = $1 for update")

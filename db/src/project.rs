@@ -24,7 +24,7 @@ row! {
         pub owner: UserId = p.owner_id,
         /// Whether everyone may pull from it.
         pub public: bool = p.public,
-        /// Most bytes that it may hold; -1 for no limit.
+        /// Maximum bytes that it may hold; -1 for no limit.
         pub storage_limit: i64 = p.storage_limit,
         /// When it was made.
         pub created_at: Timestamp = p.created_at,
@@ -40,7 +40,7 @@ row! {
 }
 
 impl Project {
-    /// What decisions need of it.
+    /// What decisions need to know about it.
     pub fn facts(&self) -> ProjectFacts {
         ProjectFacts {
             id: self.id,
@@ -67,7 +67,7 @@ macro_rules! select {
 /// Makes a project; its owner becomes its first project admin.
 ///
 /// # Errors
-/// [`crate::Error::Duplicate`] where the name is taken.
+/// [`crate::Error::Duplicate`] if the name is taken.
 pub async fn create(
     tx: &mut Tx,
     name: &ProjectName,
@@ -135,7 +135,7 @@ pub const CREATED: Field = Field::new("creation_time", Kind::Time, "p.created_at
 /// When it was last changed.
 pub const UPDATED: Field = Field::new("update_time", Kind::Time, "p.updated_at");
 
-/// What lists can be narrowed and sorted by.
+/// Fields by which lists can be filtered and sorted.
 pub const FIELDS: [Field; 7] = [
     NAME,
     PUBLIC,
@@ -154,26 +154,26 @@ const SOURCE: Source = Source {
     order: NAME,
 };
 
-/// The owner's name alone is elsewhere.
+/// Only the owner's name is in another table.
 const LEAN: Lean = Lean {
     from: "project p",
     without: &["o."],
 };
 
-/// Who looks at a list of projects.
+/// Who reads a list of projects.
 #[derive(Clone, Debug)]
 pub enum Viewer {
     /// Someone who may see all.
     Administrator,
-    /// Nobody who is signed in: public projects only.
+    /// A caller who is not signed in: public projects only.
     Anonymous,
-    /// Whoever is signed in: those it is a member of, by itself or by a group, and public ones.
+    /// A signed-in caller: projects that it is a member of, by itself or by a group, and public ones.
     Principal(PrincipalId),
-    /// Whoever asks for those alone that it is a member of, by itself or by a group.
+    /// Only projects that the caller is a member of, by itself or by a group.
     Member(PrincipalId),
-    /// A robot: those that it may do something in, and public ones.
+    /// A robot: projects in which it may do something, and public ones.
     Robot(Vec<ProjectId>),
-    /// Whoever asks for these alone.
+    /// Only these projects.
     Only(Vec<ProjectId>),
 }
 
@@ -227,7 +227,7 @@ macro_rules! is_member {
     };
 }
 
-/// Of a project `p`: that it is there and the viewer may see it.
+/// The condition that a project `p` exists and the viewer may see it.
 pub(crate) fn visible(viewer: Viewer) -> Conditions {
     let living = Conditions::default().and("p.deleted_at is null");
     match viewer {
@@ -250,7 +250,7 @@ pub(crate) fn visible(viewer: Viewer) -> Conditions {
     }
 }
 
-/// How many projects there are, and repositories in them.
+/// Numbers of projects and of repositories in them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
     /// Projects.
@@ -259,8 +259,8 @@ pub struct Count {
     pub repositories: i64,
 }
 
-/// What is seen in public and in private projects: the projects that one viewer may see, and the repositories that another
-/// may.
+/// Counts for public and for private projects: the projects that one viewer may see, and the repositories that another
+/// may see.
 ///
 /// # Errors
 /// When a statement fails.
@@ -317,7 +317,7 @@ pub async fn public_among(reader: &mut Reader, ids: &[ProjectId]) -> Result<Hash
     rows.iter().map(|row| row.get("project", "id")).collect()
 }
 
-/// The ids of the projects with some names; those that are not there are left out.
+/// The ids of the projects with some names; missing ones are left out.
 ///
 /// # Errors
 /// When the statement fails.
@@ -339,7 +339,7 @@ pub async fn ids_of(
         .collect()
 }
 
-/// The names of some projects; those that are not there are left out.
+/// The names of some projects; missing ones are left out.
 ///
 /// # Errors
 /// When the statement fails.
@@ -420,7 +420,7 @@ pub async fn metadata(reader: &mut Reader, id: ProjectId) -> Result<BTreeMap<Str
         .collect()
 }
 
-/// Those of several projects.
+/// The settings of several projects.
 ///
 /// # Errors
 /// When the statement fails.
@@ -463,8 +463,8 @@ pub async fn all(reader: &mut Reader) -> Result<Vec<Project>> {
     rows.iter().map(Project::read).collect()
 }
 
-/// Bytes of the blobs and manifests that a project holds, each blob counted once: what [`quota::used`] is
-/// without reservations, counted anew.
+/// Bytes of the blobs and manifests that a project holds, each blob counted once: [`quota::used`] without reservations,
+/// recounted.
 ///
 /// # Errors
 /// When the statement fails.
@@ -486,7 +486,7 @@ pub async fn stored_bytes(reader: &mut Reader, id: ProjectId) -> Result<i64> {
     row.get("blob", "total")
 }
 
-/// Sets one of those.
+/// Sets one of the settings.
 ///
 /// # Errors
 /// When the statement fails.
@@ -503,7 +503,7 @@ pub async fn set_metadata(tx: &mut Tx, id: ProjectId, name: &str, value: &str) -
     Ok(())
 }
 
-/// Removes one of those; one that is not there is no error.
+/// Removes one of the settings; a missing one is not an error.
 ///
 /// # Errors
 /// When the statement fails.
@@ -516,9 +516,9 @@ pub async fn remove_metadata(tx: &mut Tx, id: ProjectId, name: &str) -> Result<(
     Ok(())
 }
 
-/// Deletes a project that holds no artifacts, in a transaction that holds it alone: its name becomes free, its
-/// members, robots and rules for workloads go, its uploads end. What its repositories link is left to the garbage collection. `false` where
-/// there are artifacts.
+/// Deletes a project without artifacts, in a transaction with its exclusive lock: its name becomes free, its members,
+/// robots and workload rules are deleted, its uploads end. Links of its repositories are left to the garbage
+/// collection. Returns false if there are artifacts.
 ///
 /// # Errors
 /// When a statement fails.
@@ -547,7 +547,7 @@ pub async fn delete(tx: &mut Tx, project: &ProjectFacts, now: Timestamp) -> Resu
     Ok(true)
 }
 
-/// Whether a repository of the project has a manifest: repositories without are no obstacle to its deletion.
+/// Whether a repository of the project has a manifest: empty repositories do not prevent its deletion.
 ///
 /// # Errors
 /// When the statement fails.

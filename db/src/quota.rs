@@ -1,6 +1,6 @@
-//! What a project holds, to the byte, and how much more it may hold. Both are spread over shards: while
-//! there is room, a push takes from one shard that is free, and pushes do not wait for each other; near the
-//! limit one holds all shards and sees the sum. What is given back is noted in rows of its own.
+//! What a project holds, to the byte, and how much more it may hold. Both are spread over shards: as long as there is
+//! enough, a push takes from a shard that is not locked, and pushes do not wait for each other; near the limit a push
+//! locks all shards and sees the sum. Refunds are recorded in rows of their own.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,15 +11,15 @@ use crate::error::{Error, Result};
 use crate::sql::{Reader, Tx, json_list};
 use crate::touch::Touch;
 
-/// Parts that a project's room is spread over: as many as two processes have connections, so that one is free.
+/// Shards of a project's quota: as many as two processes have connections, so that one is always free.
 const SHARDS: i64 = 32;
 /// Room of a shard of a project without a limit: 128 PiB.
 const UNLIMITED: i64 = (1 << 57) - 1;
 
-/// Why a project does not take more.
+/// Why a project cannot take more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OverLimit {
-    /// Bytes that were to be added.
+    /// Bytes to be added.
     pub adding: i64,
     /// Bytes that the project holds.
     pub used: i64,
@@ -27,7 +27,7 @@ pub struct OverLimit {
     pub limit: i64,
 }
 
-/// Where to begin to look for a shard.
+/// The shard at which to start looking.
 pub(crate) fn next_shard() -> i64 {
     static TURN: AtomicU64 = AtomicU64::new(0);
     (TURN.fetch_add(1, Ordering::Relaxed) % SHARDS as u64) as i64
@@ -61,21 +61,21 @@ pub(crate) async fn create(tx: &mut Tx, project: ProjectId, limit: i64) -> Resul
     Ok(())
 }
 
-/// How a transaction takes room.
+/// How a transaction takes from the quota.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Taking {
-    /// From one shard, beside others.
+    /// From one shard, in parallel with others.
     #[default]
     Shared,
-    /// With all shards held since its first statement ([`hold`]).
+    /// With all shards locked since its first statement ([`hold`]).
     Alone,
 }
 
-/// Adds bytes to what a project holds; what it holds and may hold where that would be too much.
+/// Adds bytes to what a project holds; returns the excess if that would be too much.
 ///
 /// # Errors
-/// [`Error::Crowded`] where no shard had that much: the transaction must be begun anew with
-/// [`Taking::Alone`]. It holds what others wait for, so it must not wait for the shards itself.
+/// [`Error::Crowded`] if no shard had that much: the transaction must be restarted with [`Taking::Alone`]. It holds
+/// locks that others wait for, so it must not wait for the shards itself.
 pub async fn charge(
     tx: &mut Tx,
     project: ProjectId,
@@ -109,7 +109,7 @@ pub async fn charge(
     }
 }
 
-/// No shard had enough. SQLite's one writer may look at all of them at any time.
+/// No shard had enough. SQLite's only writer may read all of them at any time.
 pub(crate) async fn crowded(
     tx: &mut Tx,
     project: ProjectId,
@@ -138,8 +138,8 @@ async fn charge_alone(
     Ok(Ok(()))
 }
 
-/// Holds all shards until the transaction ends, adds what was given back, and says what is used and what
-/// room there is. To be the first statement of a transaction.
+/// Locks all shards until the transaction ends, adds refunds, and returns what is used and what is left. Must be the
+/// first statement of a transaction.
 ///
 /// # Errors
 /// When a statement fails.
@@ -160,7 +160,7 @@ pub async fn hold(tx: &mut Tx, project: ProjectId) -> Result<(i64, i64)> {
     Ok((used - refunded, room + refunded))
 }
 
-/// Projects whose refunds wait to be added to their room by [`hold`], at most `limit`.
+/// Projects whose refunds wait to be added by [`hold`], at most `limit`.
 ///
 /// # Errors
 /// When a statement fails.
@@ -175,7 +175,7 @@ pub async fn waiting(reader: &mut Reader, limit: i64) -> Result<Vec<ProjectId>> 
         .collect()
 }
 
-/// Bytes used and bytes of room, all shards held until the transaction ends.
+/// Bytes used and bytes left, with all shards locked until the transaction ends.
 async fn lock(tx: &mut Tx, project: ProjectId) -> Result<(i64, i64)> {
     let rows = tx
         .query_either(
@@ -193,9 +193,9 @@ async fn lock(tx: &mut Tx, project: ProjectId) -> Result<(i64, i64)> {
     Ok((used, room))
 }
 
-/// Spreads room over the shards.
+/// Spreads what is left over the shards.
 async fn spread(tx: &mut Tx, project: ProjectId, room: i64, used: i64) -> Result<()> {
-    // What is missing stands in the first shard.
+    // A deficit is stored in the first shard.
     let share = if room < 0 { 0 } else { room / SHARDS };
     tx.query(
         "update project_usage set room = case when shard = 0 then $2 else $3 end,
@@ -210,7 +210,7 @@ async fn spread(tx: &mut Tx, project: ProjectId, room: i64, used: i64) -> Result
     Ok(())
 }
 
-/// Gives back bytes that a project does not hold any more.
+/// Refunds bytes that a project no longer holds.
 ///
 /// # Errors
 /// When the statement fails.
@@ -316,7 +316,7 @@ pub async fn reserved(reader: &mut Reader, project: ProjectId) -> Result<i64> {
     row.get("upload", "reserved")
 }
 
-/// What stands in the way of a push into a project that is above its limit already.
+/// The excess of a project that is already above its limit, which prevents a push.
 ///
 /// # Errors
 /// When the statement fails.

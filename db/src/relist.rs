@@ -1,4 +1,4 @@
-//! What a transaction changes that decides which manifests are listed.
+//! Changes of a transaction that affect which manifests are listed.
 
 use std::collections::BTreeMap;
 
@@ -10,23 +10,23 @@ pub(crate) type Relists = BTreeMap<RepositoryId, Relist>;
 /// Such changes in one repository.
 #[derive(Debug, Default)]
 pub(crate) struct Relist {
-    /// Manifests to look at.
+    /// Manifests to check.
     pub(crate) manifests: Vec<i64>,
-    /// Tags that were moved: what they pointed at before is looked at too.
+    /// Tags that were moved: their previous targets are checked too.
     pub(crate) tags: Vec<String>,
-    /// Listed manifests that came, less those that went.
+    /// New listed manifests less removed ones.
     pub(crate) difference: i64,
     /// Whether the transaction has locked the repository's row.
     pub(crate) is_locked: bool,
 }
 
 impl Relist {
-    /// Looks at a manifest.
+    /// Marks a manifest to be checked.
     pub(crate) fn manifest(&mut self, manifest: ManifestId) {
         self.manifests.push(manifest.0);
     }
 
-    /// Looks at what a tag pointed at before.
+    /// Marks the previous target of a tag to be checked.
     pub(crate) fn tag(&mut self, tag: &Tag) {
         self.tags.push(tag.as_str().to_owned());
     }

@@ -12,10 +12,10 @@ use crate::sql::{Reader, Row, Tx, json_list, row};
 use crate::tombstone::{self, Part, Removal, Room};
 use crate::touch::Touch;
 
-/// The repository's id, made where it is absent, in a transaction that holds its project.
+/// The repository's id, created if absent, in a transaction with its project's lock.
 ///
 /// # Errors
-/// [`Error::ProjectGone`] where the name belongs to another project, which was made after this one went.
+/// [`Error::ProjectGone`] if the name belongs to another project, created after this one was deleted.
 pub async fn ensure(
     tx: &mut Tx,
     project: ProjectId,
@@ -150,8 +150,8 @@ pub async fn catalog(
                 .await?
         }
         Visible::Projects(ids) if reader.is_postgres() => {
-            // Sorted by project first, so that it ends with the project that fills the page. Names of a
-            // project are those between its name with a slash and its name with what follows a slash.
+            // Sorted by project first, so that it ends with the project that fills the page. The names in a project are
+            // those between its name with a slash and its name with the character after a slash.
             reader.query(
                 "select r.name from (
                      select id, name || '/' as prefix, name || '0' as beyond from project where deleted_at is null
@@ -179,7 +179,7 @@ pub async fn catalog(
         .collect()
 }
 
-/// The catalog of SQLite, project by project: a statement costs next to nothing there.
+/// The catalog on SQLite, project by project: a statement costs next to nothing there.
 async fn catalog_of(
     reader: &mut Reader,
     ids: &[ProjectId],
@@ -240,7 +240,7 @@ row! {
     computed {
         /// How often a manifest was pulled.
         pub pulls: i64 = "coalesce(s.pulls, 0)",
-        /// What its members say about it; its beginning where that is long. No letter has more than four bytes.
+        /// Its description, cut if it is long. No character has more than four bytes.
         pub description: String =
             "case when octet_length(r.description) <= :longest then r.description else substr(r.description, 1, cast(:longest / 4 as integer)) end",
     }
@@ -254,7 +254,7 @@ pub const CREATED: Field = Field::new("creation_time", Kind::Time, "r.created_at
 /// When it was last pushed into.
 pub const UPDATED: Field = Field::new("update_time", Kind::Time, "r.updated_at");
 
-/// What lists can be narrowed and sorted by.
+/// Fields by which lists can be filtered and sorted.
 pub const FIELDS: [Field; 4] = [
     NAME,
     CREATED,
@@ -300,7 +300,7 @@ const EVERYWHERE: Source = Source {
     order: NAME,
 };
 
-/// By how often they were pulled they are neither found nor sorted.
+/// Without pull counters, by which they are neither filtered nor sorted.
 const FOUND: &str = "repository r join project p on p.id = r.project_id";
 
 /// Repositories of all projects that the viewer may see, and how many there are in all.
@@ -373,7 +373,7 @@ pub async fn by_name(
     row.as_ref().map(Repository::read).transpose()
 }
 
-/// Sets what members say about a repository that is shown. Whether there is one.
+/// Sets the description of a visible repository. Returns false if there is none.
 ///
 /// # Errors
 /// When the statement fails.
@@ -398,8 +398,8 @@ pub async fn describe(
     Ok(described > 0)
 }
 
-/// Gives a repository that is shown a tombstone, in a transaction that holds its project alone: nothing of it can be
-/// found any more, and its name is free. What it holds is left to [`purge`]. Whether there was one.
+/// Gives a visible repository a tombstone, in a transaction with its project's exclusive lock: nothing of it can be
+/// found any more, and its name is free. Its content is left to [`purge`]. Returns whether there was one.
 ///
 /// # Errors
 /// When the statement fails.
@@ -425,15 +425,15 @@ pub async fn delete(
     Ok(deleted > 0)
 }
 
-/// Removes those of the repositories that were never shown and hold nothing any more. Whoever is about to use one
-/// meanwhile is run again, and makes it anew.
+/// Removes those of the repositories that were never visible and are empty. A transaction that is about to use one
+/// meanwhile is retried, and creates it again.
 ///
 /// # Errors
 /// When a statement fails.
 pub async fn remove_unused(tx: &mut Tx, repositories: &[RepositoryId]) -> Result<()> {
     let mut ids: Vec<i64> = repositories.iter().map(|id| id.0).collect();
     if tx.is_postgres() {
-        // Those that are being used are not waited for.
+        // Repositories in use are skipped.
         let held = tx
             .query(
                 "select id from repository
@@ -477,7 +477,7 @@ row! {
     }
 }
 
-/// Deleted repositories after `after` that have something to be removed: manifests, or at last their own row. At most
+/// Deleted repositories after `after` with something left to remove: manifests, or finally their own row. At most
 /// `limit`.
 ///
 /// # Errors
@@ -504,9 +504,9 @@ pub async fn deleted(
     Walked::read(&rows, id, Deleted::read)
 }
 
-/// Removes a part of what a deleted repository holds: at most `limit` tags, or manifests that refer to about as much;
-/// at last the repository itself, unless the garbage collection has still to remove links of it. Blobs that were named
-/// are kept until `lease_until` at least.
+/// Removes a part of the content of a deleted repository: at most `limit` tags, or manifests with about as many
+/// references; finally the repository itself, unless garbage collection still has to remove links of it. Blobs that
+/// were named are kept at least until `lease_until`.
 ///
 /// # Errors
 /// When a statement fails.
@@ -551,7 +551,7 @@ pub async fn purge(
     Ok(Part::NOTHING)
 }
 
-/// Manifests of a deleted repository that nobody else holds.
+/// Manifests of a deleted repository that no other transaction has locked.
 async fn hold_manifests(tx: &mut Tx, repository: RepositoryId, limit: i64) -> Result<Vec<Removal>> {
     let rows = tx
         .query_either(

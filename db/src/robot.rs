@@ -26,13 +26,13 @@ row! {
         pub project_id: Option<ProjectId> = r.project_id,
         /// The name without prefix: `team+ci`, `ci`.
         pub name: String = r.name,
-        /// What it is for.
+        /// Its description.
         pub description: String = r.description,
-        /// SHA-256 of a random secret, or argon2id of one that somebody chose.
+        /// SHA-256 of a random secret, or argon2id of a chosen one.
         pub secret_hash: String = r.secret_hash,
         /// Days for which it is valid; -1 for ever.
         pub duration: i64 = r.duration,
-        /// When it ends.
+        /// When it expires.
         pub expires_at: Option<Timestamp> = r.expires_at,
         /// Whether somebody disabled it.
         pub disabled: bool = r.disabled,
@@ -50,7 +50,7 @@ row! {
     computed {
         /// The name to sign in with.
         pub full_name: String = "p.name",
-        /// Rises whenever tokens made before must no longer be valid.
+        /// Raised to void existing tokens.
         pub generation: i64 = "p.generation",
     }
 }
@@ -95,13 +95,13 @@ pub struct NewRobot {
     pub name: String,
     /// The name to sign in with.
     pub full_name: String,
-    /// What it is for.
+    /// Its description.
     pub description: String,
-    /// SHA-256 of a random secret, or argon2id of one that somebody chose.
+    /// SHA-256 of a random secret, or argon2id of a chosen one.
     pub secret_hash: String,
     /// Days for which it is valid; -1 for ever.
     pub duration: i64,
-    /// When it ends.
+    /// When it expires.
     pub expires_at: Option<Timestamp>,
     /// Whether it is disabled.
     pub disabled: bool,
@@ -112,7 +112,7 @@ pub struct NewRobot {
 /// Makes a robot without permissions.
 ///
 /// # Errors
-/// [`crate::Error::Duplicate`] where the name to sign in with is taken.
+/// [`crate::Error::Duplicate`] if the name to sign in with is taken.
 pub async fn create(tx: &mut Tx, new: &NewRobot, now: Timestamp) -> Result<(RobotId, PrincipalId)> {
     let principal = principal::create(tx, principal::Kind::Robot, &new.full_name).await?;
     let (creator_type, creator_ref) = match new.maker {
@@ -179,7 +179,7 @@ pub async fn hold(tx: &mut Tx, id: RobotId) -> Result<Option<Robot>> {
         return Ok(None);
     };
     match principal::hold_alone(tx, found.principal_id).await? {
-        // What it was before somebody let go of it does not count.
+        // Read again: another transaction may have changed it before the lock was granted.
         Some(_) => by_id(tx, id).await,
         None => Ok(None),
     }
@@ -188,7 +188,7 @@ pub async fn hold(tx: &mut Tx, id: RobotId) -> Result<Option<Robot>> {
 /// The name without prefix.
 pub const NAME: Field = Field::new("name", Kind::Text, "r.name");
 
-/// What lists can be narrowed and sorted by.
+/// Fields by which lists can be filtered and sorted.
 pub const FIELDS: [Field; 7] = [
     NAME,
     Field::new("id", Kind::Int, "r.id").unique(),
@@ -224,14 +224,14 @@ pub async fn list(
     list::list(reader, &SOURCE, level, selection, Robot::read).await
 }
 
-/// What can be changed of a robot besides its permissions and its secret.
+/// Changes of a robot other than its permissions and its secret.
 #[derive(Clone, Debug)]
 pub struct Changes {
-    /// What it is for.
+    /// Its description.
     pub description: String,
     /// Days for which it is valid; -1 for ever.
     pub duration: i64,
-    /// When it ends.
+    /// When it expires.
     pub expires_at: Option<Timestamp>,
     /// Whether it is disabled.
     pub disabled: bool,
@@ -260,7 +260,7 @@ pub async fn update(tx: &mut Tx, robot: &Robot, changes: &Changes, now: Timestam
     Ok(())
 }
 
-/// Gives a robot another secret, and makes all tokens of before invalid.
+/// Gives a robot another secret, and voids all existing tokens.
 ///
 /// # Errors
 /// When a statement fails.
@@ -288,7 +288,7 @@ pub async fn delete(tx: &mut Tx, robot: &Robot, now: Timestamp) -> Result<()> {
     principal::delete(tx, robot.principal_id, now).await
 }
 
-/// Deletes the robots of a project that is deleted, and what others may do there.
+/// Deletes the robots of a deleted project, and other robots' permissions in it.
 pub(crate) async fn delete_of_project(
     tx: &mut Tx,
     project: ProjectId,

@@ -150,8 +150,8 @@ const BATCH: i64 = 100;
 /// How long a schedule that cannot be read is set aside.
 const ASIDE: Duration = Duration::from_secs(24 * 3_600);
 
-/// Adds the jobs of due schedules, and sets their next times, also of those computed by a clock that was ahead. No job is added while the previous one is queued or
-/// running.
+/// Adds the jobs of due schedules, and sets their next times, also for those computed by a fast clock. No job is added
+/// while the previous one is queued or running.
 ///
 /// # Errors
 /// When a statement fails.
@@ -175,7 +175,7 @@ pub async fn fire(tx: &mut Tx, now: Timestamp) -> Result<()> {
                 if row.get::<Timestamp>("schedule", "next_at")? <= now {
                     job::add(tx, &new, now).await?;
                 }
-                // It had a next time before; never is the end of time.
+                // It had a next time before; the maximum stands for never.
                 cron.next_after(now).unwrap_or(Timestamp(i64::MAX))
             }
             Err(error) => {

@@ -1,18 +1,19 @@
-//! The schema: its steps, held in the program, and which processes may run beside one another.
+//! The schema: its steps, which are part of the program, and which processes may run beside one another.
 //!
-//! The database has the version of the newest step that was run (`_sqlx_migrations`) and the least version that a
-//! process must know to run on it (`schema_least`, where the greatest row counts). Each step says which processes may go
-//! on beside it: those that know at least its `least`. A process that knows less than the database's least refuses to
-//! start. Within that bound an older process starts beside newer ones and leaves steps alone that it does not know.
+//! The database has the version of the newest step that was run (`_sqlx_migrations`) and the minimum version that a
+//! process must know to run on it (`schema_least`, where the greatest row counts). Each step says which processes may
+//! keep running beside it: those that know at least its `least`. A process that knows less than the database's minimum
+//! refuses to start. Otherwise an older process starts beside newer ones and ignores steps that it does not know.
 //!
-//! The least is raised before the first of the steps that require it. Where a process dies between the two, older ones
+//! The minimum is raised before the first of the steps that require it. If a process dies between the two, older ones
 //! are refused already, and the next newer one runs the steps.
 //!
-//! A step of PostgreSQL whose text begins with `-- no-transaction` runs outside one: a single `create index concurrently
-//! if not exists`. It is recorded after it was run. Where a process dies before that, the next start runs it again: it
-//! first drops the index if its building did not end, and builds none that is whole.
+//! A step of PostgreSQL whose text begins with `-- no-transaction` runs outside one: a single
+//! `create index concurrently if not exists`. It is recorded after it was run. If a process dies before that, the next
+//! start runs it again: it first drops the index if building it did not finish, and skips a complete one.
 //!
-//! Not by `sqlx::migrate!`: sqlx's macros build SQLite, PostgreSQL's client and TLS once more, for the compiler.
+//! `sqlx::migrate!` is not used: sqlx's macros would build SQLite, PostgreSQL's client and TLS once more, for the
+//! compiler.
 
 mod turn;
 
@@ -37,7 +38,7 @@ const OUTSIDE: &str = "-- no-transaction";
 struct Step {
     version: i64,
     name: &'static str,
-    /// The least version that a process must know to run once this step was run.
+    /// The minimum version that a process must know to run once this step was run.
     least: i64,
     text: &'static str,
 }
@@ -66,12 +67,12 @@ impl Step {
     }
 }
 
-/// The steps that a program knows.
+/// The steps that this program knows.
 pub(crate) struct Schema {
     steps: Vec<Step>,
 }
 
-/// Both databases have the same numbers, names and bounds.
+/// Both databases have the same numbers, names and minimums.
 macro_rules! schema {
     ($folder:literal: $($number:literal $name:literal $file:literal least $least:literal),+) => {
         Schema { steps: vec![$(Step {
@@ -99,7 +100,7 @@ impl Schema {
     fn migrator(&self) -> Migrator {
         let steps: Vec<_> = self.steps.iter().map(Step::for_sqlx).collect();
         let mut migrator = Migrator::with_migrations(steps);
-        // `Db::open` sees to it that one process migrates at a time.
+        // `Db::open` ensures that one process migrates at a time.
         migrator.set_locking(false);
         // Newer processes may have run more.
         migrator.set_ignore_missing(true);
@@ -107,7 +108,7 @@ impl Schema {
     }
 }
 
-/// A step, as it is shown.
+/// A step, as shown to operators.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Migration {
     /// Its number.
@@ -120,13 +121,13 @@ pub struct Migration {
 
 /// What a connection does besides sqlx's [`Migrate`].
 pub(crate) trait Bound: Migrate {
-    /// The least version that a process must know; 0 where there is none yet.
+    /// The minimum version that a process must know; 0 where there is none yet.
     async fn least(&mut self) -> Result<i64, sqlx::Error>;
 
     /// Raises it.
     async fn raise(&mut self, least: i64) -> Result<(), sqlx::Error>;
 
-    /// Drops an index whose building did not end.
+    /// Drops an index whose building did not finish.
     async fn drop_unfinished(&mut self, index: &str) -> Result<(), sqlx::Error>;
 }
 
@@ -156,7 +157,7 @@ macro_rules! bound {
 
 bound!(SqliteConnection, |self, _index| Ok(()));
 bound!(PgConnection, |self, index| {
-    // A builder whose process died ends soon.
+    // If the process dies, the server ends the statement soon.
     sqlx::raw_sql("set client_connection_check_interval = '2s'")
         .execute(&mut *self)
         .await?;
@@ -174,7 +175,7 @@ bound!(PgConnection, |self, index| {
 /// Brings a database up to date.
 ///
 /// # Errors
-/// [`Error::Outdated`] where it has been changed so that this program does not understand it.
+/// [`Error::Outdated`] if it was changed in a way that this program does not understand.
 pub(crate) async fn migrate<C: Bound>(schema: &Schema, connection: &mut C) -> Result<()> {
     let failed = |error| not_migrated(MigrateError::Execute(error));
     let least = connection.least().await.map_err(failed)?;

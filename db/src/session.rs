@@ -1,4 +1,4 @@
-//! Sessions of browsers. What a browser holds is not stored, only its hash.
+//! Sessions of browsers. Only the hash of a browser's key is stored.
 
 use model::{PrincipalId, SessionId, Timestamp};
 
@@ -11,15 +11,15 @@ row! {
     /// A session as it is stored.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct Session of session {
-        /// Its id, which opens nothing.
+        /// Its id, which grants no access.
         pub id: SessionId = s.id,
         /// Who signed in.
         pub principal: PrincipalId = s.principal_id,
-        /// The principal's generation at that time: with another one the session has ended.
+        /// The principal's generation at that time: once it has changed, the session has ended.
         pub generation: i64 = s.generation,
         /// The address that it began from.
         pub address: String = s.address,
-        /// What the browser called itself then.
+        /// The browser's user agent at that time.
         pub agent: String = s.agent,
         /// When it began.
         pub created_at: Timestamp = s.created_at,
@@ -33,32 +33,32 @@ row! {
 /// A new session.
 #[derive(Clone, Debug)]
 pub struct NewSession {
-    /// SHA-256 of what the browser holds.
+    /// SHA-256 of the browser's key.
     pub hash: [u8; 32],
     /// Who signed in.
     pub principal: PrincipalId,
-    /// The generation whose password was right.
+    /// The generation for which the password was checked.
     pub generation: i64,
     /// The address that it begins from.
     pub address: String,
-    /// What the browser calls itself.
+    /// The browser's user agent.
     pub agent: String,
     /// When it ends if it is not renewed before.
     pub expires_at: Timestamp,
-    /// What an OIDC provider calls it, if it began with one.
+    /// The OIDC provider's session, if it began with one.
     pub oidc: Option<AtProvider>,
 }
 
-/// A session as the OIDC provider knows it with which it began.
+/// The session at the OIDC provider with which it began.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AtProvider {
-    /// The issuer, a space, and what it calls the session; empty where it does not call it anything.
+    /// The issuer, a space, and the provider's session id; empty if it has none.
     pub sid: String,
     /// The ID token, sealed.
     pub id_token: Vec<u8>,
 }
 
-/// Sessions that a principal may have at a time: those that were used longest ago end.
+/// Maximum sessions of a principal: the least recently used ones end.
 pub const MOST: i64 = 50;
 
 /// Begins a session.
@@ -112,7 +112,8 @@ pub async fn id_token(
     Ok(token.transpose()?.flatten())
 }
 
-/// Ends the sessions that a provider calls so (see [`AtProvider::sid`]), of one principal if that is known; of whom. Of that
+/// Ends the sessions with a provider's id (see [`AtProvider::sid`]), of one principal if that is known; returns whose
+/// they were. Of that
 /// principal those end too of which the provider did not say what it calls them.
 ///
 /// # Errors
@@ -137,7 +138,7 @@ pub async fn end_at_provider(
         .collect()
 }
 
-/// Ends the sessions of a principal that began with an OIDC provider; how many.
+/// Ends the sessions of a principal that began with an OIDC provider; returns how many.
 ///
 /// # Errors
 /// When the statement fails.
@@ -170,7 +171,7 @@ pub async fn by_hash(
     row.as_ref().map(Session::read).transpose()
 }
 
-/// Puts off the end of a session, once where several requests do.
+/// Extends a session, once if several requests do so at the same time.
 ///
 /// # Errors
 /// When the statement fails.
@@ -192,8 +193,8 @@ pub async fn renew(
     Ok(())
 }
 
-/// Gives a session another hash and its principal's generation: what the browser held so far opens nothing any more.
-/// Whether the session is there.
+/// Gives a session another hash and its principal's current generation: the browser's old key no longer works. Returns
+/// whether the session exists.
 ///
 /// # Errors
 /// When the statement fails.
@@ -231,7 +232,7 @@ pub async fn carry_on(tx: &mut Tx, principal: PrincipalId) -> Result<()> {
 /// When it was last renewed.
 pub const RENEWED: Field = Field::new("renewed_at", Kind::Time, "s.renewed_at");
 
-/// What lists can be narrowed and sorted by.
+/// Fields by which lists can be filtered and sorted.
 pub const FIELDS: [Field; 4] = [
     RENEWED,
     Field::new("created_at", Kind::Time, "s.created_at"),
@@ -263,7 +264,7 @@ pub async fn list(
     list::list(reader, &SOURCE, own, selection, Session::read).await
 }
 
-/// Ends a principal's session. Whether it was there.
+/// Ends a principal's session. Returns whether it existed.
 ///
 /// # Errors
 /// When the statement fails.
@@ -277,7 +278,7 @@ pub async fn end(tx: &mut Tx, principal: PrincipalId, id: SessionId) -> Result<b
     Ok(ended == 1)
 }
 
-/// Ends a principal's sessions, but for one.
+/// Ends a principal's sessions, except one.
 ///
 /// # Errors
 /// When the statement fails.
@@ -294,7 +295,7 @@ pub async fn end_others(
     Ok(())
 }
 
-/// Removes expired sessions, at most `limit`; how many.
+/// Removes expired sessions, at most `limit`; returns how many.
 ///
 /// # Errors
 /// When the statement fails.

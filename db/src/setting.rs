@@ -1,5 +1,4 @@
-//! Settings that administrators changed, as text. What they mean, and what holds where nothing was changed, is
-//! `tenancy::setting`'s.
+//! Settings that administrators changed, as text. Their meaning and initial values are in `tenancy::setting`.
 
 use crate::error::{Error, Result};
 use crate::sql::{Reader, Tx};
@@ -9,11 +8,11 @@ use crate::sql::{Reader, Tx};
 pub struct Changed {
     /// Its name.
     pub name: String,
-    /// Its value: JSON, or hex of what was sealed.
+    /// Its value: JSON, or the hex of a sealed secret.
     pub value: String,
 }
 
-/// A number that goes up with each change.
+/// The version number, raised by each change.
 ///
 /// # Errors
 /// When the statement fails.
@@ -22,7 +21,7 @@ pub async fn version(reader: &mut Reader) -> Result<i64> {
     row.one().await?.get("setting_version", "version")
 }
 
-/// The same number, which nobody else raises until the end of the transaction.
+/// The same number, locked until the end of the transaction.
 ///
 /// # Errors
 /// When the statement fails.
@@ -61,7 +60,7 @@ pub async fn all(reader: &mut Reader) -> Result<Vec<Changed>> {
     rows.collect()
 }
 
-/// Stores a value in place of the one that stands.
+/// Stores a value, replacing the existing one.
 ///
 /// # Errors
 /// When the statement fails.
@@ -77,7 +76,7 @@ pub async fn put(tx: &mut Tx, changed: &Changed) -> Result<()> {
     Ok(())
 }
 
-/// Forgets a value; one that is not there is no error.
+/// Removes a value; a missing one is not an error.
 ///
 /// # Errors
 /// When the statement fails.

@@ -1,6 +1,6 @@
-//! Pulls, counted: how many there were of what, and when the last one was. The counters stand in narrow tables
-//! of their own, which pushes and deletions do not touch. Each statement takes rows in the order of their ids,
-//! and the tables in one order, so that replicas never wait for each other in a circle.
+//! Pull counters: how many pulls there were, and when the last one was. The counters are in narrow tables of their own,
+//! which pushes and deletions do not touch. Statements lock rows in the order of their ids, and tables in a fixed
+//! order, so that replicas never deadlock.
 
 use model::{Digest, Event, RepositoryName, Tag, Timestamp};
 use serde::Serialize;
@@ -16,7 +16,7 @@ pub struct Pulls {
     pub repository: RepositoryName,
     /// The manifest.
     pub digest: Digest,
-    /// The tag that was asked for, if one was.
+    /// The requested tag, if any.
     pub tag: Option<Tag>,
     /// How many.
     pub times: i64,
@@ -124,7 +124,7 @@ const REPOSITORIES: (&str, &str) = (
 pub struct Pulled {
     /// How often.
     pub pulls: i64,
-    /// When last; `None` where it never was.
+    /// The last time; `None` for never.
     pub pulled_at: Option<Timestamp>,
 }
 

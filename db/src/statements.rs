@@ -1,5 +1,5 @@
-//! How many statements a request runs: a metric shows it, and tests hold lists to a number that their rows do not change.
-//! A transaction on SQLite runs in the writer's task, and its statements are not among these.
+//! How many statements a request runs: a metric shows it, and tests require of lists a number that does not depend on
+//! their length. A transaction on SQLite runs in the writer's task, and its statements are not counted.
 
 use std::cell::Cell;
 
@@ -7,7 +7,7 @@ tokio::task_local! {
     static COUNT: Cell<u64>;
 }
 
-/// Does some work; also how many statements it ran itself.
+/// Runs some work; also returns how many statements it ran itself.
 pub async fn counted<F: Future>(work: F) -> (F::Output, u64) {
     let counting = async move {
         let done = work.await;
@@ -16,7 +16,7 @@ pub async fn counted<F: Future>(work: F) -> (F::Output, u64) {
     COUNT.scope(Cell::new(0), counting).await
 }
 
-/// A statement is run.
+/// Counts a statement.
 pub(crate) fn note() {
     // Nobody may be counting.
     let _ = COUNT.try_with(|count| count.set(count.get() + 1));

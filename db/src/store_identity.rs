@@ -1,5 +1,5 @@
-//! The blob stores that belong to this installation: the database's side of what `gantry-store.json` says at
-//! the root of each store.
+//! The blob stores that belong to this installation: the database's counterpart of `gantry-store.json` at the root of
+//! each store.
 
 use model::{InstallationId, StoreId, Timestamp};
 
@@ -15,17 +15,17 @@ row! {
         pub store: StoreId = s.store_id,
         /// The installation; the same for all rows.
         pub installation: InstallationId = s.installation_id,
-        /// What the store is to the installation.
+        /// The store's role in the installation.
         pub state: State = s.state,
-        /// When it got the state that it has.
+        /// When it got its present state.
         pub claimed_at: Timestamp = s.claimed_at,
     }
 }
 
-/// What a store is to the installation.
+/// The role of a store in the installation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// It is being given its identity: nothing was stored in it yet.
+    /// It is getting its identity: nothing is stored in it yet.
     Claiming,
     /// New blobs go to it. There is one such store.
     Current,
@@ -73,7 +73,7 @@ pub async fn hold(tx: &mut Tx) -> Result<Vec<KnownStore>> {
     all(tx).await
 }
 
-/// Adds a store, held by [`hold`]: only one is claimed at once, and one current.
+/// Adds a store, after [`hold`]: only one can be claiming at a time, and one current.
 ///
 /// # Errors
 /// When the statement fails.

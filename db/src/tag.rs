@@ -1,7 +1,7 @@
 //! Tags. One that points at a deleted manifest does not exist: it waits to be purged, or to be pushed again.
 //!
-//! [`set`] alone points tags at manifests, for whoever does it: pushes, copies, REST and imports. What it may do was asked
-//! before ([`claim`]); the history of the tag and the event of the change are written with it.
+//! Only [`set`] points tags at manifests, for pushes, copies, REST and imports. Permission by the rules is checked
+//! before ([`claim`]); the tag's history and the event of the change are written with it.
 
 mod claim;
 pub mod history;
@@ -18,7 +18,8 @@ use crate::error::{Error, Result};
 use crate::sql::{Reader, Tx};
 use crate::touch::Touch;
 
-/// The digest that a tag points at, through the cache. Whose repository it is, is asked of what is found by the digest.
+/// The digest that a tag points at, through the cache. The caller checks the repository's project when it looks up the
+/// digest.
 ///
 /// # Errors
 /// When the database cannot be read.
@@ -30,7 +31,7 @@ pub async fn resolve(db: &Db, repository: &RepositoryName, tag: &Tag) -> Result<
     Box::pin(read_through(db, key)).await
 }
 
-/// Reads what the cache does not have, and puts it there.
+/// Reads what the cache does not have, and adds it.
 async fn read_through(db: &Db, key: (RepositoryName, Tag)) -> Result<Option<Digest>> {
     let (repository, tag) = &key;
     let read_at = db.caches().tags.before_read();
@@ -50,9 +51,8 @@ async fn read_through(db: &Db, key: (RepositoryName, Tag)) -> Result<Option<Dige
     Ok(Some(digest))
 }
 
-/// Points claimed tags at the manifest that they were claimed for, and records the event for each of them. One that
-/// pointed at a deleted manifest is a new one. The time without a tag of that one, and of the one that the tag leaves,
-/// begins anew when it is next seen without.
+/// Points claimed tags at their manifest, and records the event for each of them. A tag that pointed at a deleted
+/// manifest counts as new. The untagged time of the old and the new manifest restarts when they are next seen untagged.
 ///
 /// # Errors
 /// When a statement fails.
@@ -75,7 +75,7 @@ pub async fn set(
     Ok(Ok(()))
 }
 
-/// Sets a tag unless it is one that the claim does not cover; whether it did. One round trip.
+/// Sets a tag if the claim covers it; returns whether it did. One round trip.
 async fn set_one(
     tx: &mut Tx,
     repository: RepositoryId,
@@ -105,8 +105,8 @@ async fn set_one(
              insert into tag_history (repository_id, name, digest, principal_id, at)
              select $1, $2, m.digest, $5, $4 from manifest m where changes() > 0 and m.id = $3 and m.digest is not (
                  select h.digest from tag_history h where h.repository_id = $1 and h.name = $2 order by h.id desc limit 1)",
-            // The manifests are held first, as by all who take both: whether they are listed may change. A tag that is a
-            // new one gets a new id, as it does above.
+            // The manifests are locked first, as by all transactions that lock both, since whether they are listed may
+            // change. A new tag gets a new id, as above.
             "with held as (select id, untagged_at from manifest where deleted_at is null
                  and id in ($3, (select manifest_id from tag where repository_id = $1 and name = $2)) order by id for no key update),
              begun as (update manifest m set untagged_at = null from held where m.id = held.id and held.untagged_at is not null),
@@ -140,7 +140,7 @@ async fn set_one(
     Ok(!set.is_empty())
 }
 
-/// Notes what follows from pointing a tag at a manifest.
+/// Records the consequences of pointing a tag at a manifest.
 async fn has_moved(
     tx: &mut Tx,
     (id, name): (RepositoryId, &RepositoryName),
@@ -201,8 +201,8 @@ pub async fn newer(
     rows.iter().map(|row| row.get("tag", "name")).collect()
 }
 
-/// The newest row of a repository's tags; 0 where it has none. A tag keeps its row when it is moved, and gets a new one
-/// when it is made, also where one of its name is still to be purged.
+/// The newest row of a repository's tags; 0 if it has none. A tag keeps its row when it is moved, and gets a new one
+/// when it is created, even if one of its name still waits to be purged.
 ///
 /// # Errors
 /// When the statement fails.
@@ -215,7 +215,7 @@ pub async fn newest(reader: &mut Reader, repository: RepositoryId) -> Result<Tag
     row.get("tag", "newest")
 }
 
-/// The time without a tag begins anew when the manifest is next seen without.
+/// The untagged time restarts when the manifest is next seen untagged.
 async fn restart_untagged_time(tx: &mut Tx, manifest: ManifestId) -> Result<()> {
     tx.query("update manifest set untagged_at = null where untagged_at is not null and id = $1")
         .bind(manifest)
@@ -245,7 +245,7 @@ pub async fn target(
     row.map(|row| row.get("manifest", "digest")).transpose()
 }
 
-/// Takes a tag away; what it pointed at stays. The digest, if there was such a tag.
+/// Removes a tag; its manifest stays. Returns the digest, if there was such a tag.
 ///
 /// # Errors
 /// When a statement fails.
@@ -275,10 +275,11 @@ pub async fn delete(
     Err(Error::Contended("the tag"))
 }
 
-/// How often a tag may be moved while it is about to be taken away.
+/// How often a tag may be moved while it is about to be removed.
 const ATTEMPTS: usize = 5;
 
-/// Holds the manifest that a tag points at, before the tag, as all who take both; its digest, if it is living.
+/// Locks the manifest that a tag points at, before the tag, as all transactions that lock both do; returns its digest,
+/// if it is living.
 async fn hold_target(
     tx: &mut Tx,
     repository: RepositoryId,

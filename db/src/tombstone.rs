@@ -1,39 +1,40 @@
-//! Deleted manifests, and how what hangs on them is removed.
+//! Deleted manifests, and how their dependent rows are removed.
 //!
-//! A manifest goes in one short transaction: it gets a tombstone (`deleted_at`), and from the commit on it cannot be
-//! found, its name is free, and its bytes are given back. A tag that points at it does not exist: a push takes the row
-//! over. Its tags, referrers, references and row are removed by [`purge`] in parts of bounded size. The
-//! transaction that deletes does the first part, so that a manifest on which little hangs is gone at once. Nothing
-//! else has to happen for the deletion to be right, whoever dies when.
+//! A manifest is deleted in one short transaction: it gets a tombstone (`deleted_at`), and from the commit on it cannot
+//! be found, its name is free, and its bytes are refunded. A tag that points at it does not exist: a push takes the row
+//! over. Its tags, referrers, references and row are removed by [`purge`] in parts of limited size. The deleting
+//! transaction does the first part, so that a small manifest is gone at once. Nothing else has to happen for the
+//! deletion to be correct, whatever process dies at whatever time.
 //!
-//! **Referrers**, which are accessories of their subject (`accessory`), cosign's by their tag among them. Those that were
-//! there when their subject got its tombstone go with it, tags and all, unless a living index keeps them, as in Harbor;
-//! `last_referrer` is the newest of them, and moves down as they are looked at, each once. What is pushed
-//! later has a greater id and stays. One that still waits to be looked at and is pushed again would be lost, so that
-//! push gives the old row its tombstone and makes a new one ([`bury_if_doomed`]). Where the subject is pushed again, the
-//! referrers that were not looked at hang on the new one and stay.
+//! **Referrers** are accessories of their subject (`accessory`), including cosign's by their tag. Those that existed
+//! when their subject got its tombstone are deleted with it, including their tags, unless a living index keeps them, as
+//! in Harbor; `last_referrer` is the newest of them, and moves down as they are processed, each once. Referrers that
+//! are pushed later have a greater id and stay. One that still waits to be processed and is pushed again would be lost,
+//! so that push gives the old row its tombstone and makes a new one ([`bury_if_doomed`]). If the subject is pushed
+//! again, the unprocessed referrers belong to the new one and stay.
 //!
-//! **Immutable tags.** A referrer with a tag that a rule covers stays, as one that a living index lists: the rules are
-//! asked in [`hold_hanging`], once it is held and before it gets its tombstone, so that no tag of it can come meanwhile.
-//! Children that go have no tags. Whoever deletes a manifest asks for its own tags, and is told of those of referrers before
-//! (`registry::immutability`).
+//! **Immutable tags.** A referrer with a tag that a rule covers stays, like one that a living index lists: the rules
+//! are checked in [`hold_hanging`], once it is locked and before it gets its tombstone, so that it cannot get a tag
+//! meanwhile. Children that are deleted have no tags. A deletion checks the manifest's own tags, and those of referrers
+//! beforehand (`registry::immutability`).
 //!
-//! **Children**, which an index lists. Those that nothing else keeps, no tag, no other living index and no living subject, go
-//! with the last index that lists them, as in Harbor. An index with many is left with its tombstone until all were looked
-//! at. One that waits so and is pushed again without a tag would be lost as well: that push makes a new row
-//! ([`bury_child`]). Who deletes holds the children before it asks what keeps them: of two deletions the later one sees that
-//! the other's index is gone. A push of an index or a tag holds what it names: so the child is kept, or the push finds
-//! nothing, or is run again.
+//! **Children** are listed by an index. Those that nothing else keeps (no tag, no other living index and no living
+//! subject) are deleted with the last index that lists them, as in Harbor. An index with many children keeps its
+//! tombstone until all were processed. A child that still waits and is pushed again without a tag would be lost as
+//! well: that push makes a new row ([`bury_child`]). A deletion locks the children before it checks what keeps them: of
+//! two deletions the later one sees that the other's index is gone. A push of an index or a tag locks what it names: so
+//! either the child is kept, or the push finds nothing or is retried.
 //!
-//! **Beside others.** Who deletes holds the row (`for update`) before it looks for an index that lists the manifest; a
-//! push of an index holds what it lists (`for key share`). So the deletion sees the index and is refused, or the push
-//! finds nothing. A push that tags a manifest writes its row first, so that it comes before the tombstone, and its tag
-//! goes too, or makes a new row. Referrers are held before it is asked what keeps them, for the same reason. A purge
-//! passes over rows that others hold: another purge, or a count of pulls; the next walk finds them.
+//! **Concurrency.** A deletion locks the row (`for update`) before it looks for an index that lists the manifest; a
+//! push of an index locks its children (`for key share`). So either the deletion sees the index and is refused, or the
+//! push finds nothing. A push that tags a manifest writes its row first, so either it comes before the tombstone, and
+//! its tag is deleted too, or it makes a new row. Referrers are locked before the check of what keeps them, for the
+//! same reason. A purge skips rows that others have locked, such as another purge or a pull counter; the next walk
+//! finds them.
 //!
 //! **Blobs and children that stay** are kept by references of deleted manifests until the purge removes these: it then
-//! renews the leases of the blobs, and begins the time without a tag of the children anew. No living manifest lists a
-//! deleted one.
+//! renews the leases of the blobs, and restarts the untagged time of the children. No living manifest lists a deleted
+//! one.
 
 use std::collections::HashSet;
 
@@ -53,12 +54,11 @@ use crate::touch::Touch;
 pub struct When {
     /// Now.
     pub now: Timestamp,
-    /// Until when blobs are kept at least that the manifests named.
+    /// Minimum time until which blobs that the manifests named are kept.
     pub lease_until: Timestamp,
 }
 
-/// Deletes a living manifest that is held, and removes at most `limit` rows of what hangs on it; [`purge`] removes the
-/// rest.
+/// Deletes a locked living manifest, and removes at most `limit` of its dependent rows; [`purge`] removes the rest.
 ///
 /// # Errors
 /// When a statement fails.
@@ -71,7 +71,7 @@ pub async fn delete(
 ) -> Result<()> {
     bury(tx, at, &[manifest.0], when.now).await?;
     if purge(tx, at, &[manifest], when, limit).await?.left {
-        // Tags that are left may be cached.
+        // Remaining tags may be cached.
         tx.touch(Touch::Everything);
     }
     Ok(())
@@ -103,7 +103,7 @@ impl Tombstone {
     }
 }
 
-/// Gives living manifests that are held their tombstones, and the project their bytes back.
+/// Gives locked living manifests their tombstones, and refunds the project.
 async fn bury(
     tx: &mut Tx,
     at: Place<'_>,
@@ -139,13 +139,13 @@ async fn bury(
     Ok(buried)
 }
 
-/// What one transaction may still do, so that others need not wait for long.
+/// How much one transaction may still do, so that others need not wait for long.
 pub(crate) struct Room {
-    /// Tags and manifests that it looks at or removes.
+    /// Tags and manifests to process.
     rows: i64,
-    /// References that it removes.
+    /// References to remove.
     references: i64,
-    /// Bytes of the manifests that it removes, but for those of the last one.
+    /// Bytes of manifests to remove, except those of the last one.
     bytes: i64,
 }
 
@@ -165,7 +165,7 @@ impl Room {
         self.rows > 0 && self.references > 0 && self.bytes > 0
     }
 
-    /// As many of the manifests as there is room for.
+    /// As many of the manifests as the limits allow.
     fn take<'a>(&mut self, manifests: &'a [Removal]) -> &'a [Removal] {
         let mut fitting = 0;
         while fitting < manifests.len() && self.is_left() {
@@ -177,17 +177,17 @@ impl Room {
     }
 }
 
-/// What one part of a purge did.
+/// The result of one part of a purge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// Tags and manifests that were looked at or removed.
+    /// Processed tags and manifests.
     pub rows: i64,
     /// Whether there may be more to do.
     pub left: bool,
 }
 
 impl Part {
-    /// Nothing was there to be done.
+    /// There was nothing to do.
     pub const NOTHING: Self = Self {
         rows: 0,
         left: false,
@@ -201,8 +201,8 @@ impl Part {
     }
 }
 
-/// Removes a part of what hangs on deleted manifests of one repository, and at last their rows: at most `limit` tags
-/// and manifests. Referrers and children that go with them get tombstones of their own.
+/// Removes a part of the dependent rows of deleted manifests of one repository, and finally the manifests' rows: at
+/// most `limit` tags and manifests. Referrers and children that are deleted with them get tombstones of their own.
 ///
 /// # Errors
 /// When a statement fails.
@@ -239,7 +239,7 @@ pub async fn purge(
     })
 }
 
-/// Those of the deleted manifests that are there and that nobody else holds.
+/// Those of the deleted manifests that exist and that no other transaction has locked.
 async fn hold(
     tx: &mut Tx,
     repository: RepositoryId,
@@ -260,7 +260,7 @@ async fn hold(
     rows.iter().map(Tombstone::read).collect()
 }
 
-/// Takes tags of deleted manifests away, but for those that a push is taking over.
+/// Removes tags of deleted manifests, except those that a push is taking over.
 async fn delete_tags(
     tx: &mut Tx,
     name: &RepositoryName,
@@ -271,7 +271,7 @@ async fn delete_tags(
         .query_either(
             "delete from tag where id in (
                  select id from tag where manifest_id in (select value from json_each($1)) limit $2) returning name",
-            // The manifests are held before this statement sees what points at them.
+            // The manifests are locked before this statement sees what points at them.
             "with gone as (
                  select id from tag
                  where manifest_id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))
@@ -285,7 +285,7 @@ async fn delete_tags(
     for row in &gone {
         let touched = match row.get::<Tag>("tag", "name") {
             Ok(tag) => Touch::Tag(name.clone(), tag),
-            // Whatever it is called, it goes.
+            // It is removed even if its name does not parse.
             Err(_) => Touch::Everything,
         };
         tx.touch(touched);
@@ -298,7 +298,7 @@ fn ids(manifests: &[Tombstone]) -> String {
     json_list(manifests.iter().map(|manifest| manifest.id))
 }
 
-/// Looks at the next referrers of a deleted manifest, and gives those their tombstones that nothing else keeps.
+/// Processes the next referrers of a deleted manifest, and gives tombstones to those that nothing else keeps.
 async fn bury_referrers(
     tx: &mut Tx,
     at: Place<'_>,
@@ -329,7 +329,7 @@ async fn bury_referrers(
     let is_full = looked_at.len() as i64 >= room.rows;
     let mut buried: Vec<Tombstone> = Vec::new();
     loop {
-        // An index among them that goes keeps those no longer that it lists.
+        // An index among them that is deleted no longer keeps its children.
         let hanging = hold_hanging(tx, at, &looked_at).await?;
         if hanging.is_empty() {
             break;
@@ -339,7 +339,7 @@ async fn bury_referrers(
         buried.extend(gone);
     }
     if !room.is_left() {
-        // Their tags that are left may be cached.
+        // Their remaining tags may be cached.
         tx.touch(Touch::Everything);
     }
     restart_untagged_time(tx, &json_list(&looked_at)).await?;
@@ -360,15 +360,15 @@ macro_rules! hangs_on_its_subject {
     };
 }
 
-/// Those of the referrers that have no living parent and no immutable tag once they are held: nobody tags or lists them
-/// until the transaction ends.
+/// Those of the referrers that have no living parent and no immutable tag once they are locked: nobody tags or lists
+/// them until the transaction ends.
 async fn hold_hanging(tx: &mut Tx, at: Place<'_>, referrers: &[i64]) -> Result<Vec<i64>> {
     if referrers.is_empty() {
         return Ok(Vec::new());
     }
     let referrers = json_list(referrers);
     hold_rows(tx, &referrers).await?;
-    // A statement of its own: it sees what was committed before the rows were held.
+    // A statement of its own: it sees everything committed before the rows were locked.
     let rows = tx
         .query_either(
             concat!(
@@ -402,7 +402,7 @@ macro_rules! hangs_on_its_parents {
     };
 }
 
-/// Gives what deleted indexes listed and nothing else keeps its tombstones.
+/// Gives tombstones to children of deleted indexes that nothing else keeps.
 async fn bury_children(
     tx: &mut Tx,
     at: Place<'_>,
@@ -412,7 +412,7 @@ async fn bury_children(
 ) -> Result<Vec<Tombstone>> {
     let indexes = ids(indexes);
     hold_listed(tx, &indexes).await?;
-    // A statement of its own: it sees what was committed before the rows were held.
+    // A statement of its own: it sees everything committed before the rows were locked.
     let rows = tx
         .query_either(
             concat!(
@@ -440,8 +440,8 @@ async fn bury_children(
     bury(tx, at, &hanging, now).await
 }
 
-/// Holds what indexes list, where others write beside this transaction: nobody tags or lists it until the transaction ends,
-/// and nobody deletes another index that lists it.
+/// Locks the children of indexes, if other transactions can run: nobody tags or lists them until the transaction ends,
+/// and nobody deletes another index that lists them.
 async fn hold_listed(tx: &mut Tx, indexes: &str) -> Result<()> {
     if tx.is_postgres() {
         tx.query(
@@ -456,15 +456,15 @@ async fn hold_listed(tx: &mut Tx, indexes: &str) -> Result<()> {
     Ok(())
 }
 
-/// Those of the children that nothing keeps once they are held: nobody tags or lists them until the transaction ends. They
-/// have no tags, so that no rule has to be asked.
+/// Those of the children that nothing keeps once they are locked: nobody tags or lists them until the transaction ends.
+/// They have no tags, so no rule has to be checked.
 async fn hold_children(tx: &mut Tx, children: &[i64]) -> Result<Vec<i64>> {
     if children.is_empty() {
         return Ok(Vec::new());
     }
     let children = json_list(children);
     hold_rows(tx, &children).await?;
-    // A statement of its own: it sees what was committed before the rows were held.
+    // A statement of its own: it sees everything committed before the rows were locked.
     let rows = tx
         .query_either(
             concat!(
@@ -483,7 +483,7 @@ async fn hold_children(tx: &mut Tx, children: &[i64]) -> Result<Vec<i64>> {
     rows.iter().map(|row| row.get("manifest", "id")).collect()
 }
 
-/// Holds manifests where others write beside this transaction.
+/// Locks manifests, if other transactions can run.
 async fn hold_rows(tx: &mut Tx, manifests: &str) -> Result<()> {
     if tx.is_postgres() {
         tx.query(
@@ -497,8 +497,8 @@ async fn hold_rows(tx: &mut Tx, manifests: &str) -> Result<()> {
     Ok(())
 }
 
-/// Gives a living manifest that is pushed again without a tag its tombstone where it would go with deleted indexes: what
-/// is pushed is new.
+/// Gives a tombstone to a living manifest that is pushed again without a tag and would be deleted with deleted indexes:
+/// the push makes a new row.
 ///
 /// # Errors
 /// When a statement fails.
@@ -513,8 +513,8 @@ pub(crate) async fn bury_child(
     Ok(())
 }
 
-/// Gives a living manifest that is pushed again its tombstone where it would go with a subject that was deleted: what
-/// is pushed is new.
+/// Gives a tombstone to a living manifest that is pushed again and would be deleted with its deleted subject: the push
+/// makes a new row.
 ///
 /// # Errors
 /// When a statement fails.
@@ -543,7 +543,7 @@ pub(crate) async fn bury_if_doomed(
     Ok(())
 }
 
-/// A manifest whose row is to be removed, of a repository or with a tombstone.
+/// A manifest whose row is to be removed, in a deleted repository or with a tombstone.
 #[derive(Clone, Copy)]
 pub(crate) struct Removal {
     pub(crate) id: i64,
@@ -551,7 +551,7 @@ pub(crate) struct Removal {
 }
 
 /// Removes manifests that cannot be found any more and have no tags: first their references, then their rows, as far as
-/// there is room.
+/// the limits allow.
 pub(crate) async fn remove(
     tx: &mut Tx,
     at: Place<'_>,
@@ -574,7 +574,7 @@ pub(crate) async fn remove(
     Ok(())
 }
 
-/// Removes references of indexes that list the manifests: these go as well, now or later.
+/// Removes references of indexes that list the manifests: these indexes are removed too, now or later.
 async fn delete_listings(tx: &mut Tx, ids: &str, room: &mut Room) -> Result<()> {
     let gone = tx
         .query_either(
@@ -593,7 +593,7 @@ async fn delete_listings(tx: &mut Tx, ids: &str, room: &mut Room) -> Result<()> 
     Ok(())
 }
 
-/// Removes references of the manifests. What they kept is kept no longer for their sake.
+/// Removes references of the manifests, which then no longer keep anything.
 async fn delete_references(
     tx: &mut Tx,
     at: Place<'_>,
@@ -632,8 +632,8 @@ async fn delete_references(
     Ok(())
 }
 
-/// The time without a tag of manifests begins anew when they are next seen without. They are held: whether they are listed
-/// may change.
+/// The untagged time of manifests restarts when they are next seen untagged. They are locked, since whether they are
+/// listed may change.
 async fn restart_untagged_time(tx: &mut Tx, ids: &str) -> Result<()> {
     tx.query_either(
         "update manifest set untagged_at = null where untagged_at is not null and id in (select value from json_each($1))",
@@ -649,8 +649,8 @@ async fn restart_untagged_time(tx: &mut Tx, ids: &str) -> Result<()> {
     Ok(())
 }
 
-/// Removes rows without references. One keeps its row while a tag that a push is taking over points at it: the next walk
-/// finds it. The bytes of those with a tombstone were given back with it.
+/// Removes rows without references. A manifest keeps its row while a tag that a push is taking over points at it: the
+/// next walk finds it. The bytes of those with a tombstone were refunded with it.
 async fn delete_rows(tx: &mut Tx, project: ProjectId, ids: &str) -> Result<()> {
     let rows = tx
         .query_either(
@@ -671,8 +671,9 @@ async fn delete_rows(tx: &mut Tx, project: ProjectId, ids: &str) -> Result<()> {
     quota::refund(tx, project, bytes).await
 }
 
-/// Tags of the referrers that would go with a living manifest: its own, those of its children that would go, and theirs
-/// again. At most `limit`. What a living index lists stays, but for children of the one that goes that no other lists. Where
+/// Tags of the referrers that would be deleted with a living manifest: its own referrers, those of its children that
+/// would be deleted, and so on. At most `limit`. Manifests that a living index lists stay, except children of the
+/// deleted one that no other lists. Where
 /// two indexes that go list the same child, the tags of its referrers are not found, although they go.
 ///
 /// # Errors
@@ -682,8 +683,8 @@ pub async fn tags_that_go_with(
     (repository, manifest): (RepositoryId, ManifestId),
     limit: i64,
 ) -> Result<Vec<Tag>> {
-    // As [`hangs_on_its_parents`], where neither its index nor what is deleted keeps it any more, nor a subject that the index
-    // lists.
+    // As [`hangs_on_its_parents`], if neither its index nor the deleted manifests keep it any more, nor a subject that
+    // the index lists.
     macro_rules! goes_with_its_index {
         () => {
             "m.deleted_at is null and not exists (select 1 from tag t where t.manifest_id = m.id)
@@ -726,7 +727,7 @@ pub async fn tags_that_go_with(
         .bind(limit)
         .all()
         .await?;
-    // One that cannot be understood is covered by no rule.
+    // A tag that does not parse is covered by no rule.
     Ok(rows
         .iter()
         .filter_map(|row| row.get("tag", "name").ok())
@@ -757,7 +758,7 @@ pub async fn list(
 ) -> Result<Walked<Deleted, ManifestId>> {
     let rows = reader
         .query_either(
-            // Or SQLite would walk all manifests.
+            // Otherwise SQLite would walk all manifests.
             "select m.id, r.project_id, m.repository_id, r.name from manifest m indexed by manifest_deleted
              cross join repository r on r.id = m.repository_id
              where m.deleted_at is not null and m.id > $1 order by m.id limit $2",

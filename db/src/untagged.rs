@@ -89,8 +89,8 @@ pub async fn repositories(
     })
 }
 
-/// That neither a tag, an index nor a living subject keeps the living manifest `m`. What a deleted index listed is kept
-/// until that is purged, when its time begins.
+/// The condition that no tag, no index and no living subject keeps the living manifest `m`. Children of a deleted index
+/// are kept until that is purged; then their time begins.
 macro_rules! nothing_keeps {
     () => {
         "m.deleted_at is null and not exists (select 1 from tag t where t.manifest_id = m.id)
@@ -107,13 +107,13 @@ pub struct Untagged {
     pub id: ManifestId,
     /// Its digest.
     pub digest: Digest,
-    /// When it was first seen so.
+    /// When it was first seen untagged.
     pub since: Option<Timestamp>,
     /// When it was last pushed.
     pub pushed_at: Timestamp,
 }
 
-/// Such manifests of a repository with digests after `after`, which are bytes, since a digest may be damaged.
+/// Such manifests of a repository with digests after `after`, given as bytes, since a digest may be damaged.
 ///
 /// # Errors
 /// When the statement fails.
@@ -146,7 +146,7 @@ pub async fn list(
     })
 }
 
-/// Notes since when manifests have been untagged: those that still are.
+/// Records since when manifests have been untagged, for those that still are.
 ///
 /// # Errors
 /// When a statement fails.
@@ -154,7 +154,7 @@ pub async fn note(tx: &mut Tx, manifests: &[ManifestId], now: Timestamp) -> Resu
     let ids: Vec<i64> = manifests.iter().map(|id| id.0).collect();
     let ids = serde_json::to_string(&ids).unwrap_or_default();
     if tx.is_postgres() {
-        // Who tags one holds it: what came before is seen below, and what comes later waits.
+        // Transactions that tag one lock it: an earlier tag is seen below, and a later one waits.
         tx.query(
             "select id from manifest where id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))
              order by id for update",
@@ -185,8 +185,8 @@ pub async fn note(tx: &mut Tx, manifests: &[ManifestId], now: Timestamp) -> Resu
     Ok(())
 }
 
-/// Whether a manifest is still one that nothing keeps, and has been since `due`; it is held until the
-/// transaction ends, so that no tag comes to it meanwhile.
+/// Whether a manifest is still one that nothing keeps, and has been since `due`; it is locked until the transaction
+/// ends, so that it cannot get a tag meanwhile.
 ///
 /// # Errors
 /// When a statement fails.
@@ -203,7 +203,7 @@ pub async fn hold(tx: &mut Tx, manifest: ManifestId, due: Timestamp) -> Result<b
     if held.is_none() {
         return Ok(false);
     }
-    // Looked at after the row was held: what came before is seen.
+    // Read after the row was locked, so everything committed before is seen.
     let free = tx
         .query(concat!(
             "select m.id from manifest m where m.id = $1 and ",

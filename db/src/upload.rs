@@ -1,5 +1,5 @@
-//! Upload sessions that have bytes. Fenced by an epoch: whoever took a session over raised it, and a
-//! writer of an older one can neither checkpoint nor commit.
+//! Upload sessions that have bytes. They are fenced by an epoch: taking a session over raises it, and a writer with an
+//! older one can neither checkpoint nor commit.
 
 use std::collections::BTreeMap;
 
@@ -21,30 +21,30 @@ row! {
         pub repository: RepositoryName = upload.repository,
         /// Who began it; `None` for the machine itself.
         pub principal: Option<PrincipalId> = upload.principal_id,
-        /// Where its bytes go; `None` where it never had any.
+        /// The key of its object; `None` if it never had bytes.
         pub key: Option<String> = upload.object_key,
         /// How many bytes are durable.
         pub size: u64 = upload.size,
         /// The hash of those bytes.
         pub hash_state: Option<Vec<u8>> = upload.hash_state,
-        /// What the store needs besides to go on.
+        /// The store's own state for continuing.
         pub store_state: Option<Vec<u8>> = upload.store_state,
         /// The project that it uploads into.
         pub project: ProjectId = upload.project_id,
         /// Bytes that the project was charged for ahead.
         pub reserved: i64 = upload.reserved,
-        /// Whether several processes wrote its bytes, which may have got in each other's way.
+        /// Whether several processes wrote its bytes, possibly at the same time.
         pub rehash: bool = upload.rehash,
-        /// Counts those who took it over.
+        /// Counts takeovers.
         pub epoch: i64 = upload.epoch,
-        /// What became of it.
+        /// Its state.
         pub state: State = upload.state,
-        /// When its time is over.
+        /// When it expires.
         pub expires_at: Timestamp = upload.expires_at,
     }
 }
 
-/// What became of a session.
+/// The state of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// It takes bytes.
@@ -77,7 +77,7 @@ pub async fn get(reader: &mut Reader, id: &str) -> Result<Option<Upload>> {
     row.as_ref().map(Upload::read).transpose()
 }
 
-/// Takes a session over for writing: raises its epoch. `None` where there is no open one.
+/// Takes a session over for writing: raises its epoch. `None` if there is no open one.
 ///
 /// # Errors
 /// When the statement fails.
@@ -102,14 +102,14 @@ pub async fn take_over(
     row.as_ref().map(Upload::read).transpose()
 }
 
-/// What is durable of a session.
+/// The durable part of a session.
 #[derive(Clone, Debug, Default)]
 pub struct Durable {
     /// How many bytes.
     pub size: u64,
-    /// Their hash; `None` where there are none.
+    /// Their hash; `None` if there are none.
     pub hash_state: Option<Vec<u8>>,
-    /// What the store needs besides to go on.
+    /// The store's own state for continuing.
     pub store_state: Option<Vec<u8>>,
 }
 
@@ -126,7 +126,7 @@ pub struct Owner {
     pub process: String,
 }
 
-/// Makes the row of a session that gets its first bytes. `false` where there is one already.
+/// Makes the row of a session that gets its first bytes. `false` if there is one already.
 ///
 /// # Errors
 /// When the statement fails.
@@ -160,10 +160,10 @@ pub async fn begin(
     Ok(made == 1)
 }
 
-/// Charges the project ahead for the bytes that a session will have, as far as it was not yet.
+/// Charges the project in advance for the bytes that a session will have, unless it was charged already.
 ///
 /// # Errors
-/// [`Error::UploadGone`] where someone else took over, or the session was closed.
+/// [`Error::UploadGone`] if someone else took over, or the session was closed.
 pub async fn reserve(
     tx: &mut Tx,
     (id, epoch): (&str, i64),
@@ -186,8 +186,7 @@ pub async fn reserve(
     quota::charge(tx, project, wanted - reserved, taking).await
 }
 
-/// Notes how many bytes are durable, and their hash. `false` where someone else took over, or the
-/// session was closed.
+/// Records how many bytes are durable, and their hash. Returns false if the session was taken over or closed.
 ///
 /// # Errors
 /// When the statement fails.
@@ -213,8 +212,8 @@ pub async fn checkpoint(
     Ok(changed == 1)
 }
 
-/// Says that a session is not idle, though nothing more of it is durable yet. `false` where someone else took over,
-/// or the session was closed.
+/// Records that a session is not idle, though no more bytes are durable yet. Returns false if the session was taken
+/// over or closed.
 ///
 /// # Errors
 /// When the statement fails.
@@ -229,12 +228,12 @@ pub async fn renew(tx: &mut Tx, (id, epoch): (&str, i64), expires_at: Timestamp)
     Ok(renewed == 1)
 }
 
-/// Closes a session that became a blob, and gives back what was reserved for it.
+/// Closes a session that became a blob, and refunds its reservation.
 ///
 /// # Errors
-/// [`Error::UploadGone`] where someone else took over, or the session was closed.
+/// [`Error::UploadGone`] if someone else took over, or the session was closed.
 pub async fn close(tx: &mut Tx, (id, epoch): (&str, i64)) -> Result<()> {
-    // What was reserved stays in the row: a closed one is never looked at for it.
+    // The reservation stays in the row: that of a closed one is never read.
     let row = tx
         .query(
             "update upload set state = 'closed', object_key = null, hash_state = null, store_state = null
@@ -249,19 +248,18 @@ pub async fn close(tx: &mut Tx, (id, epoch): (&str, i64)) -> Result<()> {
     quota::refund(tx, project, row.get("upload", "reserved")?).await
 }
 
-/// What a cancellation found.
+/// The result of a cancellation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cancelled {
     /// An open session; its bytes are garbage now.
     Open,
     /// None: it never had bytes.
     Fresh,
-    /// One that was over already; its bytes may be a blob's.
+    /// One that had already ended; its bytes may be a blob's.
     Over,
 }
 
-/// Cancels a session, gives back what was reserved for it, and leaves a mark that keeps its id dead until
-/// it would have expired.
+/// Cancels a session, refunds its reservation, and leaves a mark that keeps its id invalid until it would have expired.
 ///
 /// # Errors
 /// When a statement fails.
@@ -295,8 +293,8 @@ pub async fn cancel(
     Ok(Cancelled::Open)
 }
 
-/// Ends a session whose bytes become no blob, as [`cancel`] does, unless someone else took it over: `epoch` is its
-/// writer's, which is none where the session had no row.
+/// Ends a session whose bytes do not become a blob, as [`cancel`] does, unless it was taken over: `epoch` is its
+/// writer's, `None` if the session had no row.
 ///
 /// # Errors
 /// When a statement fails.
@@ -334,7 +332,7 @@ pub async fn end(
     }
 }
 
-/// Closes an open session that is held, and gives up what it has.
+/// Closes a locked open session, and gives up its object and reservation.
 async fn shut(tx: &mut Tx, upload: Upload, now: Timestamp) -> Result<()> {
     tx.query(
         "update upload set state = 'closed', epoch = epoch + 1, object_key = null, hash_state = null, store_state = null
@@ -373,7 +371,7 @@ async fn leave_mark(
         .bind(owner.process.as_str())
         .execute()
         .await?;
-    // Whoever made the row meanwhile goes on with it.
+    // Another request made the row meanwhile and continues the session.
     Ok(if made == 1 {
         Cancelled::Fresh
     } else {
@@ -381,8 +379,8 @@ async fn leave_mark(
     })
 }
 
-/// Gives a session without durable bytes another key: the one before may still be written by whoever had
-/// the session, and is garbage now. `false` where someone else took over.
+/// Gives a session without durable bytes another key: the previous writer may still be writing to the old object, which
+/// is garbage now. Returns false if the session was taken over.
 ///
 /// # Errors
 /// When the statement fails.
@@ -408,8 +406,8 @@ pub async fn rekey(
     Ok(changed == 1)
 }
 
-/// Ends sessions whose time is over, at most `limit`: what was reserved for them is given back, and bytes that
-/// did not become a blob are garbage. How many ended.
+/// Ends expired sessions, at most `limit`: their reservations are refunded, and bytes that did not become a blob are
+/// garbage. Returns how many ended.
 ///
 /// # Errors
 /// When a statement fails.
@@ -454,7 +452,7 @@ pub async fn has_expired(reader: &mut Reader, now: Timestamp) -> Result<bool> {
     Ok(row.is_some())
 }
 
-/// Ends all sessions of a project that is about to go.
+/// Ends all sessions of a project that is about to be deleted.
 pub(crate) async fn end_all(tx: &mut Tx, project: ProjectId, now: Timestamp) -> Result<()> {
     let open = tx
         .query_either(

@@ -1,4 +1,4 @@
-//! What projects and repositories hold and how they are used, and what the whole installation holds.
+//! Storage and use of projects and repositories, and storage of the whole installation.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use model::{Digest, ProjectId, ProjectName, RepositoryId, Timestamp};
 use crate::error::Result;
 use crate::sql::{Reader, Row, json_list};
 
-/// What the repositories of a project are together.
+/// Totals over the repositories of a project.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProjectUse {
     /// Repositories that it shows.
@@ -22,7 +22,7 @@ pub struct ProjectUse {
     pub pushed_at: Option<Timestamp>,
 }
 
-/// What the repositories of some projects are together; projects without any are left out.
+/// Totals over the repositories of some projects; projects without any are left out.
 ///
 /// # Errors
 /// When the statement fails.
@@ -67,7 +67,7 @@ pub async fn of_projects(
     rows.iter().map(read).collect()
 }
 
-/// Rows of one repository that are counted at most.
+/// Maximum rows of one repository to count.
 pub const COUNTED: i64 = 10_000;
 
 /// What a repository holds. Each count ends beyond [`COUNTED`].
@@ -138,9 +138,9 @@ pub async fn of_repositories(
 pub struct Totals {
     /// Blobs.
     pub blobs: i64,
-    /// Their bytes, each counted once: what the store holds of them.
+    /// Their bytes, each blob counted once, as in the store.
     pub blob_bytes: i64,
-    /// What projects hold, where a blob counts in each of them.
+    /// What all projects hold, where a blob counts in each of them.
     pub project_bytes: i64,
     /// Objects that wait to be deleted.
     pub garbage_objects: i64,
@@ -148,7 +148,7 @@ pub struct Totals {
     pub garbage_bytes: i64,
 }
 
-/// Counts what the installation holds. This walks all blobs.
+/// Counts what the installation holds. This reads all blobs.
 ///
 /// # Errors
 /// When the statement fails.
@@ -172,7 +172,7 @@ pub async fn totals(reader: &mut Reader) -> Result<Totals> {
     })
 }
 
-/// A project that holds much.
+/// A large project.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LargeProject {
     /// Its id.
@@ -185,7 +185,7 @@ pub struct LargeProject {
     pub limit: i64,
 }
 
-/// The projects that hold most, at most `limit`. This walks all projects.
+/// The largest projects, at most `limit`. This reads all projects.
 ///
 /// # Errors
 /// When the statement fails.
@@ -213,7 +213,7 @@ pub async fn largest_projects(reader: &mut Reader, limit: i64) -> Result<Vec<Lar
     rows.iter().map(read).collect()
 }
 
-/// A blob that is large.
+/// A large blob.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LargeBlob {
     /// Its digest.
@@ -224,7 +224,7 @@ pub struct LargeBlob {
     pub repositories: i64,
 }
 
-/// The largest blobs, at most `limit`. This walks all blobs.
+/// The largest blobs, at most `limit`. This reads all blobs.
 ///
 /// # Errors
 /// When the statement fails.

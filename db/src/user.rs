@@ -21,19 +21,19 @@ row! {
         pub name: String = p.name,
         /// Mail address; only the built-in administrator may have none.
         pub email: Option<String> = u.email,
-        /// The address to which links are mailed: one was opened that was mailed there, or an administrator set it.
+        /// The address to which links are mailed: a link mailed there was opened, or an administrator set it.
         pub verified_email: Option<String> = u.verified_email,
         /// The person's name.
         pub realname: String = u.realname,
         /// Free text.
         pub comment: String = u.comment,
-        /// argon2id in PHC form; `None` where no local password works.
+        /// argon2id in PHC form; `None` if there is no local password.
         pub password_hash: Option<String> = u.password_hash,
         /// Whether it may do everything.
         pub sysadmin: bool = u.sysadmin,
-        /// Whether its address waits to be verified, before which it does not sign in.
+        /// Whether its address still has to be verified before it can sign in.
         pub unverified: bool = u.unverified,
-        /// Rises whenever tokens made before must no longer be valid.
+        /// Raised to void existing tokens.
         pub generation: i64 = p.generation,
         /// When it was made.
         pub created_at: Timestamp = u.created_at,
@@ -41,7 +41,7 @@ row! {
         pub updated_at: Timestamp = u.updated_at,
     }
     computed {
-        /// Whether a directory knows it, which then keeps its password, name and mail address.
+        /// Whether it comes from a directory, which then has its password, name and mail address.
         pub is_external: bool = "(select count(*) from identity i where i.principal_id = u.principal_id)",
         /// Whether a group of the directory makes it a system administrator.
         pub is_external_admin: bool = "(select count(*) from identity i where i.principal_id = u.principal_id and i.admin = 1)",
@@ -73,7 +73,7 @@ pub struct NewUser {
     pub name: String,
     /// Mail address.
     pub email: Option<String>,
-    /// Whether links may be mailed there: an administrator says whose it is.
+    /// Whether links may be mailed there, because an administrator gave the address.
     pub email_verified: bool,
     /// The person's name.
     pub realname: String,
@@ -83,7 +83,7 @@ pub struct NewUser {
     pub password_hash: Option<String>,
     /// Whether it may do everything.
     pub sysadmin: bool,
-    /// Whether its address has to be verified before it signs in.
+    /// Whether its address has to be verified before it can sign in.
     pub unverified: bool,
 }
 
@@ -96,7 +96,7 @@ impl NewUser {
 /// Makes a user.
 ///
 /// # Errors
-/// [`crate::Error::Duplicate`] where the name is taken.
+/// [`crate::Error::Duplicate`] if the name is taken.
 pub async fn create(tx: &mut Tx, new: &NewUser, now: Timestamp) -> Result<(UserId, PrincipalId)> {
     let principal = principal::create(tx, principal::Kind::User, &new.name).await?;
     let row = tx
@@ -118,8 +118,8 @@ pub async fn create(tx: &mut Tx, new: &NewUser, now: Timestamp) -> Result<(UserI
     Ok((row.get("user_account", "id")?, principal))
 }
 
-/// Makes the built-in administrator, id 1, and reserves id 2 as Harbor does, unless they exist.
-/// Whether they were made.
+/// Makes the built-in administrator, id 1, and reserves id 2 as Harbor does, unless they exist. Returns whether they
+/// were made.
 ///
 /// # Errors
 /// When a statement fails.
@@ -201,7 +201,7 @@ pub const NAME: Field = Field::new("username", Kind::Text, "p.name").unique();
 /// Mail address.
 pub const EMAIL: Field = Field::new("email", Kind::Text, "u.email").unsorted();
 
-/// What lists can be narrowed and sorted by.
+/// Fields by which lists can be filtered and sorted.
 pub const FIELDS: [Field; 6] = [
     NAME,
     EMAIL,
@@ -219,7 +219,7 @@ const SOURCE: Source = Source {
     order: NAME,
 };
 
-/// Users that somebody made, or all of them.
+/// Created users, or all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// Without the built-in administrator, as in Harbor's list.
@@ -274,8 +274,8 @@ pub async fn hold_email(tx: &mut Tx, email: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether a user other than `id` has a mail address, or had it verified last, whatever the case of its letters. Deleted users have none, and those
-/// of directories do not count.
+/// Whether a user other than `id` has a mail address, or has it as its last verified one, in any letter case. Deleted
+/// users have none, and those from directories do not count.
 ///
 /// # Errors
 /// When the statement fails.
@@ -292,8 +292,8 @@ pub async fn is_email_taken(reader: &mut Reader, email: &str, id: Option<UserId>
     Ok(row.is_some())
 }
 
-/// Users to whom links for a new password are mailed at an address, whatever the case of its letters: those who have a
-/// password here and have verified it, the oldest first, then those who wait for that before they sign in. At most `limit`.
+/// Users to whom links for a new password are mailed at an address, in any letter case: those with a local password and
+/// a verified address, oldest first, then those who must verify it before they can sign in. At most `limit`.
 ///
 /// # Errors
 /// When the statement fails.
@@ -311,7 +311,7 @@ pub async fn to_mail(reader: &mut Reader, email: &str, limit: i64) -> Result<Vec
     rows.iter().map(User::read).collect()
 }
 
-/// Users whose address nobody has verified since before a time, the oldest, at most `limit`.
+/// Users created before a time whose address is still not verified, oldest first, at most `limit`.
 ///
 /// # Errors
 /// When the statement fails.
@@ -332,7 +332,7 @@ pub async fn unverified_since(
     rows.iter().map(User::read).collect()
 }
 
-/// The address of a user counts as verified: it signs in from now on, and links are mailed there.
+/// Marks the address of a user as verified: it can sign in from now on, and links are mailed there.
 ///
 /// # Errors
 /// When the statement fails.
@@ -344,7 +344,7 @@ pub async fn set_verified(tx: &mut Tx, user: &User, now: Timestamp) -> Result<()
     let_in(tx, user, now).await
 }
 
-/// A user signs in from now on, whether or not its address was verified.
+/// Lets a user sign in from now on, whether or not its address is verified.
 ///
 /// # Errors
 /// When the statement fails.
@@ -358,7 +358,7 @@ pub async fn let_in(tx: &mut Tx, user: &User, now: Timestamp) -> Result<()> {
     Ok(())
 }
 
-/// Changes mail address, name and comment. Links go on to be mailed to the address of before, unless this one is
+/// Changes mail address, name and comment. Links are still mailed to the previous address, unless the new one is
 /// `email_verified`.
 ///
 /// # Errors
@@ -386,7 +386,7 @@ pub async fn set_profile(
     Ok(())
 }
 
-/// Takes over what a directory says of a user.
+/// Stores what a directory says about a user.
 ///
 /// # Errors
 /// When the statement fails.
@@ -412,7 +412,7 @@ pub async fn set_person(
 /// Gives a user another name to sign in with.
 ///
 /// # Errors
-/// [`crate::Error::Duplicate`] where the name is taken.
+/// [`crate::Error::Duplicate`] if the name is taken.
 pub async fn rename(tx: &mut Tx, principal: PrincipalId, name: &str) -> Result<()> {
     tx.query("update principal set name = $2 where id = $1")
         .bind(principal)
@@ -423,7 +423,7 @@ pub async fn rename(tx: &mut Tx, principal: PrincipalId, name: &str) -> Result<(
     Ok(())
 }
 
-/// Changes the password and makes all tokens of before invalid.
+/// Changes the password and voids all existing tokens.
 ///
 /// # Errors
 /// When a statement fails.
@@ -437,7 +437,7 @@ pub async fn set_password(tx: &mut Tx, user: &User, hash: &str, now: Timestamp) 
     principal::void_tokens(tx, user.principal_id).await
 }
 
-/// Gives or takes the right to do everything.
+/// Grants or revokes the right to do everything.
 ///
 /// # Errors
 /// When the statement fails.
@@ -468,8 +468,8 @@ pub async fn is_sysadmin(reader: &mut Reader, principal: PrincipalId) -> Result<
     Ok(row.is_some())
 }
 
-/// Whether a user is a system administrator and no other one is left. Holds all of them, so that of two that
-/// demote each other the second one sees what the first one did. Deleted users are none.
+/// Whether a user is the only system administrator. Locks all of them, so that if two demote each other, the second one
+/// sees what the first one did. Deleted users do not count.
 ///
 /// # Errors
 /// When the statement fails.

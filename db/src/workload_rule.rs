@@ -1,5 +1,4 @@
-//! Rules by which workloads get in. What they demand is in [`model::workload`]; what all principals have, in
-//! [`crate::principal`].
+//! Workload rules. Their conditions are in [`model::workload`]; what all principals have, in [`crate::principal`].
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -42,11 +41,11 @@ row! {
         claims: String = w.claims,
         /// The role that it gives.
         pub role: Role = w.role,
-        /// Seconds for which registry tokens are issued at most.
+        /// Maximum lifetime of registry tokens in seconds.
         pub lifetime: i64 = w.lifetime,
-        /// The issuer's keys as a JWK set; `None` where the issuer is asked for them.
+        /// The issuer's keys as a JWK set; `None` if they are read from the issuer.
         pub jwks: Option<String> = w.jwks,
-        /// Authorities of the issuer's own, in PEM.
+        /// Authorities for the issuer's certificate, in PEM.
         pub ca: Option<String> = w.ca,
         /// When it was made.
         pub created_at: Timestamp = w.created_at,
@@ -56,7 +55,7 @@ row! {
 }
 
 impl Rule {
-    /// What it demands of a token.
+    /// What it requires of a token.
     ///
     /// # Errors
     /// [`Error::Corrupt`].
@@ -88,7 +87,7 @@ const fn corrupt(column: &'static str) -> Error {
 /// Id.
 pub const ID: Field = Field::new("id", Kind::Int, "w.id").unique();
 
-/// What lists can be narrowed and sorted by.
+/// Fields by which lists can be filtered and sorted.
 pub const FIELDS: [Field; 5] = [
     ID,
     Field::new("name", Kind::Text, "w.name"),
@@ -140,20 +139,20 @@ pub async fn get(
     row.as_ref().map(Rule::read).transpose()
 }
 
-/// A rule that may let a workload in, without the keys of its issuer.
+/// A rule that may match a token, without the issuer's keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
     /// Its id.
     pub id: WorkloadRuleId,
     /// Its id among principals.
     pub principal: PrincipalId,
-    /// Its generation: with another one it is another rule.
+    /// Its generation: once that has changed, it is another rule.
     pub generation: i64,
     /// Its project's name.
     pub project: ProjectName,
-    /// What it demands.
+    /// What it requires.
     pub conditions: WorkloadConditions,
-    /// Seconds for which registry tokens are issued at most.
+    /// Maximum lifetime of registry tokens in seconds.
     pub lifetime: u32,
 }
 
@@ -258,7 +257,7 @@ fn candidate(row: &Row) -> Result<Candidate> {
     })
 }
 
-/// The given keys and authorities of a rule; `None` where it is gone, or is another one than it was.
+/// The given keys and authorities of a rule; `None` if it was deleted or changed.
 ///
 /// # Errors
 /// When the statement fails.
@@ -310,20 +309,20 @@ pub async fn count(reader: &mut Reader, project: ProjectId) -> Result<i64> {
     row.get("workload_rule", "total")
 }
 
-/// What a rule says, as it is stored.
+/// The content of a rule, as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Content {
     /// Its name within the project.
     pub name: String,
-    /// What it demands of a token.
+    /// What it requires of a token.
     pub conditions: WorkloadConditions,
     /// The role that it gives.
     pub role: Role,
-    /// Seconds for which registry tokens are issued at most.
+    /// Maximum lifetime of registry tokens in seconds.
     pub lifetime: u32,
-    /// The issuer's keys as a JWK set; `None` where the issuer is to be asked for them.
+    /// The issuer's keys as a JWK set; `None` to read them from the issuer.
     pub jwks: Option<String>,
-    /// Authorities of the issuer's own, in PEM.
+    /// Authorities for the issuer's certificate, in PEM.
     pub ca: Option<String>,
 }
 
@@ -338,15 +337,15 @@ impl Content {
 
     fn claims(&self) -> String {
         let claims: &BTreeMap<String, ClaimPattern> = &self.conditions.claims;
-        // Texts alone, which are always JSON.
+        // Only texts, which can always be serialized.
         serde_json::to_string(claims).unwrap_or_default()
     }
 }
 
-/// Makes a rule, which has its effect at once.
+/// Makes a rule, which takes effect at once.
 ///
 /// # Errors
-/// [`Error::Duplicate`] where the project has one with the name.
+/// [`Error::Duplicate`] if the project has one with the name.
 pub async fn create(
     tx: &mut Tx,
     project: ProjectId,
@@ -378,10 +377,10 @@ pub async fn create(
     row.get("workload_rule", "id")
 }
 
-/// Replaces what a rule says. What it gave before is void.
+/// Replaces a rule. Tokens that it gave before are void.
 ///
 /// # Errors
-/// [`Error::Duplicate`] where the project has another one with the name.
+/// [`Error::Duplicate`] if the project has another one with the name.
 pub async fn update(tx: &mut Tx, rule: &Rule, content: &Content, now: Timestamp) -> Result<()> {
     tx.query(
         "update workload_rule set name = $2, issuer = $3, audience = $4, subject = $5, subject_key = $6, claims = $7,
@@ -410,7 +409,7 @@ pub async fn update(tx: &mut Tx, rule: &Rule, content: &Content, now: Timestamp)
     principal::void_tokens(tx, rule.principal_id).await
 }
 
-/// Deletes a rule. What it gave is void.
+/// Deletes a rule. Tokens that it gave are void.
 ///
 /// # Errors
 /// When a statement fails.
@@ -422,7 +421,7 @@ pub async fn delete(tx: &mut Tx, rule: &Rule, now: Timestamp) -> Result<()> {
     principal::delete(tx, rule.principal_id, now).await
 }
 
-/// Deletes the rules of a project that is deleted.
+/// Deletes the rules of a deleted project.
 pub(crate) async fn delete_of_project(
     tx: &mut Tx,
     project: ProjectId,

@@ -1,5 +1,5 @@
-//! SQLite's one writer: a task that owns the writing connection, runs the transactions that wait
-//! one after the other, commits them together, and only then lets the answers go out.
+//! SQLite's only writer: a task that owns the writing connection, runs waiting transactions one after the other,
+//! commits them together, and only then sends the answers.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::error::{Error, Result, sqlite_code};
 use crate::sql::Tx;
 use crate::touch::Touch;
 
-/// The way to the writer task.
+/// A handle to the writer task.
 #[derive(Clone)]
 pub(crate) struct Writer {
     jobs: mpsc::Sender<Job>,
@@ -30,34 +30,34 @@ enum Job {
     Stop,
 }
 
-/// A transaction to run, or to be answered with why none could begin.
+/// A transaction to run, or to answer with the reason why none could begin.
 type Work = Box<dyn for<'t> FnOnce(Result<&'t mut Tx>) -> BoxFuture<'t, Finished> + Send>;
 
-/// A transaction that ran: whether it wants to be committed, and how to answer it.
+/// A transaction that ran: whether to commit it, and how to answer it.
 struct Finished {
     keep: bool,
     answer: Answer,
 }
 
-/// What became of a transaction of a batch.
+/// The result of a transaction in a batch.
 enum Ran {
     /// It will be committed with the batch.
     Kept(Answer, Vec<Touch>),
-    /// It failed, and left nothing.
+    /// It failed, and left no changes.
     Undone(Answer),
-    /// It panicked, and left nothing.
+    /// It panicked, and left no changes.
     Lost,
-    /// The batch's transaction is gone or in doubt: nothing may run in it any more.
+    /// The batch's transaction is lost or in doubt: nothing may run in it any more.
     Broken(Option<Answer>, sqlx::Error),
 }
 
 type Answer = Box<dyn FnOnce(Result<(), Arc<sqlx::Error>>) + Send>;
 
-/// Transactions that may wait; more callers wait for a place.
+/// Maximum queued transactions; further callers wait for a place.
 const QUEUE: usize = 1_024;
 /// Transactions that share one commit.
 const BATCH: usize = 64;
-/// How often another process's writes are looked for: a bound on how stale a cache may be.
+/// How often to check for writes of other processes: a limit on how stale a cache may be.
 const WATCH: Duration = Duration::from_millis(100);
 
 impl Writer {
@@ -82,7 +82,7 @@ impl Writer {
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
-        // The writer's statements belong to whoever waits for them.
+        // The writer's statements belong to the caller's span.
         let span = Span::current();
         let run: Work = Box::new(move |tx| {
             Box::pin(async move {
@@ -96,7 +96,7 @@ impl Writer {
                         Err(error) if keep => Err(Error::Commit(error).into()),
                         _ => result,
                     };
-                    // Whoever asked may have gone away.
+                    // The caller may have gone away.
                     let _ = answer.send(result);
                 });
                 Finished { keep, answer }
@@ -109,7 +109,7 @@ impl Writer {
         answered.await.map_err(|_| Error::WriterGone)?
     }
 
-    /// Lets what waits finish, then ends the task.
+    /// Finishes waiting transactions, then ends the task.
     pub(crate) async fn stop(&self) {
         let task = self.task.lock().take();
         if let Some(task) = task {
@@ -147,10 +147,10 @@ impl Task {
         }
     }
 
-    /// Runs a batch; `false` when a stop was asked for.
+    /// Runs a batch; returns false when a stop was requested.
     async fn batch(&mut self, first: Work) -> bool {
         if let Err(error) = self.begin().await {
-            // Should one be open that could not be rolled back before.
+            // In case one is still open that could not be rolled back before.
             let _ = self.statement("rollback").await;
             let refused = first(Err(not_begun(error))).await;
             (refused.answer)(Ok(()));
@@ -161,7 +161,7 @@ impl Task {
         let mut next = Some(first);
         let mut go_on = true;
         let mut ended = Ok(());
-        // Whether the transaction holds anything that a failure must leave alone.
+        // Whether the batch has any changes that a failure must not undo.
         let mut empty = true;
         while let Some(work) = next.take() {
             match self.one(work, empty).await {
@@ -201,7 +201,7 @@ impl Task {
         go_on
     }
 
-    /// Begins a transaction, and looks in the same statement whether another process has written.
+    /// Begins a transaction, and checks in the same statement whether another process has written.
     async fn begin(&mut self) -> Result<()> {
         let row = self.tx.query("begin immediate; pragma data_version");
         let version = row.one().await?.get("pragma", "data_version");
@@ -209,8 +209,8 @@ impl Task {
         Ok(())
     }
 
-    /// Runs one transaction; what it leaves undone is as if it had never been. Beside others it has a
-    /// savepoint of its own; as the first it needs none.
+    /// Runs one transaction; a failure leaves no changes. After others it has a savepoint of its own; as the first it
+    /// needs none.
     async fn one(&mut self, work: Work, first: bool) -> Ran {
         if !first && let Err(error) = self.statement("savepoint work").await {
             return Ran::Broken(None, error);
@@ -219,7 +219,7 @@ impl Task {
             .catch_unwind()
             .await;
         let touched = self.tx.take_touched();
-        // Those of one that failed.
+        // Those of a failed one.
         drop(self.tx.take_relists());
         let keep = finished.as_ref().is_ok_and(|finished| finished.keep);
         let ended = match (keep, first) {

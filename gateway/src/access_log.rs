@@ -16,12 +16,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::LogFormat;
 
-/// Bytes that may wait; lines beyond are dropped and counted.
+/// Bytes that may wait; further lines are dropped and counted.
 const CAPACITY: usize = 4 << 20;
 /// How often lines are written.
 const INTERVAL: Duration = Duration::from_millis(250);
 
-/// Bytes of a path that are logged.
+/// Maximum length of a logged path, in bytes.
 const LONGEST_PATH: usize = 1_024;
 
 /// What is logged of a request.
@@ -31,7 +31,7 @@ pub(crate) struct Entry<'a> {
     pub(crate) path: &'a str,
     pub(crate) version: Version,
     pub(crate) address: IpAddr,
-    /// The name that the request was made with.
+    /// The name of the request's caller.
     pub(crate) principal: Option<&'a str>,
     pub(crate) id: &'a HeaderValue,
     pub(crate) status: u16,
@@ -42,7 +42,7 @@ pub(crate) struct Entry<'a> {
     pub(crate) cut: bool,
 }
 
-/// Lines that wait to be written.
+/// Lines waiting to be written.
 pub(crate) struct AccessLog {
     format: LogFormat,
     waiting: Mutex<Lines>,
@@ -52,13 +52,13 @@ pub(crate) struct AccessLog {
 #[derive(Default)]
 struct Lines {
     text: String,
-    /// The second that was last printed, and its text: most lines fall into the same one.
+    /// The second that was last printed, and its text: most lines fall into the same second.
     second: i64,
     printed: String,
 }
 
 impl Lines {
-    /// The time as [`Timestamp`] prints it, the milliseconds aside.
+    /// The time as [`Timestamp`] prints it, without milliseconds.
     fn second(&mut self, at: Timestamp) {
         if self.second != at.seconds() {
             self.second = at.seconds();
@@ -123,7 +123,7 @@ impl AccessLog {
         };
     }
 
-    /// Writes lines until `cancel`, and the last ones then.
+    /// Writes lines until `cancel`, then the remaining ones.
     pub(crate) async fn run(self: Arc<Self>, cancel: CancellationToken) {
         let mut ticks = tokio::time::interval(INTERVAL);
         loop {
@@ -154,12 +154,12 @@ impl AccessLog {
     }
 }
 
-/// A path as far as it is logged.
+/// The part of a path that is logged.
 pub(crate) fn shortened(path: &str) -> &str {
     &path[..path.floor_char_boundary(LONGEST_PATH)]
 }
 
-/// A name as one word of a line: in quotes where it would be several, or hold what a terminal acts upon.
+/// A name as one word of a line: in quotes if it has spaces or characters that a terminal acts on.
 fn readable(name: &str) -> Cow<'_, str> {
     let plain = |letter: char| letter.is_alphanumeric() || "-_.@+'".contains(letter);
     if !name.is_empty() && name != "-" && name.chars().all(plain) {

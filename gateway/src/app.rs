@@ -1,4 +1,4 @@
-//! All that requests share.
+//! What all requests share.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use crate::rate::Rate;
 /// The running gateway.
 pub(crate) struct App {
     pub(crate) config: Config,
-    /// HOST or HOST:PORT of the external URL, where there is one.
+    /// HOST or HOST:PORT of the external URL, if there is one.
     pub(crate) external_host: Option<String>,
     pub(crate) db: Db,
     pub(crate) settings: Arc<Settings>,
@@ -33,32 +33,32 @@ pub(crate) struct App {
     pub(crate) identity: Arc<Identity>,
     pub(crate) audit: Arc<Recorder>,
     pub(crate) clock: Arc<dyn Clock>,
-    /// The same clock, which is set right by the database's.
+    /// The same clock, which is corrected by the database's.
     pub(crate) shared_clock: Arc<DatabaseClock>,
     pub(crate) certificate: Arc<HotCertificate>,
     pub(crate) admin: axum::Router,
     pub(crate) metrics: Metrics,
     pub(crate) access_log: Option<Arc<AccessLog>>,
     pub(crate) rate: Rate,
-    /// What was wrong with database, store and clock at the last look.
+    /// What was wrong with database, store and clock at the last check.
     pub(crate) component_errors: watch::Receiver<ComponentErrors>,
-    /// Requests of HTTP/2 that may be on their way.
+    /// Limits the number of running HTTP/2 requests.
     pub(crate) streams: Arc<Budget>,
-    /// What the garbage collection of this process has done.
+    /// Counts of this process's garbage collection.
     pub(crate) collected: Arc<jobs::gc::Progress>,
     /// Unread bodies that are being drained.
     pub(crate) drain: TaskTracker,
     /// How many of them there may be.
     pub(crate) drains: Arc<Budget>,
-    /// Places for closed connections whose last bytes are thrown away.
+    /// Places for closed connections whose last bytes are discarded.
     pub(crate) closing: Arc<Budget>,
-    /// How many TLS handshakes may go on.
+    /// How many TLS handshakes may run at a time.
     pub(crate) handshakes: Arc<Budget>,
     pub(crate) draining: AtomicBool,
 }
 
 impl App {
-    /// Whether an address is a balancer whose word is taken for the client's address.
+    /// Whether an address is a balancer that is trusted to name the client's address.
     pub(crate) fn trusts(&self, address: IpAddr) -> bool {
         self.config
             .server
@@ -67,7 +67,7 @@ impl App {
             .any(|network| network.contains(&address.to_canonical()))
     }
 
-    /// Whether the process is on its way out.
+    /// Whether the process is shutting down.
     pub(crate) fn draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }

@@ -1,5 +1,5 @@
-//! What the first start makes, and every start reads: master key, private CA, token keys, store and the first
-//! administrator. The server certificate is `certificate`.
+//! What the first start creates, and every start reads: master key, private CA, token keys, store and the first
+//! administrator. The server certificate is in `certificate`.
 
 use std::sync::Arc;
 
@@ -17,16 +17,16 @@ use tenancy::setting::{self, Settings};
 
 use crate::config::Config;
 
-/// The name by which the database keeps the private CA.
+/// The name of the private CA in the database.
 pub(crate) const CA: &str = "ca";
-/// What is sealed with the master key.
+/// The secrets encrypted with the master key.
 const SEALED: [&str; 2] = [CA, TOKEN_KEY];
 
-/// The master key. Beside SQLite it is made at the first start; beside PostgreSQL it must be given, since all replicas
+/// The master key. With SQLite it is created at the first start; with PostgreSQL it must be given, since all replicas
 /// need the same one.
 ///
 /// # Errors
-/// When it cannot be read, or is gone although the database needs it.
+/// If it cannot be read, or is gone although the database needs it.
 pub(crate) async fn master_key(config: &Config, db: &Db) -> anyhow::Result<Arc<MasterKey>> {
     let path = config.master_key();
     let key = if path.exists() || !config.database.is_sqlite() {
@@ -45,10 +45,10 @@ pub(crate) async fn master_key(config: &Config, db: &Db) -> anyhow::Result<Arc<M
     Ok(Arc::new(key))
 }
 
-/// Whether the database holds what a master key sealed.
+/// Whether the database holds anything encrypted with a master key.
 ///
 /// # Errors
-/// When it cannot be read.
+/// If it cannot be read.
 pub(crate) async fn has_sealed(db: &Db) -> anyhow::Result<bool> {
     let mut tx = db.reader().await?;
     for name in SEALED {
@@ -59,10 +59,10 @@ pub(crate) async fn has_sealed(db: &Db) -> anyhow::Result<bool> {
     Ok(false)
 }
 
-/// Deletes what a lost master key sealed, so that the next start makes everything anew.
+/// Deletes what was encrypted with a lost master key, so that the next start creates new secrets.
 ///
 /// # Errors
-/// When the database cannot be written.
+/// If the database cannot be written.
 pub(crate) async fn forget_sealed(
     db: &Db,
     permit: &SystemPermit,
@@ -82,8 +82,7 @@ pub(crate) async fn forget_sealed(
     Ok(deleted.await?)
 }
 
-/// A secret of the installation: made once, kept encrypted in the database, the same for all
-/// replicas.
+/// A secret of the installation: created once, kept encrypted in the database, the same for all replicas.
 async fn secret(
     db: &Db,
     master: &MasterKey,
@@ -116,16 +115,16 @@ fn open_secret(master: &MasterKey, name: &str, sealed: &[u8]) -> anyhow::Result<
     Ok(String::from_utf8(opened.to_vec())?)
 }
 
-/// Whether the master key is the one that a database was made with, by what the database holds of the [`CA`].
+/// Whether the master key is the one that a database was created with, judged by its [`CA`].
 pub(crate) fn check_master_key(master: &MasterKey, sealed: Option<&[u8]>) -> anyhow::Result<()> {
     let sealed = sealed.context("there is no private CA in it: no server ever ran on it")?;
     open_secret(master, CA, sealed).map(|_| ())
 }
 
-/// Fails where the key does not open what the database has of the CA.
+/// Fails if the key does not decrypt the database's CA key.
 ///
 /// # Errors
-/// When it does not, or the database cannot be read.
+/// If it does not, or the database cannot be read.
 pub(crate) async fn verify_master_key(db: &Db, master: &MasterKey) -> anyhow::Result<()> {
     let mut tx = db.reader().await?;
     let sealed = installation::get(&mut tx, CA).await?;
@@ -158,8 +157,8 @@ pub(crate) async fn token_keys(db: &Db, master: &MasterKey) -> anyhow::Result<To
     ))
 }
 
-/// Makes `admin` and the project `library` where there is no `admin` yet; the password, where it was
-/// made here and has to be printed.
+/// Creates `admin` and the project `library` if there is no `admin` yet. Returns the password if it was generated here
+/// and has to be printed.
 pub(crate) async fn administrator(
     db: &Db,
     (config, settings): (&Config, &Settings),
@@ -185,8 +184,7 @@ pub(crate) async fn administrator(
     Ok((first && made).then_some(password))
 }
 
-/// A given password is the first one of `admin`. Where another one is stored, whoever changed it in the configuration is told
-/// what would change it.
+/// A given password is only the first one of `admin`. If another one is stored, a log line says how to change it.
 async fn warn_of_unused_password(
     db: &Db,
     config: &Config,
@@ -206,7 +204,7 @@ async fn warn_of_unused_password(
     Ok(())
 }
 
-/// 120 random bits, in the classes that the password rule asks for.
+/// 120 random bits, with the character classes that the password rule requires.
 fn generated_password() -> String {
     format!("Gy1{}", auth::random_hex::<15>())
 }

@@ -1,5 +1,5 @@
-//! The server certificate: its files, its names, and when a new one is issued. How files are written and watched, and
-//! what is said about a certificate's end, is `certs`.
+//! The server certificate: its files, its names, and when a new one is issued. Writing and watching the files, and
+//! warnings about expiry, are in `certs`.
 
 use std::path::PathBuf;
 
@@ -10,10 +10,10 @@ use model::Timestamp;
 use crate::config::Config;
 use crate::folder;
 
-/// Days before its end at which a certificate of our own is issued anew.
+/// Days before expiry at which our own certificate is renewed.
 const RENEW_DAYS: i64 = 30;
 
-/// The files of the server certificate, whoever made them.
+/// The files of the server certificate, ours or the operator's.
 pub(crate) fn files(config: &Config) -> Pair {
     let tls = &config.tls;
     if tls.certificate.is_empty() {
@@ -26,12 +26,12 @@ pub(crate) fn files(config: &Config) -> Pair {
     }
 }
 
-/// Makes the files ready to be served. Without configured ones the CA issues a pair, and a new one when it nears its
-/// end, lacks a name, does not belong together after a crash, or is of an earlier CA of Gantry's. What another CA issued is
-/// left alone.
+/// Prepares the files for serving. If none are configured, the CA issues a pair, and a new one if the pair is about to
+/// expire, lacks a name, does not match after a crash, or is from an earlier CA of Gantry's. Certificates of other CAs
+/// are left alone.
 ///
 /// # Errors
-/// When a file cannot be read or written.
+/// If a file cannot be read or written.
 pub(crate) fn prepare(
     config: &Config,
     authority: &Authority,
@@ -47,7 +47,7 @@ pub(crate) fn prepare(
     let names = names(config)?;
     store_names(config, &names)?;
     if pair.certificate.exists() {
-        // What holds no certificate at all can be nobody else's.
+        // A file without any certificate cannot be someone else's.
         let is_own = match authority.issued(&pair.certificate) {
             Err(certs::Error::NoCertificate(_)) => true,
             issued => issued?,
@@ -65,11 +65,11 @@ pub(crate) fn prepare(
     issue(config, authority, &names, now)
 }
 
-/// Issues a new pair where the CA issued the present one and it nears its end, while the server runs. Files that do not
-/// belong together may be half written by somebody: the next start judges them.
+/// Issues a new pair while the server runs, if the CA issued the current one and it is about to expire. Files that do
+/// not match may be half written: the next start handles them.
 ///
 /// # Errors
-/// When a file cannot be written.
+/// If a file cannot be written.
 pub(crate) fn renew_in_time(
     config: &Config,
     authority: &Authority,
@@ -88,19 +88,19 @@ pub(crate) fn renew_in_time(
     Ok(())
 }
 
-/// Which names a renewal is for.
+/// The names that a renewal includes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Renewal {
-    /// Those of the server, as it stored them at its start, and those of the settings.
+    /// The server's names, as stored at its start, and those of the settings.
     KeepNames,
-    /// Those of the settings alone.
+    /// Only those of the settings.
     Force,
 }
 
-/// Issues a new server certificate in place of the present one.
+/// Issues a new server certificate in place of the current one.
 ///
 /// # Errors
-/// When names would be lost, or a file cannot be written.
+/// If names would be lost, or a file cannot be written.
 pub(crate) fn renew(
     config: &Config,
     authority: &Authority,
@@ -130,8 +130,8 @@ pub(crate) fn renew(
     issue(config, authority, &wanted, now)
 }
 
-/// Where the pair that the CA issues is kept. It is apart from `ca.crt`, because clients that are pointed at the
-/// folder of `ca.crt` take a key there for one of their own.
+/// The folder of the pair that the CA issues. It is not the folder of `ca.crt`, because clients pointed at that folder
+/// would take a key there for their own.
 fn own_folder(config: &Config) -> PathBuf {
     config.certs().join("server")
 }
@@ -156,8 +156,8 @@ fn issue(
     Ok(pair)
 }
 
-/// The configured names, that of the external URL, the machine's, localhost, loopback and the address of the
-/// listener.
+/// The configured names, those of the external URL and the machine, localhost, the loopback addresses and the
+/// listener's address.
 fn names(config: &Config) -> anyhow::Result<Vec<SubjectName>> {
     let mut names = Vec::new();
     let mut add = |name: SubjectName| {
@@ -194,7 +194,7 @@ fn machine_name() -> String {
     system.nodename().to_string_lossy().into_owned()
 }
 
-/// The file that holds the names of the server as it runs, for commands that have other settings.
+/// The file with the running server's names, for commands that have other settings.
 fn names_file(config: &Config) -> PathBuf {
     own_folder(config).join("names")
 }
@@ -289,7 +289,7 @@ mod tests {
         let other = bench
             .authority
             .issue(&["a.example".parse().unwrap()], NOW.date_time(), 9);
-        // The key of the next pair is there, its certificate not yet.
+        // The next pair's key is there, but not yet its certificate.
         fs::write(files(&bench.config).key, other.unwrap().key_pem.as_bytes()).unwrap();
         assert_ne!(bench.prepare(NOW).serial(), first.serial());
         fs::remove_file(files(&bench.config).key).unwrap();

@@ -62,7 +62,7 @@ struct Common {
 enum Command {
     /// Run the registry.
     Serve(Serve),
-    /// Check or show the configuration file's settings, or list and change those that are in the database.
+    /// Check or show the configuration file's settings, or list and change the settings in the database.
     #[command(subcommand)]
     Config(config::Command),
     /// Manage local users.
@@ -71,10 +71,10 @@ enum Command {
     /// Manage groups of users.
     #[command(subcommand)]
     Group(group::Command),
-    /// Try the directory out, and search it.
+    /// Test the connection to the directory, and search it.
     #[command(subcommand)]
     Ldap(ldap::Command),
-    /// Try the OIDC provider out.
+    /// Test the OIDC provider.
     #[command(subcommand)]
     Oidc(oidc::Command),
     /// Manage projects and their quotas.
@@ -83,7 +83,7 @@ enum Command {
     /// Manage members of projects and their roles.
     #[command(subcommand)]
     Member(member::Command),
-    /// Manage robots, which programs sign in as.
+    /// Manage robots: accounts for programs.
     #[command(subcommand)]
     Robot(robot::Command),
     /// List, describe and delete repositories.
@@ -92,10 +92,10 @@ enum Command {
     /// Manage labels of the installation and of projects, and put them on artifacts.
     #[command(subcommand)]
     Label(label::Command),
-    /// Manage rules by which tags of a project are immutable.
+    /// Manage rules that make tags of a project immutable.
     #[command(subcommand)]
     Rule(rule::Command),
-    /// Manage rules by which CI jobs and pods get in with tokens of their own issuers.
+    /// Manage rules that let CI jobs and pods sign in with tokens of their own issuers.
     #[command(subcommand)]
     Workload(workload::Command),
     /// List, copy and delete artifacts.
@@ -122,8 +122,8 @@ enum Command {
     /// Show and migrate the database's schema.
     #[command(subcommand)]
     Db(db::Command),
-    /// Write a consistent snapshot of the database, and the digests of the blobs that it names, into a new folder,
-    /// while the server runs. The blobs themselves are not included.
+    /// Write a consistent snapshot of the database, and the digests of its blobs, into a new folder, while the server
+    /// runs. The blobs themselves are not included.
     Backup(backup::Backup),
     /// Restore a backup into an empty database, SQLite or PostgreSQL, and check that its blobs exist.
     Restore(backup::Restore),
@@ -162,7 +162,7 @@ fn failed(error: anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Prints help or the version if requested, or what is wrong with the arguments.
+/// Prints help or the version if requested, or an error about the arguments.
 fn not_a_command(error: &clap::Error) -> ExitCode {
     let printed = error.print();
     if error.use_stderr() {
@@ -230,7 +230,7 @@ mod tests {
 
     use super::*;
 
-    /// All commands below one, as they are typed.
+    /// All subcommands of a command, as they are typed.
     fn commands(of: &clap::Command, before: &str) -> Vec<String> {
         let below = of.get_subcommands().flat_map(|command| {
             let typed = format!("{before} {}", command.get_name());
@@ -243,7 +243,7 @@ mod tests {
         below.collect()
     }
 
-    /// The commands of a row of a table: the first in full, further ones without what they begin with alike.
+    /// The commands of a table row: the first in full, the others without the common beginning.
     fn of_row(row: &str) -> Vec<String> {
         let cell = row.split('|').nth(1).unwrap_or_default();
         let typed: Vec<&str> = cell.split('`').skip(1).step_by(2).collect();

@@ -64,8 +64,8 @@ pub(crate) struct Server {
     /// `https://HOST` or `https://HOST:PORT` at which clients reach the registry; empty for the first of `names`
     /// with the port of `listen`. Default: empty.
     pub(crate) external_url: String,
-    /// DNS names and IP addresses that clients use, for the server certificate, which always contains the machine's
-    /// name, localhost and the loopback addresses too. Default: none.
+    /// DNS names and IP addresses that clients use, for the server certificate. It always contains the machine's name,
+    /// localhost and the loopback addresses too. Default: none.
     pub(crate) names: Vec<String>,
     /// Networks of balancers whose PROXY protocol header and X-Forwarded-For are trusted. Default: none.
     #[serde(deserialize_with = "form::networks")]
@@ -262,7 +262,7 @@ impl Limits {
         }
     }
 
-    /// How long a short body may take.
+    /// The time limit for a short body.
     pub(crate) fn short_body_time(&self) -> Duration {
         Duration::from_secs(self.short_body_secs)
     }
@@ -327,21 +327,21 @@ pub(crate) enum Pulls {
     Each,
 }
 
-/// Connections to addresses that requests name, such as a directory's. Without these keys they lead anywhere but to
-/// loopback, link-local, unspecified and multicast addresses, and to those at which clouds give out credentials.
+/// Connections to addresses that requests set, such as a directory's. By default all addresses are allowed except
+/// loopback, link-local, unspecified and multicast ones, and those at which clouds give out credentials.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Outgoing {
-    /// Networks to which they may lead whatever they are. Default: none.
+    /// Networks that are always allowed. Default: none.
     #[serde(deserialize_with = "form::networks")]
     pub(crate) allow: Vec<IpNet>,
-    /// Networks to which they never lead. Default: none.
+    /// Networks that are never allowed. Default: none.
     #[serde(deserialize_with = "form::networks")]
     pub(crate) deny: Vec<IpNet>,
 }
 
 impl Outgoing {
-    /// What decides where they may lead.
+    /// The policy that decides which addresses are allowed.
     pub(crate) fn guard(&self) -> outgoing::Guard {
         outgoing::Guard::new(self.allow.clone(), self.deny.clone())
     }
@@ -419,7 +419,7 @@ impl Config {
         self.certs().join("ca.crt")
     }
 
-    /// The address of the redirecting listener, where there is one.
+    /// The address of the redirecting listener, if there is one.
     ///
     /// # Errors
     /// What is wrong with the setting.
@@ -430,10 +430,10 @@ impl Config {
         }
     }
 
-    /// Settings that cannot be changed, with what `[server] external_url` fixes.
+    /// Settings that cannot be changed, including the one fixed by `[server] external_url`.
     ///
     /// # Errors
-    /// Where both name an address, and not the same.
+    /// If both name an address and they differ.
     pub(crate) fn fixed_settings(&self) -> Result<Fixed, InvalidSetting> {
         let fixed = self.settings.clone();
         if self.server.external_url.is_empty() {

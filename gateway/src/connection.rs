@@ -1,8 +1,8 @@
-//! A connection from accept to close: bounds, PROXY header, TLS, and HTTP on top. Pingora accepts and owns the
+//! A connection from accept to close: limits, PROXY header, TLS, and HTTP on top. Pingora accepts and owns the
 //! listeners; it hands every connection to `process_new`.
 //!
-//! Each step has a time limit until the first request is there: the PROXY header and the handshake
-//! `handshake_secs` each, the first header `header_secs`.
+//! Until the first request arrives, each step has a time limit: `handshake_secs` each for the PROXY header and the
+//! handshake, `header_secs` for the first header.
 
 mod http1;
 mod http2;
@@ -38,49 +38,49 @@ use crate::proxy_protocol;
 use crate::request::serve;
 use crate::wire::Wire;
 
-/// How long a new connection's first request is waited for while draining.
+/// How long to wait for a new connection's first request while draining.
 const FIRST_REQUEST: Duration = Duration::from_millis(300);
-/// How long an idle connection of a client that does not answer is kept while draining.
+/// How long to keep an idle connection of an unresponsive client while draining.
 const LEAVE: Duration = Duration::from_secs(3);
 /// HTTP/1.1: bytes buffered for reading, and for writing.
 const BUFFER: usize = 128 << 10;
-/// TLS: bytes encrypted before they are written, at most; fewer, larger writes wake the client less often.
+/// TLS: maximum number of bytes encrypted before they are written; fewer, larger writes wake the client less often.
 const TLS_BUFFER: usize = 512 << 10;
-/// Both, where more than [`WIDE`] connections are open.
+/// Both, if more than [`WIDE`] connections are open.
 const NARROW_BUFFER: usize = 64 << 10;
-/// How many connections may be open for a new one to have the large buffers, which fill when a client is slow.
+/// A new connection gets the large buffers only while at most this many are open: they fill when a client is slow.
 const WIDE: usize = 32;
-/// Connections to the listeners for metrics and for the redirect, each.
+/// Maximum number of connections to the listeners for metrics and for the redirect, each.
 const SIDE_CONNECTIONS: usize = 256;
 
-/// What Pingora hands the connections of one listener to.
+/// Receives the connections of one listener from Pingora.
 pub(crate) struct Connections {
     app: Arc<App>,
     listener: Listener,
-    /// What makes TLS of the bytes; the registry's own listener has it.
+    /// TLS; only for the registry's own listener.
     tls: Option<TlsAcceptor>,
     places: Arc<Budget>,
     open: Open,
 }
 
-/// How many connections are open, of all listeners.
+/// The number of open connections of all listeners.
 #[derive(Clone, Default)]
 pub(crate) struct Open(Arc<AtomicUsize>);
 
 impl Open {
-    /// How many they are.
+    /// Their number.
     pub(crate) fn count(&self) -> usize {
         self.0.load(Ordering::SeqCst)
     }
 
-    /// Counts one until what is returned is dropped.
+    /// Counts one connection until the returned value is dropped.
     fn one_more(&self) -> Opened {
         self.0.fetch_add(1, Ordering::SeqCst);
         Opened(self.clone())
     }
 }
 
-/// A connection that is open.
+/// An open connection.
 struct Opened(Open);
 
 impl Drop for Opened {
@@ -90,7 +90,7 @@ impl Drop for Opened {
 }
 
 impl Connections {
-    /// Those of the registry.
+    /// For the registry.
     pub(crate) fn public(app: Arc<App>, tls: TlsAcceptor, most: usize, open: Open) -> Self {
         let each = app.config.limits.connections_per_address;
         Self {
@@ -105,7 +105,7 @@ impl Connections {
         }
     }
 
-    /// Those of a listener beside it, which has places of its own.
+    /// For another listener, which has its own places.
     pub(crate) fn beside(app: Arc<App>, listener: Listener, open: Open) -> Self {
         Self {
             app,
@@ -148,7 +148,7 @@ impl Connections {
             .unwrap_or(Err("TLS handshake late"))?;
         let (encrypted, plain) = self.buffers();
         io.get_mut().1.set_buffer_limit(Some(encrypted));
-        // What was negotiated is spoken; looking at the first bytes instead would have no time limit.
+        // The negotiated protocol is used; reading the first bytes to find out would have no time limit.
         if io.get_ref().1.alpn_protocol() == Some(b"h2") {
             self.http2(io, peer, shutdown).await;
         } else {
@@ -157,7 +157,7 @@ impl Connections {
         Ok(())
     }
 
-    /// Each handshake takes memory and a good part of a processor: as many at a time as there are places for.
+    /// Handshakes take memory and much processor time, so their number at a time is limited.
     async fn shake_hands(
         &self,
         tls: &TlsAcceptor,
@@ -170,7 +170,7 @@ impl Connections {
         shaken.map_err(|_| "TLS handshake failed")
     }
 
-    /// Where the last bytes of a closed connection are read. A balancer's connections are those of many clients.
+    /// Places for reading the last bytes of a closed connection. A balancer's connections are those of many clients.
     fn closing(&self, peer: &Peer) -> (Arc<Budget>, Holder) {
         let holder = match peer.trusted {
             true => Holder::default(),
@@ -179,7 +179,7 @@ impl Connections {
         (self.app.closing.clone(), holder)
     }
 
-    /// The address that a balancer names in a PROXY header; from there on it is that one whose word counts.
+    /// The client's address from a balancer's PROXY header, which is used from there on.
     async fn behind_balancer(
         &self,
         io: &mut Stream,
@@ -204,7 +204,7 @@ impl Connections {
         Duration::from_secs(self.app.config.limits.header_secs)
     }
 
-    /// Bytes that a new connection may have buffered, encrypted and before that.
+    /// Maximum number of bytes that a new connection buffers, encrypted and before encryption.
     fn buffers(&self) -> (usize, usize) {
         match self.open.count() {
             ..=WIDE => (TLS_BUFFER, BUFFER),
@@ -223,7 +223,7 @@ impl Connections {
         let wire = peer.wire.clone();
         let memory = HeadMemory {
             budget: self.app.registry.memory().short().clone(),
-            // A balancer too, so that its clients do not take what others need.
+            // Balancers are limited too, so that their clients leave something for others.
             holder: Holder::at(peer.address),
             bytes: limits.header_bytes,
         };
@@ -275,8 +275,8 @@ impl Connections {
     }
 }
 
-/// Serves one request of an HTTP/2 connection, unless too many of this source are on their way. Over HTTP/1.1 the
-/// bounds of connections are those of requests.
+/// Serves one request of an HTTP/2 connection, unless too many of this source are running. Over HTTP/1.1 the limits of
+/// connections also limit requests.
 async fn exchange_on(app: Arc<App>, peer: Arc<Peer>, exchange: Exchange) {
     let address = peer.client(&app, exchange.request.headers());
     let holder = Holder::at(address);
@@ -297,19 +297,19 @@ fn remote(io: &Stream) -> Option<IpAddr> {
     Some(address.ip())
 }
 
-/// Ready when the process is on its way out, and a first request had its time to come.
+/// Ready when the process is shutting down and the first request has had its time to arrive.
 async fn down_for_a_while(shutdown: &mut ShutdownWatch) {
-    // An error means that nobody is there any more to say so.
+    // An error means that the sender is gone.
     let _ = shutdown.wait_for(|down| *down).await;
     tokio::time::sleep(FIRST_REQUEST).await;
 }
 
-/// A connection that is served by being awaited.
+/// A connection that is served while it is awaited.
 trait Serving: Future {
-    /// Whether several requests run at a time, whose headers come in frames.
+    /// Whether several requests run at a time (HTTP/2).
     const MULTIPLEXED: bool;
 
-    /// Tells the client to ask for nothing more; what it asked for is still answered.
+    /// Tells the client to send no more requests; those already sent are still answered.
     fn leave(self: Pin<&mut Self>);
 }
 
@@ -329,19 +329,19 @@ where
     }
 }
 
-/// Serves a connection to its end, which comes soon when the process is on its way out.
+/// Serves a connection to its end, which comes soon once the process is shutting down.
 async fn drive<S: Serving>(connection: S, peer: &Peer, mut shutdown: ShutdownWatch) {
     let wire = &peer.wire;
     let mut connection = std::pin::pin!(connection);
-    // What goes wrong on a connection is the client's affair; answers are logged anyway.
+    // Errors on a connection are the client's; answers are logged anyway.
     tokio::select! {
         _ = connection.as_mut() => return,
         _ = shutdown.wait_for(|down| *down) => {}
     }
-    // Half a header is a request that will be answered; HTTP/1.1 would take the connection for idle.
+    // A request with an incomplete header will still be answered; HTTP/1.1 would take the connection for idle.
     let mut ticks = tokio::time::interval(Duration::from_millis(10));
     let asked = Instant::now();
-    // So is the first one of a connection that was accepted a moment ago.
+    // So will the first request of a connection accepted a moment ago.
     let awaited = || wire.is_new() && asked.elapsed() < FIRST_REQUEST;
     while awaited() || (!S::MULTIPLEXED && wire.has_half_a_request()) {
         tokio::select! {
@@ -350,7 +350,7 @@ async fn drive<S: Serving>(connection: S, peer: &Peer, mut shutdown: ShutdownWat
         }
     }
     connection.as_mut().leave();
-    // Who asks for nothing gets a few seconds to take its leave.
+    // A client without requests gets a few seconds to close.
     let mut idle = Instant::now();
     while idle.elapsed() < LEAVE {
         tokio::select! {

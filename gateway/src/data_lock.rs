@@ -1,5 +1,5 @@
-//! The lock of the data folder (`gantry.lock`): one process serves from it, so that what an earlier one left can be
-//! told, and no database is restored into it meanwhile.
+//! The lock of the data folder (`gantry.lock`): only one process serves from it, so that leftovers of an earlier one
+//! can be recognized, and no database is restored into it meanwhile.
 
 use std::fs::File;
 use std::path::Path;
@@ -11,7 +11,7 @@ use rustix::io::Errno;
 /// Takes the lock for a server; it is held until the file is dropped.
 ///
 /// # Errors
-/// When another process has it.
+/// If another process has it.
 pub(crate) fn take(folder: &Path) -> anyhow::Result<File> {
     let file = open(folder)?;
     let taken = flock(&file, FlockOperation::NonBlockingLockExclusive);
@@ -28,7 +28,7 @@ pub(crate) fn take(folder: &Path) -> anyhow::Result<File> {
 /// Takes the lock for a restore.
 ///
 /// # Errors
-/// When a server or another restore has it.
+/// If a server or another restore has it.
 pub(crate) fn take_for_restore(folder: &Path) -> anyhow::Result<File> {
     let file = open(folder)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -43,10 +43,10 @@ pub(crate) fn take_for_restore(folder: &Path) -> anyhow::Result<File> {
     }
 }
 
-/// Waits in the background until the process before has ended, and keeps its lock until this one ends.
+/// Waits in the background until the previous process has ended, then holds the lock until this process ends.
 ///
 /// # Errors
-/// When no process has it.
+/// If no process has it.
 pub(crate) fn wait(folder: &Path) -> anyhow::Result<()> {
     let file = open(folder)?;
     let free = flock(&file, FlockOperation::NonBlockingLockExclusive);
@@ -59,7 +59,7 @@ pub(crate) fn wait(folder: &Path) -> anyhow::Result<()> {
         if let Err(error) = flock(&file, FlockOperation::LockExclusive) {
             tracing::error!(%error, "cannot take the lock of the data folder");
         }
-        // Never given back while the process lives.
+        // Never released while the process lives.
         std::mem::forget(file);
     };
     std::thread::Builder::new()

@@ -1,11 +1,11 @@
-//! Open files: each connection is one, beside the files of blobs and of the database.
+//! Limits on open files: each connection is one, beside the files of blobs and of the database.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Open files that are kept for other things than connections of clients.
+/// Open files reserved for everything but client connections.
 const OTHERS: usize = 512;
 
-/// Raises the limit of open files as far as the process may.
+/// Raises the limit of open files as far as allowed.
 pub(crate) fn raise_limit() {
     let before = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -25,9 +25,9 @@ pub(crate) fn raise_limit() {
     }
 }
 
-/// How many of these connections the limit of open files allows for.
+/// How many of these connections the limit of open files allows.
 pub(crate) fn connections(wanted: usize) -> usize {
-    // No limit is more than any number.
+    // "No limit" counts as the largest number.
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let possible = possible(usize::try_from(files).unwrap_or(usize::MAX));
     if wanted > possible {

@@ -1,4 +1,4 @@
-//! Folders and files that only the service's user may change: they are made so, and looked at at each start.
+//! Folders and files that only the service's user may change: they are created that way, and checked at each start.
 
 use std::fs::Metadata;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
@@ -6,10 +6,10 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-/// Makes a folder for its owner only, unless it is there.
+/// Creates a folder for its owner only, unless it exists.
 ///
 /// # Errors
-/// When it cannot be made.
+/// If it cannot be created.
 pub(crate) fn make(folder: &Path) -> anyhow::Result<()> {
     if folder.is_dir() {
         return Ok(());
@@ -21,11 +21,11 @@ pub(crate) fn make(folder: &Path) -> anyhow::Result<()> {
     made.with_context(|| format!("cannot create the folder {}", folder.display()))
 }
 
-/// Looks at who may change a folder or a file, which should have that mode. What others can read, or another user
-/// owns, is returned as warnings.
+/// Checks who may change a folder or a file, which should have this mode. Returns warnings if others can read it or
+/// another user owns it.
 ///
 /// # Errors
-/// When every user of the machine could exchange it.
+/// If every user of the machine could replace it.
 pub(crate) fn check_owner(path: &Path, mode: &str) -> Result<Vec<String>, String> {
     let mut warnings = Vec::new();
     let Ok(found) = std::fs::metadata(path) else {
@@ -50,10 +50,10 @@ pub(crate) fn check_owner(path: &Path, mode: &str) -> Result<Vec<String>, String
     Ok(warnings)
 }
 
-/// Refuses what writes files for the server where they would be root's and the server is not.
+/// Refuses to write files for the server as root if the server does not run as root.
 ///
 /// # Errors
-/// When root runs this and the data folder is another user's.
+/// If root runs this and the data folder is another user's.
 pub(crate) fn refuse_root(data: &Path) -> anyhow::Result<()> {
     let Ok(found) = std::fs::metadata(data) else {
         return Ok(());
@@ -68,7 +68,7 @@ pub(crate) fn refuse_root(data: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The owner, where it is a user whom this process has no reason to trust. Root may work on any user's folder.
+/// The owner, if this process has no reason to trust that user. Root may work on any user's folder.
 fn foreign_owner(found: &Metadata) -> Option<u32> {
     let own = rustix::process::geteuid().as_raw();
     (found.uid() != own && found.uid() != 0 && own != 0).then(|| found.uid())

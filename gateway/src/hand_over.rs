@@ -1,11 +1,11 @@
 //! Hand-over: a successor takes the listening sockets of a running process, so that no connection is refused.
 //!
-//! The successor opens everything, then listens on `hand-over.sock` in the data folder. At SIGQUIT the process before
-//! connects, sends its addresses and sockets in one message, and goes on accepting. The successor answers when it
-//! accepts too; only then does the process before drain. If the successor ends or stays silent, the process before
-//! serves on: at each moment at least one of them accepts.
+//! The successor opens everything, then listens on `hand-over.sock` in the data folder. On SIGQUIT the previous process
+//! connects, sends its addresses and sockets in one message, and keeps accepting. The successor answers once it accepts
+//! too; only then does the previous process drain. If the successor ends or does not answer, the previous process keeps
+//! serving: at least one of them accepts at any time.
 //!
-//! Not Pingora's transfer, which panics on what it does not expect, lets every user connect, and ends the old process
+//! Pingora's own transfer is not used: it panics on unexpected input, lets every user connect, and ends the old process
 //! whether or not there is a successor.
 
 use std::io::{self, IoSlice, IoSliceMut, Read as _, Write as _};
@@ -25,35 +25,35 @@ use rustix::net::{
 };
 use tokio::net::UnixListener;
 
-/// How long a successor waits for the process before it.
+/// How long a successor waits for the previous process.
 const WAIT: Duration = Duration::from_secs(60);
-/// How long the process before waits for a successor that may still be opening its database.
+/// How long the previous process waits for a successor, which may still be opening its database.
 pub(crate) const SUCCESSOR: Duration = Duration::from_secs(30);
-/// How long the process before waits for its successor to serve, and the successor for the message.
+/// How long the previous process waits for its successor to serve, and the successor for the message.
 const ANSWER: Duration = Duration::from_secs(30);
-/// Sockets in a message at most.
+/// Maximum number of sockets in a message.
 const SOCKETS: usize = 16;
-/// Bytes of a message at most.
+/// Maximum size of a message, in bytes.
 const MESSAGE: usize = 4_096;
-/// What a successor says when it serves.
+/// A successor's message that it serves.
 const SERVING: &[u8] = b"serving\n";
 
 /// A listening socket and its address.
 pub(crate) type Socket = (SocketAddr, TcpListener);
 
-/// A successor that waits for sockets.
+/// A successor waiting for sockets.
 pub(crate) struct Successor {
     listener: UnixListener,
     path: PathBuf,
-    /// Of the socket's file.
+    /// The path of the socket's file.
     inode: u64,
 }
 
 impl Successor {
-    /// Begins to listen in the data folder. To be called within a runtime.
+    /// Starts listening in the data folder. Must be called within a runtime.
     ///
     /// # Errors
-    /// When the socket cannot be made.
+    /// If the socket cannot be created.
     pub(crate) fn listen(data: &Path) -> anyhow::Result<Self> {
         let path = socket_path(data)?;
         let failed = || format!("cannot listen on {}", path.display());
@@ -75,10 +75,10 @@ impl Successor {
         })
     }
 
-    /// Waits for the sockets of the process before.
+    /// Waits for the previous process's sockets.
     ///
     /// # Errors
-    /// When they do not come.
+    /// If they do not come.
     pub(crate) async fn receive(self) -> anyhow::Result<(Vec<Socket>, Predecessor)> {
         let accepted = tokio::time::timeout(WAIT, self.listener.accept()).await;
         let accepted = accepted.map_err(|_| {
@@ -102,9 +102,9 @@ impl Successor {
 
 impl Drop for Successor {
     fn drop(&mut self) {
-        // Another that waits may have put its own in this one's place.
+        // Another waiting successor may have replaced it with its own.
         if inode(&self.path).is_ok_and(|inode| inode == self.inode) {
-            // One that stays is removed by the next successor.
+            // One that is left over is removed by the next successor.
             let _ = std::fs::remove_file(&self.path);
         }
     }
@@ -114,14 +114,14 @@ fn inode(path: &Path) -> io::Result<u64> {
     std::fs::symlink_metadata(path).map(|found| found.ino())
 }
 
-/// The process before, which waits until this one serves.
+/// The previous process, which waits until this one serves.
 pub(crate) struct Predecessor(UnixStream);
 
 impl Predecessor {
-    /// Lets the process before drain.
+    /// Tells the previous process to drain.
     ///
     /// # Errors
-    /// When it is gone.
+    /// If it is gone.
     pub(crate) fn serving(mut self) -> io::Result<()> {
         self.0.write_all(SERVING)
     }
@@ -130,7 +130,7 @@ impl Predecessor {
 /// Gives sockets to a successor that listens within `patience`, and returns once it serves. Blocks.
 ///
 /// # Errors
-/// When there is no successor, or it does not serve: then this process has to go on.
+/// If there is no successor, or it does not serve: then this process must keep serving.
 pub(crate) fn give(data: &Path, sockets: &[Socket], patience: Duration) -> anyhow::Result<()> {
     let mut stream = connect(&socket_path(data)?, patience)?;
     stream.set_read_timeout(Some(ANSWER))?;
@@ -163,7 +163,7 @@ fn connect(path: &Path, patience: Duration) -> anyhow::Result<UnixStream> {
     }
 }
 
-/// Sockets are given to and taken from the same user or root alone.
+/// Sockets are only exchanged with the same user or root.
 fn check_peer(stream: &UnixStream) -> anyhow::Result<()> {
     let peer = socket_peercred(stream).context("cannot identify the peer")?;
     let own = rustix::process::geteuid();

@@ -1,5 +1,5 @@
-//! `/healthz`: the process lives. `/readyz`: it can serve. `/metrics`: on its own listener. What is found between
-//! requests is `watch`.
+//! `/healthz`: the process lives. `/readyz`: it can serve. `/metrics`: on its own listener. The checks between requests
+//! are in `watch`.
 
 pub(crate) mod watch;
 
@@ -40,7 +40,7 @@ fn ready(app: &App) -> Response<Body> {
     }
 }
 
-/// Why no requests should be sent here, as of the last look: anyone may ask this, as often as they like.
+/// Why no requests should be sent here, from the last check: anyone may ask this as often as they like.
 fn not_ready(app: &App) -> Option<&'static str> {
     if app.draining() {
         return Some("draining");
@@ -49,7 +49,7 @@ fn not_ready(app: &App) -> Option<&'static str> {
     errors.database.or(errors.store).or(errors.clock)
 }
 
-/// Days before their end by which robots are counted.
+/// Robots that expire within this many days are counted.
 const ROBOT_DAYS: [u64; 3] = [0, 3, 14];
 
 async fn metrics(app: &App) -> Response<Body> {

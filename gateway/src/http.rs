@@ -1,5 +1,5 @@
-//! HTTP as all requests and answers share it: headers, hosts, query strings, bodies. What becomes of a request is
-//! `request`.
+//! The parts of HTTP that all requests and answers share: headers, hosts, query strings, bodies. Handling a request is
+//! in `request`.
 
 pub(crate) mod answer;
 pub(crate) mod date;

@@ -1,4 +1,4 @@
-//! Listening sockets: all are bound before anything else is done, and then given to Pingora, which accepts.
+//! Listening sockets: all are bound before anything else, then given to Pingora, which accepts.
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::IntoRawFd as _;
@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::hand_over::Socket;
 use crate::http::peer::Listener;
 
-/// The addresses to listen on, what each is for, and the key that names it.
+/// The addresses to listen on, the purpose of each, and the key that sets it.
 pub(crate) fn addresses(config: &Config) -> Vec<(Listener, SocketAddr, &'static str)> {
     let server = &config.server;
     let redirect = config.redirect_listen().ok().flatten();
@@ -37,7 +37,7 @@ pub(crate) fn addresses(config: &Config) -> Vec<(Listener, SocketAddr, &'static 
 /// Binds all addresses.
 ///
 /// # Errors
-/// Which one cannot be bound, and why.
+/// Which address cannot be bound, and why.
 pub(crate) fn bind(config: &Config) -> anyhow::Result<Vec<Socket>> {
     let bound = addresses(config)
         .into_iter()
@@ -45,10 +45,10 @@ pub(crate) fn bind(config: &Config) -> anyhow::Result<Vec<Socket>> {
     bound.collect()
 }
 
-/// As [`bind`], but those that are in use are left for the process before to hand over.
+/// Like [`bind`], but addresses in use are left for the previous process to hand over.
 ///
 /// # Errors
-/// Which one cannot be bound for another reason.
+/// Which address cannot be bound for another reason.
 pub(crate) fn bind_new(config: &Config) -> anyhow::Result<Vec<Socket>> {
     let mut sockets = Vec::new();
     for (_, address, key) in addresses(config) {
@@ -61,10 +61,10 @@ pub(crate) fn bind_new(config: &Config) -> anyhow::Result<Vec<Socket>> {
     Ok(sockets)
 }
 
-/// The sockets of all addresses, from those that were bound and those that were handed over.
+/// The sockets of all addresses: those bound here and those handed over.
 ///
 /// # Errors
-/// Which one is missing, and which one of the process before nobody would serve any more.
+/// Which socket is missing, or which one of the previous process would no longer be served.
 pub(crate) fn complete(
     config: &Config,
     bound: Vec<Socket>,
@@ -103,28 +103,28 @@ fn is_in_use(error: &anyhow::Error) -> bool {
     cause.is_some_and(|error| error.kind() == std::io::ErrorKind::AddrInUse)
 }
 
-/// A Pingora service whose socket is bound already.
+/// A Pingora service whose socket is already bound.
 pub(crate) struct Listening<A> {
     service: listening::Service<A>,
     address: SocketAddr,
     socket: Option<TcpListener>,
-    /// What closes the listener in place of Pingora's signal.
+    /// Closes the listener, in place of Pingora's signal.
     closed_by: Option<ShutdownWatch>,
-    /// Gets a permit when the service starts.
+    /// Receives a permit when the service starts.
     started: Arc<Semaphore>,
 }
 
-/// A listener whose connections have no buffer for reading: they get one while there is an upload to read.
+/// A listener whose connections have no read buffer: they get one while they read an upload.
 fn plain(address: SocketAddr) -> ListenerConfig {
     let buffers = L4BufferSettings::default().read(0);
     ListenerConfig::tcp(address.to_string()).l4_buffer(buffers)
 }
 
 impl<A> Listening<A> {
-    /// A service for what comes in on a socket.
+    /// A service for the connections of a socket.
     ///
     /// # Errors
-    /// When the socket cannot be used.
+    /// If the socket cannot be used.
     pub(crate) fn new(
         name: &str,
         app: A,
@@ -132,7 +132,7 @@ impl<A> Listening<A> {
         started: Arc<Semaphore>,
     ) -> anyhow::Result<Self> {
         let socket = socket.try_clone()?;
-        // Pingora expects it.
+        // Pingora expects this.
         socket.set_nonblocking(true)?;
         let mut service = listening::Service::new(name.to_owned(), app);
         service.add_listener(plain(*address));
@@ -145,13 +145,13 @@ impl<A> Listening<A> {
         })
     }
 
-    /// Serves on a number of threads of its own.
+    /// Serves on this many threads of its own.
     pub(crate) fn threads(mut self, threads: usize) -> Self {
         self.service.threads = Some(threads);
         self
     }
 
-    /// Listens until `closed_by` says so, not until the process is asked to stop.
+    /// Listens until `closed_by` ends it, not until the process is asked to stop.
     pub(crate) fn until(mut self, closed_by: ShutdownWatch) -> Self {
         self.closed_by = Some(closed_by);
         self

@@ -34,12 +34,12 @@ mod wire;
 
 use std::process::ExitCode;
 
-/// Gives memory back after a burst, where glibc's arenas keep it; `.cargo/config.toml` has its settings.
+/// Gives memory back after a burst, while glibc's arenas keep it; its settings are in `.cargo/config.toml`.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    // Before anything else makes use of TLS.
+    // Before anything else uses TLS.
     if rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .is_err()

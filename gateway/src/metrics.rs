@@ -1,4 +1,4 @@
-//! What Prometheus scrapes. Labels come from closed sets: route template, method, status class, kind of job.
+//! Metrics for Prometheus. Labels come from closed sets: route template, method, status class, kind of job.
 
 mod job;
 
@@ -17,7 +17,7 @@ use prometheus::{
 use self::job::JobMetrics;
 use crate::route::RouteName;
 
-/// Methods that are told apart; all others are `other`.
+/// Methods with a label of their own; all others are `other`.
 const METHODS: [Method; 6] = [
     Method::GET,
     Method::HEAD,
@@ -35,7 +35,7 @@ pub(crate) struct Metrics {
     requests: IntCounterVec,
     durations: HistogramVec,
     pub(crate) statements: IntCounterVec,
-    /// Handles by route, method and class, so that a request costs no look-up by label.
+    /// Handles by route, method and class, so that a request needs no look-up by label.
     handles: Vec<OnceLock<IntCounter>>,
     histograms: Vec<OnceLock<Histogram>>,
     sent: IntCounter,
@@ -66,7 +66,7 @@ impl Metrics {
     /// Registers everything.
     ///
     /// # Errors
-    /// When a name is taken twice.
+    /// If a name is used twice.
     pub(crate) fn new(jobs: Arc<Stats>) -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let requests = IntCounterVec::new(
@@ -93,7 +93,7 @@ impl Metrics {
             ),
             &["route"],
         )?;
-        // Both were looked at before anything is served.
+        // Both were checked before anything is served.
         let up = |name: &str, help: &str| gauge(name, help).inspect(|gauge| gauge.set(1));
         let metrics = Self {
             handles: (0..RouteName::ALL.len() * (METHODS.len() + 1) * CLASSES.len())
@@ -223,7 +223,7 @@ impl Metrics {
             .try_for_each(|collector| self.registry.register(collector))
     }
 
-    /// Counts a request that is over. The label is its route's template; routes of the REST API have one each.
+    /// Counts a finished request. Its label is its route's template, also for routes of the REST API.
     pub(crate) fn request(
         &self,
         (route, label): (RouteName, &str),
@@ -255,7 +255,7 @@ impl Metrics {
         self.sent.inc_by(sent);
     }
 
-    /// Takes over what the garbage collection has counted.
+    /// Takes over the garbage collection's counts.
     pub(crate) fn collected(&self, progress: &Progress) {
         let counters = [
             (&self.gc_links, &progress.links),
@@ -271,7 +271,7 @@ impl Metrics {
         }
     }
 
-    /// The text that Prometheus reads.
+    /// The metrics as text for Prometheus.
     pub(crate) fn text(&self) -> Vec<u8> {
         let mut text = Vec::new();
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {

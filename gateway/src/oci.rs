@@ -1,4 +1,4 @@
-//! The registry API: who calls, may they, and on to the operation.
+//! The registry API: authenticates the caller, checks permissions, and calls the operation.
 
 mod access;
 mod blob;
@@ -30,28 +30,28 @@ use crate::http::response_body::Body;
 use crate::oci_error::{Challenge, OciError};
 use crate::route::{BadRoute, Route};
 
-/// Header that docker looks for.
+/// Header that docker expects.
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
-/// Header that names what is in a body.
+/// Header with the digest of a body.
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
-/// Headers that a pull is answered with, so that their map is made once and large enough.
+/// Number of headers in the answer to a pull, so that the map is allocated once.
 const HEADERS: usize = 16;
 
 type Answer = Result<Response<Body>, OciError>;
 
-/// A request whose caller is known.
+/// A request with its caller.
 struct Call<'a> {
     app: &'a Arc<App>,
     caller: Caller,
-    /// What a refused caller is told to ask for.
+    /// The challenge for a refused caller.
     challenge: Challenge,
     method: Method,
     headers: HeaderMap,
     query: Vec<(String, String)>,
 }
 
-/// Answers a request below `/v2`. The answer's extensions hold the [`Caller`] where it is known.
+/// Answers a request below `/v2`. The answer's extensions hold the [`Caller`] if it is known.
 pub(crate) async fn answer(
     app: &Arc<App>,
     address: IpAddr,
@@ -112,7 +112,7 @@ async fn operate(
     Ok(response)
 }
 
-/// How old a caller's rights may be: those of a pull, a moment.
+/// How old a caller's rights may be; for a pull, a moment.
 fn age(route: &Route, method: &Method) -> Age {
     let read = match route {
         Route::Manifest(..) | Route::Blob(..) | Route::Tags(_) | Route::Referrers(..) => true,
@@ -131,7 +131,7 @@ fn mount_scope(target: &RepositoryName, source: &RepositoryName) -> String {
     format!("repository:{target}:pull,push repository:{source}:pull")
 }
 
-/// The parameters of a request. A pull has none, and keeps nothing of them while it waits for memory.
+/// The parameters of a request. A pull has none, and holds none while it waits for memory.
 fn parameters(route: &Route, parts: &Parts) -> Result<Vec<(String, String)>, OciError> {
     let query = parts.uri.query().unwrap_or_default();
     let is_pull = match route {
@@ -173,7 +173,7 @@ fn scope(route: &Route, method: &Method, query: &[(String, String)]) -> Option<S
 }
 
 impl Call<'_> {
-    /// Refuses whatever writes while the `read_only` setting is on.
+    /// Refuses all writes while the `read_only` setting is on.
     fn refuse_writing(&self) -> Result<(), OciError> {
         let reads = self.method == Method::GET || self.method == Method::HEAD;
         if !reads && self.app.settings.current().read_only {
@@ -182,7 +182,7 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// Pulls are short; whatever else would make every request's future as large as its own is boxed.
+    /// Pulls are small; larger futures are boxed, so that they do not enlarge the future of every request.
     async fn answer(&self, route: Route, body: RequestBody) -> Answer {
         match route {
             Route::Base => self.base(),
@@ -208,7 +208,7 @@ impl Call<'_> {
         }
     }
 
-    /// `GET /v2/`: whether the credentials are good.
+    /// `GET /v2/`: checks the credentials.
     fn base(&self) -> Answer {
         if !self.caller.is_signed_in() {
             return Err(self.challenged(None, "access the registry"));
@@ -229,7 +229,7 @@ impl Call<'_> {
 
     /// The page that `n` and `last` ask for.
     fn page(&self) -> Result<(Option<&str>, i64), OciError> {
-        /// Names on a page at most, and where nothing is asked for.
+        /// Maximum and default number of names on a page.
         const LIMIT: i64 = 1_000;
         let asked = match self.parameter("n") {
             None => LIMIT,
@@ -253,7 +253,7 @@ impl Call<'_> {
     }
 }
 
-/// A page of names with the way to the next one.
+/// A page of names with a link to the next one.
 fn names(
     path: &str,
     mut body: serde_json::Value,

@@ -1,5 +1,5 @@
-//! The one map from what went wrong to statuses and codes of the registry API (distribution
-//! specification, "Error Codes"; Harbor's where its scripts rely on them).
+//! The mapping of errors to statuses and codes of the registry API (distribution specification, "Error Codes"; Harbor's
+//! if its scripts rely on them).
 
 use std::time::Duration;
 
@@ -17,34 +17,34 @@ use crate::http::query::TooManyParameters;
 use crate::http::response_body::Body;
 use crate::route::BadRoute;
 
-/// What is answered instead of what was asked for.
+/// An error answer.
 #[derive(Debug)]
 pub(crate) enum OciError {
-    /// The path leads nowhere.
+    /// No such path.
     Route(BadRoute),
-    /// A part of the request besides the path.
+    /// A part of the request other than the path is wrong.
     Request {
         status: StatusCode,
         code: &'static str,
         message: String,
     },
-    /// The caller may not.
+    /// The caller is not allowed to.
     Refused {
         challenge: Challenge,
         repository: Option<String>,
         action: &'static str,
     },
-    /// An exchange of tokens asks for something that there is not (RFC 8693): the code, and why.
+    /// A token exchange asks for something that is not supported (RFC 8693): the code, and why.
     Grant(&'static str, &'static str),
-    /// Nothing is written now.
+    /// Writing is not allowed now.
     ReadOnly,
-    /// Who calls could not be found out.
+    /// The caller could not be determined.
     Identity(auth::Error, Challenge),
-    /// The registry could not.
+    /// The registry failed.
     Registry(Error),
 }
 
-/// What the caller needs to sign in with (RFC 6750, section 3).
+/// What the caller needs to sign in (RFC 6750, section 3).
 #[derive(Clone, Debug)]
 pub(crate) struct Challenge {
     pub(crate) host: String,
@@ -68,7 +68,7 @@ impl Challenge {
         HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("Bearer"))
     }
 
-    /// The challenge to a refused caller: `error` stands in it only where a token was presented.
+    /// The challenge to a refused caller: it has `error` only if a token was presented.
     pub(crate) fn refused(mut self, presented: Presented) -> Self {
         self.error = (presented == Presented::Token).then_some("insufficient_scope");
         self
@@ -172,7 +172,7 @@ fn route(bad: &BadRoute) -> Response<Body> {
     }
 }
 
-/// The very same for a repository that is hidden and one that does not exist.
+/// The same for a hidden repository and one that does not exist.
 fn refused(challenge: &Challenge, repository: Option<&str>, action: &str) -> Response<Body> {
     let message = match repository {
         Some(name) => {
@@ -260,7 +260,8 @@ fn identity(error: &auth::Error, mut challenge: Challenge) -> Response<Body> {
     }
 }
 
-/// A refused exchange of tokens: as OAuth2 clients read it (RFC 6749, section 5.2), and as those of registries do.
+/// A refused token exchange, in the form for OAuth2 clients (RFC 6749, section 5.2) and in the form for registry
+/// clients.
 fn grant_refused(code: &str, message: &str) -> Response<Body> {
     let body = json!({
         "error": code,
@@ -409,7 +410,7 @@ fn later(status: StatusCode, code: &str, message: &str, after: Duration) -> Resp
     response
 }
 
-/// The whole cause chain, once. That the database is gone is said by who watches it, not by each request.
+/// Logs the whole cause chain once. A lost database is reported by the health watch, not by each request.
 fn log(error: &(dyn std::error::Error + 'static)) {
     let text = causes(error);
     if db::is_outage(error) {

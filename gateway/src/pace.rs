@@ -1,5 +1,5 @@
-//! The least speed at which the other side has to take or send a body. It is an average: whoever was fast may pause
-//! for a while, and time in which the server itself is busy does not count.
+//! The minimum speed at which the other side must send or receive a body. It is an average: a fast client may pause for
+//! a while, and time during which the server itself is busy does not count.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -10,19 +10,18 @@ use tokio::time::{Instant, Sleep};
 /// How slow the other side may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Least {
-    /// How long it may do nothing.
+    /// How long it may be idle.
     pub(crate) patience: Duration,
-    /// Bytes that make up for a second of waiting; with 0, each byte makes up for all.
+    /// Bytes that compensate for a second of waiting; with 0, any byte compensates for all waiting.
     pub(crate) bytes_per_second: u64,
 }
 
-/// Time that the other side has left: waiting for it takes from that, its bytes add to it, up to the patience
-/// that it began with.
+/// The time that the other side has left: waiting reduces it, bytes add to it, up to the initial patience.
 pub(crate) struct Pace {
     least: Least,
     left: Duration,
     waiting_since: Option<Instant>,
-    /// Made when it first has to be waited for, and moved only where it would ring too late.
+    /// Created at the first wait, and moved only if it would fire too late.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -36,7 +35,7 @@ impl Pace {
         }
     }
 
-    /// The other side is waited for: ready when its time is up.
+    /// Waits for the other side: ready when its time is up.
     pub(crate) fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let since = *self.waiting_since.get_or_insert_with(Instant::now);
         let deadline = since + self.left;
@@ -66,7 +65,7 @@ impl Pace {
 }
 
 impl Least {
-    /// The time that is left of `left` after a wait that ended with these bytes.
+    /// What remains of `left` after a wait that ended with these bytes.
     fn left_after(self, left: Duration, waited: Duration, bytes: u64) -> Duration {
         left.saturating_sub(waited)
             .saturating_add(self.worth(bytes))

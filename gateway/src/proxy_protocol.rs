@@ -1,4 +1,4 @@
-//! The PROXY protocol header that a balancer puts before a connection's bytes (versions 1 and 2).
+//! The PROXY protocol header that a balancer sends first on a connection (versions 1 and 2).
 
 use std::io;
 use std::net::IpAddr;
@@ -6,15 +6,15 @@ use std::net::IpAddr;
 use ppp::{HeaderResult, v1, v2};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-/// What version 2 begins with.
+/// The signature of version 2.
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 /// Longest header of version 1.
 const LONGEST_V1: usize = 107;
-/// Longest header of version 2 that is taken.
+/// Longest accepted header of version 2.
 const LONGEST_V2: usize = 2_048;
 
-/// Reads the header and not a byte beyond. `None` where the balancer speaks for itself (a health
-/// check), so that its own address stands.
+/// Reads the header and not a byte more. `None` if the connection is the balancer's own (a health check), so that its
+/// own address is used.
 pub(crate) async fn read(io: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<IpAddr>> {
     let mut header = vec![0; SIGNATURE.len()];
     io.read_exact(&mut header).await?;
@@ -40,7 +40,7 @@ pub(crate) async fn read(io: &mut (impl AsyncRead + Unpin)) -> io::Result<Option
     address(&header)
 }
 
-/// The client's address in a whole header.
+/// The client's address in a complete header.
 pub(crate) fn address(header: &[u8]) -> io::Result<Option<IpAddr>> {
     match HeaderResult::parse(header) {
         HeaderResult::V1(Ok(header)) => Ok(match header.addresses {
@@ -48,7 +48,7 @@ pub(crate) fn address(header: &[u8]) -> io::Result<Option<IpAddr>> {
             v1::Addresses::Tcp4(addresses) => Some(addresses.source_address.into()),
             v1::Addresses::Tcp6(addresses) => Some(addresses.source_address.into()),
         }),
-        // The balancer's own connection, such as a health check; what addresses it names is not to be looked at.
+        // The balancer's own connection, such as a health check; its addresses must be ignored.
         HeaderResult::V2(Ok(header)) if header.command == v2::Command::Local => Ok(None),
         HeaderResult::V2(Ok(header)) => Ok(match header.addresses {
             v2::Addresses::IPv4(addresses) => Some(addresses.source_address.into()),

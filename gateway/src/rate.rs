@@ -1,4 +1,4 @@
-//! How many requests per second one address may make, or a /64 of IPv6, where the operator bounds that.
+//! Limits requests per second of an address, or of an IPv6 /64, if the operator sets a limit.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use moka::sync::Cache;
 use parking_lot::Mutex;
 use storage::budget::Source;
 
-/// Addresses that are told apart.
+/// Maximum number of addresses tracked separately.
 const ADDRESSES: u64 = 100_000;
 
-/// A bucket by address: as many requests at once as are allowed per second.
+/// A token bucket for each address, of the size of one second.
 pub(crate) struct Rate {
     per_second: f64,
     buckets: Cache<Source, Arc<Mutex<Bucket>>>,
@@ -34,7 +34,7 @@ impl Rate {
         }
     }
 
-    /// Whether one more request of this address is allowed now.
+    /// Whether another request of this address is allowed now.
     pub(crate) fn allows(&self, address: IpAddr) -> bool {
         if self.per_second == 0.0 {
             return true;

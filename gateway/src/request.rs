@@ -1,4 +1,4 @@
-//! A request from its first header to its last byte: id, address, route, answer, metrics, access log.
+//! A request from its first header to its last byte: ID, address, route, answer, metrics, access log.
 
 mod redirect;
 mod rest;
@@ -30,7 +30,7 @@ use crate::route::{self, RouteName, span_name};
 use crate::telemetry::continue_trace;
 use crate::{health, oci, token, ui};
 
-/// Answers a request. Never fails: what goes wrong is an answer.
+/// Answers a request. Never fails: errors are answers too.
 pub(crate) async fn serve(
     app: Arc<App>,
     peer: Arc<Peer>,
@@ -57,7 +57,7 @@ pub(crate) async fn serve(
         span.record("otel.name", span_name(&method, uri.path()));
         continue_trace(&span, request.headers());
     }
-    // From here on a request that its client gives up leaves a trace: what drops this future drops it.
+    // From here on a request that its client cancels is logged: dropping this future drops it.
     let mut finish = Finish {
         began,
         method,
@@ -87,7 +87,7 @@ pub(crate) async fn serve(
     };
     finish.route = name;
     if !wants_body(&finish.method) {
-        // HTTP/1.1 leaves a body out by itself, HTTP/2 would send it.
+        // The HTTP/1.1 library leaves the body out, the HTTP/2 one would send it.
         response = without_body(response);
     }
     let bytes = response.body().memory(version);
@@ -97,7 +97,7 @@ pub(crate) async fn serve(
             None => Box::pin(with_memory(&app, address, bytes, response)).await,
         };
     }
-    // It is built, and has a place of its own.
+    // It is complete, and holds its own memory.
     response.extensions_mut().remove::<admin_api::HeldRoom>();
     finish.template = response.extensions().get().cloned();
     let statements = response.extensions().get::<admin_api::Statements>();
@@ -112,13 +112,13 @@ pub(crate) async fn serve(
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     if version == Version::HTTP_2 {
-        // For HTTP/1.1 the library does it.
+        // For HTTP/1.1 the library does this.
         headers.insert(header::DATE, date::header_value(app.clock.now()));
     }
     response.map(|body| body.finishing(finish))
 }
 
-/// An answer that takes memory until it is read, with a place for it.
+/// An answer that uses memory until it is read, with its reserved memory.
 async fn with_memory(
     app: &App,
     address: IpAddr,
@@ -175,7 +175,7 @@ async fn public(
     (name, response)
 }
 
-/// The name that a request was made with, for the access log.
+/// The name of a request's caller, for the access log.
 fn principal_name(caller: &Caller) -> Option<Arc<str>> {
     match caller.principal() {
         Principal::User { name, .. }
@@ -185,7 +185,7 @@ fn principal_name(caller: &Caller) -> Option<Arc<str>> {
     }
 }
 
-/// Whether a request's header is more than is taken. Over HTTP/1.1 the library counts the fields itself.
+/// Whether a request's header is over the limit. Over HTTP/1.1 the library counts the fields itself.
 fn is_large(app: &App, uri: &http::Uri, headers: &HeaderMap) -> bool {
     headers.len() > MOST_FIELDS || header_size(uri, headers) > app.config.limits.header_bytes
 }
@@ -237,8 +237,8 @@ mod tests {
         size_of::<R>()
     }
 
-    /// It is moved several times for each request: what a pull rarely needs is boxed, such as the 15 KB of a
-    /// statement's.
+    /// It is moved several times per request, so parts that a pull rarely needs are boxed, such as the 15 KB of a
+    /// statement's future.
     #[test]
     fn the_future_of_a_request_is_small() {
         let size = size_of_returned(serve);

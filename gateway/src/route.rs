@@ -7,7 +7,7 @@ use model::name::InvalidName;
 use model::reference::InvalidReference;
 use model::{Digest, Reference, RepositoryName};
 
-/// Where a request goes, as far as metrics and logs tell routes apart.
+/// The route of a request, as metrics and logs name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum RouteName {
     Base,
@@ -48,7 +48,7 @@ impl RouteName {
         Self::Other,
     ];
 
-    /// Its template, which is the label of metrics.
+    /// Its template, used as the label of metrics.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Base => "/v2/",
@@ -70,7 +70,7 @@ impl RouteName {
         }
     }
 
-    /// Where a path leads that is none of the registry API.
+    /// The route of a path outside the registry API.
     pub(crate) fn of(path: &str) -> Self {
         match path {
             "/service/token" => Self::Token,
@@ -82,7 +82,7 @@ impl RouteName {
         }
     }
 
-    /// What it is about, in one word, as spans name it.
+    /// One word for the name of spans.
     pub(crate) const fn noun(self) -> &'static str {
         match self {
             Self::Base => "base",
@@ -104,10 +104,10 @@ impl RouteName {
     }
 }
 
-/// Where the pages of the web UI are.
+/// The path of the web UI's pages.
 pub(crate) const UI: &str = "/ui/";
 
-/// Where the web UI has what a path of Harbor's portal led to.
+/// The web UI's path for a path of Harbor's portal.
 pub(crate) fn portal(path: &str) -> Option<Cow<'static, str>> {
     Some(match path {
         "/" | "/ui" | "/harbor" => Cow::Borrowed(UI),
@@ -115,12 +115,12 @@ pub(crate) fn portal(path: &str) -> Option<Cow<'static, str>> {
         "/oidc-onboard" => Cow::Borrowed("/ui/onboard"),
         "/devcenter-api-2.0" => Cow::Borrowed("/ui/api"),
         "/license" => Cow::Borrowed("/ui/license"),
-        // The UI asks for the names of the projects that Harbor's paths number.
+        // Harbor's paths have project IDs; the UI looks up their names.
         _ => Cow::Owned(format!("/ui/harbor/{}", path.strip_prefix("/harbor/")?)),
     })
 }
 
-/// A place in the registry API.
+/// A route of the registry API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     Base,
@@ -133,27 +133,27 @@ pub(crate) enum Route {
     Referrers(RepositoryName, Digest),
 }
 
-/// Why a path below `/v2/` leads nowhere.
+/// Why a path below `/v2/` has no route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum BadRoute {
     /// No such path.
     Unknown,
     /// The path is right, the repository's name is not.
     Name(InvalidName),
-    /// Something is asked of this name, which lacks a project in front.
+    /// The name lacks a project in front, in a request other than a push.
     NoProject(String),
-    /// Something is to be pushed under such a name.
+    /// The same, in a push.
     PushWithoutProject(String),
     /// Neither tag nor digest.
     Reference(InvalidReference),
     /// No digest.
     Digest(String),
-    /// Not for this method; these are allowed.
+    /// The method is not allowed; these are.
     Method(&'static str),
 }
 
-/// The path that a target means: percent-encoding is undone once, and several slashes are one, as Harbor's nginx has
-/// it. Names and digests allow neither `%` nor an empty part, so that nothing hides in a second layer.
+/// The path of a request target: percent-decoded once, with repeated slashes merged, as Harbor's nginx does. Names and
+/// digests allow neither `%` nor an empty part, so double encoding hides nothing.
 pub(crate) fn normal(path: &str) -> Cow<'_, str> {
     let decoded = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
     if !decoded.contains("//") {
@@ -168,7 +168,7 @@ pub(crate) fn normal(path: &str) -> Cow<'_, str> {
     merged.into()
 }
 
-/// Splits a path, which begins with `/v2`. The name of the route is known even where a part is wrong.
+/// Splits a path that begins with `/v2`. The name of the route is known even if a part is wrong.
 pub(crate) fn parse(method: &Method, path: &str) -> (RouteName, Result<Route, BadRoute>) {
     let Some(rest) = path.strip_prefix("/v2") else {
         return (RouteName::Other, Err(BadRoute::Unknown));
@@ -240,13 +240,13 @@ pub(crate) fn parse(method: &Method, path: &str) -> (RouteName, Result<Route, Ba
     (RouteName::Other, Err(BadRoute::Unknown))
 }
 
-/// The name of a request's span, which must be there before spans within it are.
+/// The name of a request's span, needed before any spans within it.
 pub(crate) fn span_name(method: &Method, path: &str) -> String {
     let verb = method.as_str().to_ascii_lowercase();
     format!("http.{}.{verb}", route_name(method, path).noun())
 }
 
-/// The route of a request by what it asks for alone.
+/// The route of a request, from its path and method alone.
 pub(crate) fn route_name(method: &Method, path: &str) -> RouteName {
     let path = normal(path);
     if path.starts_with("/v2") {
@@ -267,8 +267,8 @@ fn allowed(method: &Method, methods: &'static str) -> Result<(), BadRoute> {
     }
 }
 
-/// The name of a repository. One without a project is not malformed, and no such repository exists: clients that look
-/// before they push (HEAD) show nothing of the answer to a malformed name.
+/// The name of a repository. A name without a project is answered as a missing repository, not as malformed: clients
+/// that check before they push (HEAD) do not show the answer to a malformed name.
 fn name_of(text: &str) -> Result<RepositoryName, BadRoute> {
     text.parse().map_err(|error| match error {
         InvalidName::NoProject => BadRoute::NoProject(text.to_owned()),
@@ -276,8 +276,8 @@ fn name_of(text: &str) -> Result<RepositoryName, BadRoute> {
     })
 }
 
-/// The name of a repository that is pushed into. Without a project it gets an answer of its own: docker tries for most
-/// of a minute to push under a name that is merely invalid, and gives up at once where it is denied.
+/// The name of a repository to push to. A name without a project gets a special answer: docker retries an invalid name
+/// for most of a minute, but gives up at once if denied.
 fn pushed_name_of(text: &str) -> Result<RepositoryName, BadRoute> {
     name_of(text).map_err(|bad| match bad {
         BadRoute::NoProject(name) => BadRoute::PushWithoutProject(name),

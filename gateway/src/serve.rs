@@ -1,8 +1,8 @@
-//! `gantry serve`: everything is looked at, bound, opened, wired, run, and closed in order.
+//! `gantry serve`: checks, binds, opens, connects, runs and closes everything in order.
 //!
-//! The order matters: settings, owners, lock, addresses, database, store and certificate come before the first
-//! account is made, and its password is printed only once all listeners are served. Whatever fails before ends the
-//! process with one line and leaves no process without a listener.
+//! The order matters: settings, owners, lock, addresses, database, store and certificate come before the first account
+//! is created, and its password is printed only once all listeners are served. Any failure before ends the process with
+//! one line, so that no process runs without a listener.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,25 +55,25 @@ use crate::tasks::Tasks;
 use crate::telemetry::Telemetry;
 use crate::welcome;
 
-/// How often the end of the server certificate is looked at.
+/// How often the expiry of the server certificate is checked.
 const RENEWAL_CHECK: Duration = Duration::from_secs(12 * 3_600);
 
-/// Requests of HTTP/2 on their way at a time, some 10 KiB each; of one source at most two thirds.
+/// HTTP/2 requests running at a time, some 10 KiB each; at most two thirds of one source.
 const STREAMS: usize = 4_096;
 
-/// Unread bodies that are drained at a time.
+/// Unread bodies drained at a time.
 const DRAINS: Terms = Terms {
     total: 24,
     most: 8,
     queue: 0,
 };
-/// Closed connections whose last bytes are thrown away, at a time.
+/// Closed connections whose last bytes are discarded, at a time.
 const CLOSING: Terms = Terms {
     total: 96,
     most: 64,
     queue: 0,
 };
-/// TLS handshakes at a time. More wait, with little memory each.
+/// TLS handshakes at a time. Others wait, with little memory each.
 const HANDSHAKES: Terms = Terms {
     total: 512,
     most: 128,
@@ -85,17 +85,17 @@ const HANDSHAKES: Terms = Terms {
 pub(crate) enum Start {
     /// By itself.
     Fresh,
-    /// To take the listeners over from a running process, which ends then (SIGQUIT).
+    /// Takes the listeners over from a running process, which then ends (SIGQUIT).
     TakeOver,
 }
 
-/// Serves until a signal ends it.
+/// Serves until ended by a signal.
 pub(crate) fn serve(config: Config, start: Start) -> anyhow::Result<()> {
     let warnings = config.check(SystemClock.now())?;
-    // Pools, jobs, reloading and spans live here, longer than any runtime of Pingora's.
+    // Pools, jobs, reloading and spans run here, and outlive Pingora's runtimes.
     let runtime = Runtime::new().context("cannot start the runtime")?;
     let telemetry = Telemetry::start(&config, runtime.handle())?;
-    // Said in the log, which there is from here on.
+    // Logged here, since the log is set up by now.
     descriptors::raise_limit();
     folder::make(&config.server.data)?;
     for warning in warnings {
@@ -147,13 +147,13 @@ pub(crate) fn serve(config: Config, start: Start) -> anyhow::Result<()> {
     });
     runtime.block_on(tasks.finish(&app));
     tracing::info!("stopped");
-    // What is stuck in a system call is not waited for.
+    // Threads stuck in a system call are not waited for.
     runtime.shutdown_background();
     drop(lock);
     Ok(())
 }
 
-/// What an operator wants to know of a process before all else.
+/// What an operator wants to know first about a process.
 fn log_start(config: &Config, start: Start) {
     let store = match config.storage.backend {
         Backend::Files => config.blobs().display().to_string(),
@@ -180,7 +180,7 @@ fn log_start(config: &Config, start: Start) {
     );
 }
 
-/// The sockets of all listeners; at a take-over they come from the process before.
+/// The sockets of all listeners; at a take-over they come from the previous process.
 async fn sockets(
     app: &App,
     start: Start,
@@ -197,7 +197,7 @@ async fn sockets(
     Ok((sockets, Some(predecessor)))
 }
 
-/// Tells everyone that this process serves, once it does.
+/// Announces that this process serves, once it does.
 async fn announce(
     app: Arc<App>,
     started: Arc<Semaphore>,
@@ -206,7 +206,7 @@ async fn announce(
     predecessor: Option<Predecessor>,
 ) {
     let listeners = u32::try_from(listeners).unwrap_or(u32::MAX);
-    // Nobody closes it.
+    // It is never closed.
     if started.acquire_many(listeners).await.is_err() {
         return;
     }
@@ -224,16 +224,16 @@ async fn announce(
 struct Opened {
     app: Arc<App>,
     jobs: Jobs,
-    /// Objects that were there before this process served.
+    /// Objects from before this process served.
     leftovers: Leftovers,
-    /// Where what is found wrong with database, store and clock is put.
+    /// Receives what is wrong with database, store and clock.
     errors: watch::Sender<ComponentErrors>,
     authority: Authority,
     reloader: Arc<FileReloader>,
 }
 
 impl Opened {
-    /// Makes the first administrator where there is none; the password, where it has to be printed.
+    /// Creates the first administrator if there is none. Returns the password if it has to be printed.
     async fn administrator(&self) -> anyhow::Result<Option<NewPassword>> {
         let App {
             db,
@@ -253,7 +253,7 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
     let clock: Arc<dyn Clock> = shared_clock.clone();
     let db = Db::open(&config.database()).await?;
     shared_clock.compare(&db).await?;
-    // Before anything is made in the database: it may be the wrong one.
+    // Before anything is created in the database: it may be the wrong one.
     let (stores, _) = stores::attach(&config, &db, &*clock).await?;
     let master = bootstrap::master_key(&config, &db).await?;
     let settings = Settings::open(db.clone(), master.clone(), config.fixed_settings()?).await?;
@@ -350,7 +350,7 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
     })
 }
 
-/// How garbage is collected.
+/// The settings of garbage collection.
 pub(crate) fn gc_settings(config: &Config) -> jobs::gc::Settings {
     jobs::gc::Settings {
         hold: Duration::from_secs(config.gc.hold_secs),
@@ -413,7 +413,7 @@ fn admin(
     }))
 }
 
-/// Issues a new server certificate before the present one of our own ends; the reloader takes it up.
+/// Issues a new server certificate before our own current one expires; the reloader loads it.
 async fn renew_in_time(app: Arc<App>, authority: Authority, cancel: CancellationToken) {
     let mut ticks = tokio::time::interval(RENEWAL_CHECK);
     loop {
@@ -470,7 +470,7 @@ fn server(
         server.add_service(match listener {
             Listener::Public => service,
             Listener::Redirect => service.threads(1),
-            // Whoever scrapes sees the end of the requests.
+            // Metrics stay available until the last requests end.
             Listener::Metrics => service.threads(1).until(metrics_closed.clone()),
         });
     }

@@ -1,4 +1,4 @@
-//! How the process ends: not ready first, then without listeners, then without requests, and without metrics last.
+//! How the process ends: first it is not ready, then the listeners close, then requests end, and metrics close last.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,11 +17,11 @@ use crate::connection::Open;
 use crate::hand_over::{self, SUCCESSOR, Socket};
 use crate::tasks::Tasks;
 
-/// What signals do: SIGTERM drains, SIGQUIT hands over, SIGINT ends at once.
+/// Signals: SIGTERM drains, SIGQUIT hands over, SIGINT ends at once.
 pub(crate) struct Signals {
     app: Arc<App>,
     sockets: Arc<Vec<Socket>>,
-    /// Closes the listener for metrics, which a successor has too.
+    /// Closes the listener for metrics, which a successor also serves.
     close_metrics: watch::Sender<bool>,
     term: tokio::sync::Mutex<Signal>,
     quit: tokio::sync::Mutex<Signal>,
@@ -29,10 +29,10 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Takes the signals from now on. To be called within a runtime.
+    /// Handles signals from now on. Must be called within a runtime.
     ///
     /// # Errors
-    /// When the system does not let it.
+    /// If the system does not allow it.
     pub(crate) fn new(
         app: Arc<App>,
         sockets: Vec<Socket>,
@@ -49,7 +49,7 @@ impl Signals {
         })
     }
 
-    /// Waits for balancers to notice that the process is not ready; a second SIGTERM ends it.
+    /// Waits for balancers to notice that the process is not ready; a second SIGTERM ends the wait.
     async fn leave_time(&self, term: &mut Signal) {
         let delay = Duration::from_secs(self.app.config.server.drain_delay_secs);
         self.app.draining.store(true, Ordering::Relaxed);
@@ -68,13 +68,13 @@ impl Signals {
         let data: PathBuf = self.app.config.server.data.clone();
         let sockets = self.sockets.clone();
         let (done, given) = oneshot::channel();
-        // No task of the runtime, which would wait for it as the process ends.
+        // Not a task of the runtime, which would wait for it when the process ends.
         std::thread::spawn(move || done.send(hand_over::give(&data, &sockets, SUCCESSOR)));
         match given.await.map_err(anyhow::Error::from).flatten() {
             Ok(()) => {
                 tracing::info!("handed over: the successor serves");
                 self.app.draining.store(true, Ordering::Relaxed);
-                // Fails only when the listener is closed already.
+                // Fails only if the listener is already closed.
                 let _ = self.close_metrics.send(true);
                 true
             }
@@ -101,7 +101,7 @@ impl ShutdownSignalWatch for Signals {
                 _ = term.recv() => break,
                 _ = quit.recv() => {}
             }
-            // A successor that does not come is waited for, but no other signal waits for it.
+            // This waits for a successor that may not come, but other signals do not wait.
             tokio::select! {
                 _ = interrupt.recv() => return ShutdownSignal::FastShutdown,
                 _ = term.recv() => break,
@@ -119,13 +119,13 @@ impl ShutdownSignalWatch for Signals {
     }
 }
 
-/// Ends the process as soon as the last connection is closed after a signal, where Pingora alone would sleep through
-/// the whole grace time. The listener for metrics is open until then.
+/// Ends the process as soon as the last connection is closed after a signal; Pingora alone would wait the whole grace
+/// time. The listener for metrics is open until then.
 pub(crate) struct Drain {
     pub(crate) app: Arc<App>,
-    /// How many connections are open, of each listener but that for metrics.
+    /// The number of open connections of each listener except that for metrics.
     pub(crate) open: Open,
-    /// The listener for metrics is closed when nobody holds this any more.
+    /// The listener for metrics closes when the last copy of this is dropped.
     pub(crate) _metrics: watch::Sender<bool>,
     pub(crate) tasks: Tasks,
     pub(crate) runtime: Handle,

@@ -1,4 +1,4 @@
-//! The blob stores that the settings name, opened, and compared with the database.
+//! Opens the configured blob stores, and compares them with the database.
 
 use anyhow::Context as _;
 use db::Db;
@@ -8,7 +8,7 @@ use storage::{Files, S3};
 
 use crate::config::{Backend, Config};
 
-/// The stores that the settings name, looked at where they are not on this machine.
+/// The configured stores; remote ones are checked.
 pub(crate) async fn open(config: &Config) -> anyhow::Result<Stores> {
     let backend = config.storage.backend;
     let leaving = match config.moving_from() {
@@ -51,7 +51,7 @@ async fn open_one(config: &Config, backend: Backend) -> anyhow::Result<Place> {
     }
 }
 
-/// Why a bucket cannot be used, with the setting that is to be looked at.
+/// Why a bucket cannot be used, and which setting to check.
 fn of_bucket(endpoint: &str, error: storage::Error) -> anyhow::Error {
     let is_unreachable = matches!(error, storage::Error::Unavailable { .. });
     let error = anyhow::Error::from(error);
@@ -67,7 +67,7 @@ fn of_bucket(endpoint: &str, error: storage::Error) -> anyhow::Error {
     ))
 }
 
-/// The stores for a server: a new one is tied to a new database.
+/// The stores for a server: a new store is bound to a new database.
 pub(crate) async fn attach(
     config: &Config,
     db: &Db,
@@ -78,15 +78,15 @@ pub(crate) async fn attach(
     Ok((stores, attached))
 }
 
-/// The stores for a command, which must be those that the server uses.
+/// The stores for a command, which must be the server's.
 pub(crate) async fn verified(config: &Config, db: &Db) -> anyhow::Result<Stores> {
     let stores = open(config).await?;
     stores::verify(db, &stores).await?;
     Ok(stores)
 }
 
-/// Refuses a command whose settings name another store or another database than the server's. A store that
-/// cannot be asked is no reason: the command itself does not need it.
+/// Refuses a command whose settings name another store or another database than the server's. An unreachable store is
+/// no reason to refuse: the command itself does not need it.
 pub(crate) async fn refuse_mismatch(config: &Config, db: &Db) -> anyhow::Result<()> {
     let Ok(stores) = open(config).await else {
         return Ok(());
@@ -106,7 +106,7 @@ mod tests {
         let mut config = Config::default();
         config.storage.backend = Backend::S3;
         let settings = &mut config.storage.s3;
-        // Nobody listens there.
+        // Nothing listens there.
         settings.endpoint = "http://127.0.0.1:1".to_owned();
         settings.bucket = "blobs".to_owned();
         settings.access_key_id = "key".to_owned();

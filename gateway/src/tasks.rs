@@ -17,24 +17,24 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::telemetry::Telemetry;
 
-/// How long the end may take after the last request, without sending the last spans, which takes at most three seconds
-/// more: ten in all, whatever the database and the store do.
+/// How long the shutdown may take after the last request. Sending the last spans takes at most three seconds more: ten
+/// in all, whatever the database and the store do.
 const LAST_WORK: Duration = Duration::from_secs(7);
-/// How long a look at the database has for an answer while the process ends.
+/// Time limit of a database check while the process ends.
 const LAST_ANSWER: Duration = Duration::from_secs(2);
-/// Looks that are refused in a row before the database counts as gone.
+/// Number of refused checks in a row after which the database counts as gone.
 const LAST_LOOKS: u32 = 3;
-/// What is between two of them.
+/// The interval between checks.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 
-/// What runs beside the listeners.
+/// The tasks beside the listeners.
 #[derive(Clone)]
 pub(crate) struct Tasks {
     /// Ends the tasks.
     pub(crate) cancel: CancellationToken,
     running: Arc<parking_lot::Mutex<Vec<JoinHandle<()>>>>,
     telemetry: Telemetry,
-    /// Set once all is written, or given up.
+    /// Set once everything is written or given up.
     finished: Arc<OnceCell<()>>,
 }
 
@@ -68,9 +68,9 @@ impl Tasks {
     }
 
     /// Ends all tasks, waits for each, closes the database, and sends the last spans, all within [`LAST_WORK`] and a
-    /// little. What is not written by then is given up, at once where the database is gone.
+    /// little. Whatever is not written by then is given up, at once if the database is gone.
     pub(crate) async fn finish(&self, app: &App) {
-        // Both the end of the last connection and the end of the server's grace time lead here.
+        // Reached both when the last connection ends and when the grace time ends.
         self.finished.get_or_init(|| self.end(app)).await;
     }
 
@@ -92,12 +92,12 @@ impl Tasks {
             () = tokio::time::sleep(LAST_WORK) => true,
         };
         if given_up {
-            // So that none of them says the same again.
+            // So that none of them repeats it.
             tasks.iter().for_each(AbortHandle::abort);
             jobs::flush::tell_unwritten(&app.registry, &app.audit, &last.cause()).await;
         }
         let telemetry = self.telemetry.clone();
-        // One that panics takes no data with it.
+        // A panic loses no data.
         let _ = tokio::task::spawn_blocking(move || telemetry.finish()).await;
     }
 
@@ -108,13 +108,13 @@ impl Tasks {
         app.drain.wait().await;
         let running = std::mem::take(&mut *self.running.lock());
         for task in running {
-            // A task that panicked was logged where it did.
+            // A panic was already logged.
             let _ = task.await;
         }
     }
 }
 
-/// What came of the last look at the database while the process ends.
+/// The result of the last database check while the process ends.
 #[derive(Default)]
 struct LastLook(parking_lot::Mutex<Option<String>>);
 
@@ -123,7 +123,7 @@ impl LastLook {
         *self.0.lock() = wrong;
     }
 
-    /// Why the last work was not done.
+    /// Why the last work was not finished.
     fn cause(&self) -> String {
         let wrong = self.0.lock().clone();
         wrong.unwrap_or_else(|| {
@@ -135,7 +135,7 @@ impl LastLook {
     }
 }
 
-/// Waits until a database on a server cannot be reached. One that does not answer may yet, and has [`LAST_WORK`].
+/// Waits until a database server is unreachable. One that is slow to answer has [`LAST_WORK`].
 async fn is_gone(db: &Db, last: &LastLook) {
     if !db.is_shared() {
         return std::future::pending().await;
@@ -157,7 +157,7 @@ async fn is_gone(db: &Db, last: &LastLook) {
     }
 }
 
-/// Reloads the certificate on SIGHUP, and says if it ends soon, be it a new one or not.
+/// Reloads the certificate on SIGHUP, and warns if it expires soon, whether or not it is new.
 async fn reload_on_hangup(app: Arc<App>, reloader: Arc<FileReloader>, cancel: CancellationToken) {
     let Ok(mut hangups) = signal(SignalKind::hangup()) else {
         return;
@@ -171,7 +171,7 @@ async fn reload_on_hangup(app: Arc<App>, reloader: Arc<FileReloader>, cancel: Ca
             }
         };
         tracing::info!(?reloaded, "certificate checked on SIGHUP");
-        // Of a new one, the watch says so.
+        // For a new one, the watch warns.
         if reloaded == Reloaded::Unchanged
             && let Some(warning) =
                 expiry_warning(&app.certificate.current(), app.clock.now().date_time())

@@ -1,5 +1,5 @@
-//! The log on standard error, and spans, which leave the process by OTLP where a collector is named.
-//! Metrics are `metrics`, the line of each request is `access_log`.
+//! The log on standard error, and spans, which are sent by OTLP if a collector is configured. Metrics are in `metrics`,
+//! the line of each request in `access_log`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,12 +28,12 @@ use tracing_subscriber::{Layer, Registry};
 
 use crate::config::{Config, LogFormat, Tracing, collector, log_level};
 
-/// How long the collector has for an answer.
+/// How long to wait for the collector's answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long the last spans may take on their way out.
+/// How long sending the last spans may take.
 const LAST_SPANS: Duration = Duration::from_secs(3);
 
-/// Spans on their way to a collector; `None` inside where nobody collects them.
+/// Spans to be sent to a collector; `None` inside if there is none.
 #[derive(Clone, Debug)]
 pub(crate) struct Telemetry(Option<SdkTracerProvider>);
 
@@ -41,7 +41,7 @@ impl Telemetry {
     /// Starts log and spans. Spans are sent on `runtime`, which must outlive them.
     ///
     /// # Errors
-    /// When the level or the collector's address makes no sense.
+    /// If the level or the collector's address is invalid.
     pub(crate) fn start(config: &Config, runtime: &Handle) -> anyhow::Result<Self> {
         let provider = provider(&config.tracing, runtime)?;
         let spans = provider.as_ref().map(|provider| {
@@ -66,7 +66,7 @@ impl Telemetry {
         Ok(Self(provider))
     }
 
-    /// Sends the spans that wait. Takes at most three seconds; to be called off the async threads.
+    /// Sends the waiting spans. Takes at most three seconds; must not be called on async threads.
     pub(crate) fn finish(&self) {
         if let Some(provider) = &self.0
             && let Err(error) = provider.shutdown_with_timeout(LAST_SPANS)
@@ -76,13 +76,13 @@ impl Telemetry {
     }
 }
 
-/// The trace that a client's `traceparent` names goes on in this span (W3C Trace Context).
+/// Continues the trace of a client's `traceparent` in this span (W3C Trace Context).
 pub(crate) fn continue_trace(span: &Span, headers: &HeaderMap) {
     if !headers.contains_key("traceparent") {
         return;
     }
     let parent = TraceContextPropagator::new().extract(&HeaderExtractor(headers));
-    // Fails only where no collector is named, and then nothing is to be continued.
+    // Fails only if there is no collector, and then there is nothing to continue.
     let _ = span.set_parent(parent);
 }
 
@@ -112,7 +112,7 @@ fn provider(settings: &Tracing, runtime: &Handle) -> anyhow::Result<Option<SdkTr
     Ok(Some(
         SdkTracerProvider::builder()
             .with_batch_exporter(exporter)
-            // Whoever calls decides for a trace that has begun.
+            // The caller decides for a trace that has begun.
             .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(
                 share,
             ))))

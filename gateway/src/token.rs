@@ -1,5 +1,5 @@
-//! The token service: `GET /service/token` as docker asks, `POST` as OAuth2 clients do (RFC 6749,
-//! section 4.3) and as workloads do, which exchange a token of theirs (RFC 8693), and the keys that verify what it issues.
+//! The token service: `GET /service/token` for docker, `POST` for OAuth2 clients (RFC 6749, section 4.3) and for
+//! workloads, which exchange their own token (RFC 8693), and the keys that verify its tokens.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -21,15 +21,15 @@ use crate::http::request_body::{RequestBody, Short};
 use crate::http::response_body::Body;
 use crate::oci_error::{Challenge, OciError};
 
-/// Bytes that a form may have.
+/// Maximum size of a form, in bytes.
 const LARGEST_FORM: usize = 64 << 10;
 
 /// The grant by which a workload exchanges its token (RFC 8693).
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
-/// What is issued.
+/// The type of issued tokens.
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
-/// What a workload's token may be called.
+/// The accepted types of a workload's token.
 const SUBJECT_TOKENS: [&str; 2] = [JWT, "urn:ietf:params:oauth:token-type:id_token"];
 
 pub(crate) fn jwks(app: &App) -> Response<Body> {
@@ -68,7 +68,7 @@ async fn issue(
     };
     let grant = one("grant_type").filter(|_| parts.method == Method::POST);
     let service = one("service").unwrap_or_default();
-    // Whoever exchanges tokens knows nothing of docker's parameters.
+    // Clients that exchange tokens do not send docker's parameters.
     let is_left_out = service.is_empty() && grant == Some(TOKEN_EXCHANGE);
     if service != auth::token::AUDIENCE && !is_left_out {
         return Err(OciError::bad(
@@ -98,7 +98,7 @@ async fn issue(
     respond(app, &caller, (&scopes, grant), challenge).await
 }
 
-/// What a form may take: it is read before it is known who sends it.
+/// The limits of a form: it is read before the sender is known.
 fn form(app: &App, address: IpAddr) -> Short<'_> {
     Short {
         limit: LARGEST_FORM,
@@ -108,7 +108,7 @@ fn form(app: &App, address: IpAddr) -> Short<'_> {
     }
 }
 
-/// The parameters of a request for a token, decoded. Scopes beyond the first [`MOST_SCOPES`] are left out.
+/// The parameters of a request for a token, decoded. Scopes after the first [`MOST_SCOPES`] are left out.
 fn decode_parameters(query: &str) -> Vec<(String, String)> {
     let mut scopes = 0;
     let wanted = query.split('&').filter(|pair| {
@@ -145,7 +145,7 @@ async fn by_grant<'a>(
     }
 }
 
-/// The token that is to be exchanged (RFC 8693, section 2.1).
+/// The token to exchange (RFC 8693, section 2.1).
 fn subject_token<'a>(one: impl Fn(&str) -> Option<&'a str>) -> Result<&'a str, OciError> {
     let refused = |why| OciError::Grant("invalid_request", why);
     let token = one("subject_token").filter(|token| !token.is_empty());
@@ -173,7 +173,7 @@ async fn respond(
     challenge: Challenge,
 ) -> Result<Response<Body>, OciError> {
     if !caller.is_signed_in() && scopes.is_empty() {
-        // This is what makes `docker login` without a user fail.
+        // This makes `docker login` without a user fail.
         let mut response = envelope(
             StatusCode::UNAUTHORIZED,
             "UNAUTHORIZED",
@@ -186,7 +186,7 @@ async fn respond(
         return Ok(response);
     }
     if caller.presented == Presented::Token && caller.is_signed_in() {
-        // A token must not buy a longer one.
+        // A token must not be exchanged for a longer-lived one.
         return Err(OciError::Identity(Error::WrongCredentials, challenge));
     }
     let issued = app.identity.issue(caller, scopes).await;

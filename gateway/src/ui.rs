@@ -1,5 +1,5 @@
-//! The web UI: files below `/ui/` that are embedded in the binary, and the paths of Harbor's portal that lead there.
-//! The sources are in `ui/`, what `npm run build` makes of them in `ui-dist/`.
+//! The web UI: files below `/ui/`, embedded in the binary, and redirects from paths of Harbor's portal. The sources are
+//! in `ui/`, the output of `npm run build` in `ui-dist/`.
 
 use std::borrow::Cow;
 
@@ -11,12 +11,12 @@ use crate::http::answer::{envelope, status};
 use crate::http::response_body::Body;
 use crate::route;
 
-/// The build of the UI. Beside each file that compresses well stand `.br` and `.gz`.
+/// The build of the UI. Files that compress well have `.br` and `.gz` versions beside them.
 #[derive(RustEmbed)]
 #[folder = "../ui-dist"]
 struct Dist;
 
-/// What a page may load and do. Scripts, styles and requests are this server's own, and text becomes markup only
+/// What a page may load and do: scripts, styles and requests only from this server, and text becomes markup only
 /// through the named policies.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; \
@@ -24,17 +24,17 @@ const POLICY: HeaderValue = HeaderValue::from_static(
      require-trusted-types-for 'script'; trusted-types svelte-trusted-html dompurify",
 );
 
-/// What pages may use of the device: the clipboard.
+/// The device features that pages may use: the clipboard.
 const PERMISSIONS: HeaderValue = HeaderValue::from_static(
     "accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), magnetometer=(), \
      microphone=(), midi=(), payment=(), usb=(), clipboard-write=(self)",
 );
 
-/// The names of files whose content is part of their name: they never change.
+/// The folder of files with a hash of their content in their name: they never change.
 const HASHED: &str = "assets/";
 const PAGE: &str = "index.html";
 
-/// Answers a request for a path that is [`RouteName::Ui`](crate::route::RouteName::Ui).
+/// Answers a request whose route is [`RouteName::Ui`](crate::route::RouteName::Ui).
 pub(crate) fn answer<B>(path: &str, request: &Request<B>) -> Response<Body> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut response = envelope(
@@ -69,7 +69,7 @@ fn redirect<B>(path: &str, request: &Request<B>) -> Response<Body> {
     response
 }
 
-/// What has to be escaped in a path.
+/// The characters to escape in a path.
 const IN_PATH: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS
     .add(b' ')
     .add(b'"')
@@ -80,7 +80,7 @@ const IN_PATH: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS
     .add(b'?')
     .add(b'\\');
 
-/// A file by its name, or the page that is there for all other names: it shows what its URL says.
+/// A file by its name, or for all other names the page, which shows what its URL says.
 fn file(name: &str, asked: &HeaderMap) -> Response<Body> {
     match Dist::get(name).filter(|_| name != PAGE) {
         Some(plain) => send(name, plain, asked),
@@ -139,7 +139,7 @@ fn send(name: &str, plain: EmbeddedFile, asked: &HeaderMap) -> Response<Body> {
     response
 }
 
-/// The smallest form of a file that the client takes, where there is one beside it.
+/// The smallest version of a file that the client accepts, if there is a compressed one.
 fn encoded(name: &str, asked: &HeaderMap) -> Option<(Option<&'static str>, EmbeddedFile)> {
     let accepted = asked.get(header::ACCEPT_ENCODING)?.to_str().ok()?;
     let accepts = |coding: &str| {

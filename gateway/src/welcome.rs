@@ -1,4 +1,4 @@
-//! What a newcomer reads at the first start, and an operator at each, once everything serves.
+//! The message printed at each start once everything serves, with more at the first one.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -7,7 +7,7 @@ use tenancy::password::NewPassword;
 
 use crate::config::{Config, LogFormat};
 
-/// Prints where the registry is, how clients trust it, and what to do next; one JSON object where the log is JSON.
+/// Prints the registry's address, how clients trust it, and what to do next; one JSON object if the log is JSON.
 pub(crate) fn print(config: &Config, password: Option<&NewPassword>) {
     let text = match config.log.format {
         LogFormat::Human => human(config, password),

@@ -1,5 +1,5 @@
-//! A connection's bytes, with what hyper does not tell of them: whether a request has begun to come
-//! in, and a close that waits until the other side has read the last answer.
+//! A connection's bytes, with what hyper does not provide: whether a request has begun to come in, and a close that
+//! waits until the other side has read the last answer.
 
 use std::io;
 use std::pin::Pin;
@@ -13,38 +13,38 @@ use storage::budget::{Budget, Holder, Reservation};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-/// How long a closed connection is read and its bytes thrown away, so that the kernel does not reset
-/// it under the last answer.
+/// How long a closed connection is read and its bytes discarded, so that the kernel does not reset it before the last
+/// answer is read.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// What is going on on a connection.
+/// The activity on a connection.
 #[derive(Debug, Default)]
 pub(crate) struct WireState {
-    /// Requests whose answer is not out.
+    /// Requests whose answer is not fully sent.
     serving: AtomicUsize,
-    /// Bytes came since the last answer was out.
+    /// Bytes came since the last answer was sent.
     touched: AtomicBool,
     /// A request was served.
     used: AtomicBool,
-    /// Uploads that are read.
+    /// Uploads being read.
     uploads: AtomicUsize,
-    /// A request was taken up, and bytes of its answer may not be out.
+    /// A request was accepted, and bytes of its answer may not be sent yet.
     answering: AtomicBool,
-    /// Bodies of HTTP/1.1 requests that come in.
+    /// Incoming bodies of HTTP/1.1 requests.
     receiving: AtomicUsize,
-    /// The connection ends with the next answer.
+    /// The connection closes after the next answer.
     last: AtomicBool,
-    /// It does if that refuses the request.
+    /// It closes if that answer refuses the request.
     unknown: AtomicBool,
 }
 
-/// A request whose answer is not out.
+/// A request whose answer is not fully sent.
 pub(crate) struct Served(Arc<WireState>);
 
-/// An upload that is read.
+/// An upload being read.
 pub(crate) struct Uploading(Arc<WireState>);
 
-/// The body of an HTTP/1.1 request that comes in.
+/// The incoming body of an HTTP/1.1 request.
 pub(crate) struct Receiving(Arc<WireState>);
 
 impl Drop for Receiving {
@@ -60,40 +60,40 @@ impl Drop for Uploading {
 }
 
 impl WireState {
-    /// Counts an upload until what is returned is dropped.
+    /// Counts an upload until the returned value is dropped.
     pub(crate) fn uploading(self: &Arc<Self>) -> Uploading {
         self.uploads.fetch_add(1, Ordering::Relaxed);
         Uploading(self.clone())
     }
 
-    /// Whether much may come, for which there is memory.
+    /// Whether much may come, with memory reserved for it.
     pub(crate) fn is_uploading(&self) -> bool {
         self.uploads.load(Ordering::Relaxed) > 0
     }
 
-    /// Counts a body until what is returned is dropped.
+    /// Counts a body until the returned value is dropped.
     pub(crate) fn receiving(self: &Arc<Self>) -> Receiving {
         self.receiving.fetch_add(1, Ordering::Relaxed);
         Receiving(self.clone())
     }
 
-    /// Lets the connection end with the next answer: what still comes of its request is not read.
+    /// Closes the connection after the next answer: the rest of its request is not read.
     pub(crate) fn end_with_answer(&self) {
         self.last.store(true, Ordering::Relaxed);
     }
 
-    /// A body is drained, and nobody knows how much of it comes.
+    /// A body of unknown length is being drained.
     pub(crate) fn drains_unknown(&self) {
         self.unknown.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the connection ends with an answer of this status: a refused client may stop sending what it began.
+    /// Whether the connection closes after an answer with this status: a refused client may stop sending its body.
     pub(crate) fn ends_with(&self, status: StatusCode) -> bool {
         let unknown = self.unknown.swap(false, Ordering::Relaxed);
         self.last.load(Ordering::Relaxed) || (unknown && !status.is_success())
     }
 
-    /// Counts a request until what is returned is dropped.
+    /// Counts a request until the returned value is dropped.
     pub(crate) fn serving(self: &Arc<Self>) -> Served {
         self.serving.fetch_add(1, Ordering::Relaxed);
         self.used.store(true, Ordering::Relaxed);
@@ -106,29 +106,29 @@ impl WireState {
         !self.used.load(Ordering::Relaxed)
     }
 
-    /// Whether a request's answer is not out.
+    /// Whether an answer is not fully sent.
     pub(crate) fn is_serving(&self) -> bool {
         self.serving.load(Ordering::Relaxed) > 0
     }
 
-    /// All that was written is out.
+    /// Everything written has been sent.
     pub(crate) fn flushed(&self) {
         if !self.is_serving() {
             self.answering.store(false, Ordering::Relaxed);
         }
     }
 
-    /// Whether what is read and written now belongs to a request that was taken up.
+    /// Whether bytes read and written now belong to an accepted request.
     pub(crate) fn is_answering(&self) -> bool {
         self.answering.load(Ordering::Relaxed)
     }
 
-    /// Whether what comes in is the header of a request, not the rest of one that was taken up.
+    /// Whether incoming bytes are the header of a request, not the rest of an accepted one.
     pub(crate) fn awaits_header(&self) -> bool {
         !self.is_answering() && self.receiving.load(Ordering::Relaxed) == 0
     }
 
-    /// Whether bytes came of a request that is not whole yet.
+    /// Whether bytes came of an incomplete request.
     pub(crate) fn has_half_a_request(&self) -> bool {
         self.touched.load(Ordering::Relaxed) && !self.is_serving()
     }
@@ -145,12 +145,12 @@ impl Drop for Served {
 pub(crate) struct Wire<T> {
     inner: Pin<Box<T>>,
     state: Arc<WireState>,
-    /// Where places for closing connections are, and who takes one.
+    /// The places for closing connections, and who takes one.
     places: (Arc<Budget>, Holder),
     closing: Option<Closing>,
 }
 
-/// A connection whose last bytes are thrown away.
+/// A connection whose last bytes are discarded.
 struct Closing {
     end: Pin<Box<Sleep>>,
     _place: Reservation,
@@ -175,7 +175,7 @@ impl<T: AsyncRead> AsyncRead for Wire<T> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(self.inner.as_mut().poll_read(cx, buffer))?;
-        // Bytes of a body are no request, also where nobody wants them any more.
+        // Bytes of a body are not a request, even if they are no longer wanted.
         if buffer.filled().len() > before && self.state.receiving.load(Ordering::Relaxed) == 0 {
             self.state.touched.store(true, Ordering::Relaxed);
         }
@@ -212,8 +212,8 @@ impl<T: AsyncRead + AsyncWrite> AsyncWrite for Wire<T> {
         if self.closing.is_none() {
             ready!(self.inner.as_mut().poll_shutdown(cx))?;
             let (places, holder) = &self.places;
-            // Each keeps the buffers of its connection: without a place, the last answer may be lost to a client that
-            // still sends.
+            // Each keeps its connection's buffers. Without a place, a client that is still sending may lose the last
+            // answer.
             let Some(place) = places.try_take(*holder, 1) else {
                 return Poll::Ready(Ok(()));
             };

@@ -1,5 +1,5 @@
-//! Writes mails about accounts, with the links that they hold, and sends them. A link is made anew for each try, and taken
-//! back where its mail was not sent, so that there is none that nobody has.
+//! Writes mails about accounts, with their links, and sends them. Each attempt makes a new link, which is revoked if
+//! its mail was not sent, so that no unsent link stays valid.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::engine::{Context, Job, Outcome, Retry};
 use crate::mail::{self, Mail, MailError};
 use crate::{Error, Result};
 
-/// What a job says that sent nothing.
+/// The result of a job that sent nothing.
 const NOBODY_WAITS: &str = "no account waits for a mail";
 
 /// Sends mails about accounts.
@@ -34,7 +34,7 @@ impl Job for AccountMails {
     const KIND: &'static str = AccountMail::JOB;
     const VERSION: i64 = AccountMail::VERSION;
     const LIMIT: i64 = 4;
-    // Whoever waits for a mail looks again within minutes.
+    // People wait for a mail only for minutes.
     const RETRY: Retry = Retry {
         runs: 8,
         first: Duration::from_secs(5),
@@ -92,7 +92,8 @@ impl AccountMails {
         Ok("sent")
     }
 
-    /// Sends one mail to each address, as the accounts have it. If one is not sent, the links of the others work.
+    /// Sends one mail to each address, as spelled in the accounts. If one is not sent, the links of the others still
+    /// work.
     async fn send_resets(
         &self,
         url: &str,
@@ -115,7 +116,7 @@ impl AccountMails {
         unsent.map_or(Ok(()), Err)
     }
 
-    /// Sends a mail with links, which are taken back where it is not sent.
+    /// Sends a mail with links, which are revoked if it is not sent.
     async fn send_links(&self, links: &[NewLink], mail: &Mail) -> Result<()> {
         let sent = mail::send(&self.db, (&self.settings, &self.guard), mail).await;
         if sent.is_err() {
@@ -125,8 +126,8 @@ impl AccountMails {
     }
 }
 
-/// Links by the address that they go to: one that differs by the case of its letters alone may be somebody else's (RFC 5321,
-/// section 2.4).
+/// Links by the address that they go to: one that differs only in letter case may be somebody else's (RFC 5321, section
+/// 2.4).
 fn by_address(links: Vec<NewLink>) -> Vec<Vec<NewLink>> {
     let mut all: Vec<Vec<NewLink>> = Vec::new();
     for link in links {
@@ -139,7 +140,7 @@ fn by_address(links: Vec<NewLink>) -> Vec<Vec<NewLink>> {
     all
 }
 
-/// The mail with which somebody verifies their address. It holds nothing that they chose: it may go to somebody else.
+/// The mail that verifies an address. It contains nothing that the person chose: it may go to somebody else.
 fn verification(url: &str, link: &NewLink, language: MailLanguage) -> Mail {
     let host = url.trim_start_matches("https://");
     let link_text = format!("{url}/ui/verify#{}", link.token.expose());
@@ -182,7 +183,7 @@ fn verification(url: &str, link: &NewLink, language: MailLanguage) -> Mail {
     }
 }
 
-/// The mail to an address that an account had verified, when it was given another one.
+/// The mail to the previous verified address of an account that got another one.
 fn address_changed(url: &str, (to, account): (String, &str), language: MailLanguage) -> Mail {
     let host = url.trim_start_matches("https://");
     let (subject, text) = match language {
@@ -206,7 +207,7 @@ fn address_changed(url: &str, (to, account): (String, &str), language: MailLangu
     Mail { to, subject, text }
 }
 
-/// The mail with which people set a new password, for each of the accounts that have the address; `None` for no account.
+/// The mail for setting a new password, for each of the accounts with the address; `None` for no account.
 fn reset(url: &str, links: &[NewLink], language: MailLanguage) -> Option<Mail> {
     let first = links.first()?;
     let host = url.trim_start_matches("https://");

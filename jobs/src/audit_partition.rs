@@ -1,4 +1,4 @@
-//! Makes the audit log's partitions of the following months, where it has some. Each start does that too.
+//! Makes the audit log's partitions for the following months, if it has partitions. Each start does that too.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use model::Clock;
 use crate::Result;
 use crate::engine::{Context, Job, Outcome, Retry};
 
-/// Daily, two months ahead, so that days may fail.
+/// Daily, two months ahead, so failures on some days do no harm.
 const CRON: &str = "0 47 3 * * *";
 
 /// Makes partitions ahead.

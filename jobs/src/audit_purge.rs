@@ -1,4 +1,5 @@
-//! Purges the audit log of old entries of some types, so that its chain can still be proved, see [`db::audit::purge`].
+//! Purges the audit log of old entries of some types, so that its chain can still be verified, see
+//! [`db::audit::purge`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,22 +22,22 @@ use crate::{Error, Result};
 /// The longest time for which entries are kept, in hours: as in Harbor.
 pub const LONGEST_HOURS: i64 = 240_000;
 
-/// The name of all types that are not of artifacts.
+/// The name for all types other than those of artifacts.
 const OTHER: &str = "other";
 
 /// What a purge removes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parameters {
-    /// Entries are kept for so many hours; nothing is purged for 0 and less, as in Harbor.
+    /// Hours for which entries are kept; 0 or less purges nothing, as in Harbor.
     pub audit_retention_hour: i64,
-    /// The types, separated by commas; `other` for all but those of artifacts.
+    /// The types, separated by commas; `other` for all except those of artifacts.
     pub include_event_types: String,
-    /// Whether nothing is removed, and only said what would be.
+    /// Whether to only report what would be removed.
     pub dry_run: bool,
 }
 
 impl Parameters {
-    /// Which entries they mean; `None` for none.
+    /// The entries that they select; `None` for none.
     fn rule(&self, now: Timestamp) -> Option<Rule> {
         let hours = u64::try_from(self.audit_retention_hour).ok()?;
         if hours == 0 {
@@ -91,7 +92,7 @@ impl Job for AuditPurge {
         let mut tell = |text: String| context.log(Level::Info, text);
         match self.purge(&ordered.parameters, by, &mut tell).await {
             Ok(purged) => Outcome::Done(Some(format!("{purged} entries"))),
-            // It does not hold the next time either.
+            // It will not be valid the next time either.
             Err(Error::Database(error @ db::Error::ChainBroken(_))) => {
                 Outcome::Hopeless(error.into())
             }
@@ -105,12 +106,12 @@ impl Execution for AuditPurge {
 }
 
 impl AuditPurge {
-    /// Removes what the parameters mean, seal by seal; how many entries. The history says so twice: with the first
-    /// entries that go, how many are to go, and with the last ones how many went. A run that breaks off is completed by the
-    /// next one, which says both of what was left.
+    /// Removes the selected entries, seal by seal; returns how many. The history records it twice: with the first
+    /// removed entries, how many will be removed, and with the last ones, how many were. An interrupted run is
+    /// completed by the next one, which records both for the remainder.
     ///
     /// # Errors
-    /// [`db::Error::ChainBroken`] for a seal that does not hold; when the database fails.
+    /// [`db::Error::ChainBroken`] for an invalid seal; when the database fails.
     pub async fn purge(
         &self,
         parameters: &Parameters,
@@ -150,7 +151,7 @@ impl AuditPurge {
         (by, now): (&Origin, Timestamp),
         tell: &mut (dyn FnMut(String) + Send),
     ) -> Result<i64> {
-        /// Seals between two lines of the log.
+        /// Seals between two lines in the job's log.
         const SPELL: i64 = 100;
         let first = purge::seal_from(&mut self.db.reader().await?, extent.first_id).await?;
         let Some(mut sequence) = first else {
@@ -201,7 +202,7 @@ impl AuditPurge {
     }
 }
 
-/// What the history says of a purge.
+/// The event of a purge.
 fn event(rule: &Rule, by: Origin, what: &str, now: Timestamp) -> Event {
     let subject = Subject::Installation(ResourceType::AuditLog, "audit log".to_owned());
     Event::new(now, by, Operation::Delete, subject).with_detail(format!("{what} {rule}"))

@@ -205,7 +205,7 @@ fn report(failures: &mut Failures, polled: Result<()>) {
                 tracing::info!(failures, seconds, "polling for jobs works again");
             }
         }
-        // `health::watch` says it, once for all.
+        // `health::watch` logs it, once for all.
         Err(error) if db::is_outage(&error) => {
             tracing::debug!(cause = causes(&error), "polling for jobs failed");
         }

@@ -1,5 +1,5 @@
 //! Work that administrators start or schedule: garbage collection and purges of the audit log. It runs as jobs of the
-//! engine, each with what it was given.
+//! engine, each with its parameters.
 
 use db::Db;
 use db::job::{self, NewJob, Priority};
@@ -41,19 +41,19 @@ impl Cadence {
     }
 }
 
-/// What a run is given: when it was to run, and how.
+/// The payload of a run: when it was to run, and its parameters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ordered<P> {
-    /// When.
+    /// When it runs.
     pub cadence: Cadence,
-    /// How.
+    /// Its parameters.
     #[serde(flatten)]
     pub parameters: P,
 }
 
 /// Work that administrators start or schedule.
 pub trait Execution: Job<Payload = Ordered<<Self as Execution>::Parameters>> {
-    /// How it is done.
+    /// Its parameters.
     type Parameters: Serialize + DeserializeOwned + Send + 'static;
 }
 
@@ -80,7 +80,7 @@ pub async fn start<E: Execution>(
     db.write(move |tx| {
         Box::pin(async move {
             let id = job::add(tx, &new, now).await?;
-            // Without a key there is no other one like it.
+            // Without a key, no other job can conflict.
             let id = id.ok_or(Error::NotRetried(JobId(0)))?;
             let subject = Subject::Installation(ResourceType::Job, format!("{} {id}", new.kind));
             let event = Event::new(now, origin, Operation::Create, subject);
@@ -91,7 +91,7 @@ pub async fn start<E: Execution>(
     .await
 }
 
-/// Sets when such work runs, in place of what was set before.
+/// Sets when such work runs, replacing any earlier schedule.
 ///
 /// # Errors
 /// When the database fails.
@@ -111,7 +111,7 @@ pub async fn schedule<E: Execution>(
     let event = scheduled::<E>(permit, Operation::Update, now).with_detail(detail);
     db.write(move |tx| {
         Box::pin(async move {
-            // A next time that was computed for other times is not kept.
+            // The next time of the previous schedule is not kept.
             schedule::remove(tx, &new.kind, &new.subject).await?;
             schedule::set(tx, &new, now).await?;
             Ok(tx.record(&event).await?)

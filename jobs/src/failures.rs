@@ -66,8 +66,8 @@ impl Run {
     }
 }
 
-/// An error with its causes, on one line. What an error says of its cause itself, as those of libraries do, is not said
-/// again.
+/// An error with its causes, on one line. A cause that an error already includes in its own text, as library errors do,
+/// is not repeated.
 pub fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -13,7 +13,7 @@ use registry::Registry;
 use crate::Result;
 use crate::local::Local;
 
-/// How long whoever was writing has to let go of what is counted.
+/// How long an interrupted write may take to release the counters.
 const LET_GO: Duration = Duration::from_millis(200);
 
 /// Logs what is lost with the process, and why it cannot be written.

@@ -73,7 +73,7 @@ impl Progress {
     }
 }
 
-/// The name by which the database keeps the [`Control`].
+/// The name in the database of the [`Control`].
 const CONTROL: &str = "gc-control";
 /// Links to review per transaction.
 const LINKS: i64 = 250;

@@ -1,5 +1,5 @@
-//! One pass of garbage collection that an administrator starts or schedules, beside the collection that is always on: it
-//! collects all that is due at once, and deletes untagged manifests where that is asked for.
+//! One pass of garbage collection that an administrator starts or schedules, in addition to the continuous collection:
+//! it collects everything due at once, and deletes untagged manifests if requested.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,21 +18,21 @@ use crate::gc::{Progress, Settings};
 use crate::once::Pass;
 use crate::{Error, Result};
 
-/// What was pushed within this time is not deleted for want of a tag.
+/// Manifests pushed within this time are not deleted for lack of a tag.
 pub const WINDOW: Duration = Duration::from_secs(2 * 3_600);
 
-/// How a pass is made.
+/// Parameters of a pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parameters {
-    /// Whether manifests without a tag are deleted, in all projects.
+    /// Whether to delete untagged manifests in all projects.
     pub delete_untagged: bool,
-    /// Whether nothing is deleted, and only said what would be.
+    /// Whether to only report what would be deleted.
     pub dry_run: bool,
-    /// How many Harbor would take; a pass works in batches instead.
+    /// The number of workers in Harbor; without effect, since a pass works in batches.
     pub workers: i64,
 }
 
-/// What a pass did.
+/// The result of a pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
     /// Bytes of the deleted objects.

@@ -10,7 +10,7 @@ use crate::{Error, Result};
 
 /// Reads from the directory.
 pub(crate) struct LdapReading {
-    /// It has the directory.
+    /// Has the directory.
     pub(crate) identity: Arc<Identity>,
 }
 

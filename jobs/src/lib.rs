@@ -80,10 +80,10 @@ pub enum Error {
     /// A project that an import needs, or the settings.
     #[error("the job cannot use projects or settings")]
     Tenancy(#[from] tenancy::Error),
-    /// The directory, or what was read of it.
+    /// The directory, or storing what was read from it.
     #[error("the directory cannot be read")]
     Directory(#[source] auth::Error),
-    /// The OIDC provider's people, or what is kept of them.
+    /// Reading or storing the OIDC provider's people.
     #[error("people whom the OIDC provider knows cannot be read")]
     Provider(#[source] auth::oidc::Error),
     /// The registry.
@@ -187,7 +187,7 @@ impl Jobs {
         tasks.spawn(repeat(Arc::new(self.clock_comparison()), cancel.clone()));
         let settings = SettingChanges(self.settings.clone());
         tasks.spawn(repeat(Arc::new(settings), cancel.clone()));
-        // At once, however long the jobs take to end: the process may be killed before that.
+        // At once, even if the jobs take long to end: the process may be killed before that.
         let at_once = async {
             cancel.cancelled().await;
             // A failure is retried below.

@@ -49,7 +49,7 @@ pub(crate) async fn repeat<L: Local>(local: Arc<L>, cancel: CancellationToken) {
         };
         let cause = causes(&error);
         if db::is_outage(&error) {
-            // `health::watch` says it, once for all.
+            // `health::watch` logs it, once for all.
             tracing::debug!(job.name = name, cause, "a job failed");
             continue;
         }

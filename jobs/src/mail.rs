@@ -1,5 +1,5 @@
-//! Sending mails: one at a time, over a connection of its own, by the settings of now. What is written about accounts is
-//! another module's affair.
+//! Sending mails: one at a time, over a connection of its own, with the present settings. The texts of mails are in
+//! other modules.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,28 +25,29 @@ use crate::failures::causes;
 
 /// How long the mail server has for each step.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// How long one address of the mail server is tried alone: some let a client wait for some seconds before they greet it.
+/// How long one address of the mail server is tried alone: some servers wait for some seconds before they greet a
+/// client.
 const HEAD_START: Duration = Duration::from_secs(3);
-/// What stands for the address in what the mail server says: it must not get into logs.
+/// Replaces the address in the mail server's messages: it must not get into logs.
 const ADDRESSEE: &str = "<the address>";
-/// The name under which it is stored with which settings a mail was sent last.
+/// The name under which the settings of the last sent mail are stored.
 const WORKED: &str = "mail-worked";
 
-/// A mail, as text alone: nothing in it is markup, whoever chose it.
+/// A mail, in plain text: nothing in it is interpreted as markup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mail {
     /// The address.
     pub to: String,
     /// The subject.
     pub subject: String,
-    /// What it says.
+    /// Its text.
     pub text: String,
 }
 
-/// A step on the way of a mail.
+/// A step in sending a mail.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// Which: `settings`, `resolve`, `connect`, `encrypt`, `sign_in`, `send`.
+    /// Its name: `settings`, `resolve`, `connect`, `encrypt`, `sign_in`, `send`.
     pub name: &'static str,
     /// What was found, or what is wrong.
     pub outcome: Result<String, String>,
@@ -62,11 +63,11 @@ pub struct MailError {
     pub step: &'static str,
     /// Why.
     pub reason: String,
-    /// Whether trying again is of no use.
+    /// Whether a retry is useless.
     pub is_permanent: bool,
 }
 
-/// Sends a mail that says nothing but that it works; what was done for that, and whether it was sent.
+/// Sends a test mail; returns the steps, and whether it was sent.
 ///
 /// # Errors
 /// When the database fails.
@@ -102,7 +103,7 @@ pub async fn send(db: &Db, (settings, guard): (&Settings, &Guard), mail: &Mail) 
     remember_that_it_works(db, &values).await
 }
 
-/// Whether a mail was sent with the settings of now.
+/// Whether a mail was sent with the present settings.
 ///
 /// # Errors
 /// When the database fails.
@@ -126,7 +127,7 @@ async fn remember_that_it_works(db: &Db, values: &Values) -> Result<()> {
     Ok(stored.await?)
 }
 
-/// A hash of what says where mails go and who they are from.
+/// A hash of the settings for the mail server and the sender.
 fn fingerprint(values: &Values) -> Vec<u8> {
     let text = format!(
         "{}\n{}\n{:?}\n{}\n{}\n{}",
@@ -140,10 +141,10 @@ fn fingerprint(values: &Values) -> Vec<u8> {
     Digest::of(Algorithm::Sha256, text.as_bytes()).to_bytes()
 }
 
-/// What is done to send a mail, and what came of it.
+/// The steps of sending a mail, with their results.
 struct Way<'a> {
     guard: &'a Guard,
-    /// Who named the mail server.
+    /// The trust in the mail server's address.
     trust: Trust,
     steps: Vec<Step>,
 }
@@ -163,7 +164,7 @@ impl<'a> Way<'a> {
     async fn go(&mut self, values: &Arc<Values>, mail: &Mail) -> Result<(), MailError> {
         let begun = Instant::now();
         let (given, owned) = (values.clone(), mail.clone());
-        // The certificates that the system trusts are many files.
+        // The system's certificates are many files.
         let prepared = spawn_blocking(move || prepare(&given, &owned)).await;
         let prepared = prepared.unwrap_or_else(|error| Err(Wrong(causes(&error), false)));
         let (message, tls, hello) = self.step("settings", begun, prepared, mail)?;
@@ -181,11 +182,11 @@ impl<'a> Way<'a> {
         if let (Some(tls), MailTls::StartTls) = (tls, values.smtp_tls) {
             let begun = Instant::now();
             let done = patiently(connection.starttls(tls, &hello)).await;
-            // A connection on which this failed takes nothing more, no goodbye either.
+            // After this failure the connection is unusable, even for QUIT.
             self.step("encrypt", begun, done, mail)?;
         }
         let sent = self.talk(values, &message, mail, &mut connection).await;
-        // The server has the mail, or never will: how it says goodbye changes nothing.
+        // The server has accepted or refused the mail: the end of the connection changes nothing.
         let _ = timeout(PATIENCE, connection.abort()).await;
         sent
     }
@@ -212,7 +213,7 @@ impl<'a> Way<'a> {
         Ok(())
     }
 
-    /// Where the mail server is, as far as the guard lets mails go there.
+    /// The permitted addresses of the mail server.
     async fn resolve(&self, host: (&str, u16)) -> Result<Vec<SocketAddr>, Wrong> {
         match timeout(PATIENCE, self.guard.resolve(host, self.trust)).await {
             Ok(found) => found.map_err(|error| Wrong(causes(&error), false)),
@@ -220,7 +221,7 @@ impl<'a> Way<'a> {
         }
     }
 
-    /// Notes what came of a step.
+    /// Records the result of a step.
     fn step<T>(
         &mut self,
         name: &'static str,
@@ -250,7 +251,7 @@ impl<'a> Way<'a> {
     }
 }
 
-/// Who named the mail server: it is trusted where no request chose the host or the port of it.
+/// The trust in the mail server's address: it is trusted if no request chose its host or port.
 fn trust(settings: &Settings) -> Trust {
     let is_fixed = |name| Declaration::named(name).is_ok_and(|it| settings.is_fixed(it));
     let is_usual = settings.current().smtp_port == Values::default().smtp_port;
@@ -260,7 +261,7 @@ fn trust(settings: &Settings) -> Trust {
     }
 }
 
-/// Connects to the first of these addresses that greets, with TLS from the start if it is given.
+/// Connects to the first of these addresses that sends a greeting, with TLS from the start if given.
 async fn open(
     addresses: &[SocketAddr],
     hello: &ClientId,
@@ -287,7 +288,7 @@ fn port(values: &Values) -> u16 {
 
 type Prepared = (Message, Option<TlsParameters>, ClientId);
 
-/// What can be told without the mail server.
+/// The checks that need no mail server.
 fn prepare(values: &Values, mail: &Mail) -> Result<Prepared, Wrong> {
     for (name, value) in [
         ("smtp_host", &values.smtp_host),
@@ -330,7 +331,7 @@ fn prepare(values: &Values, mail: &Mail) -> Result<Prepared, Wrong> {
     Ok((message, tls, hello.unwrap_or_default()))
 }
 
-/// Tells programs that answer mails that nobody reads their answers (RFC 3834).
+/// Tells automatic responders not to answer (RFC 3834).
 #[derive(Clone)]
 struct AutoSubmitted;
 
@@ -359,7 +360,7 @@ fn tls(values: &Values) -> Result<TlsParameters, lettre::transport::smtp::Error>
         .build_rustls()
 }
 
-/// What the mail server answers, within [`PATIENCE`].
+/// The mail server's answer, within [`PATIENCE`].
 async fn patiently<T>(
     answer: impl Future<Output = Result<T, lettre::transport::smtp::Error>>,
 ) -> Result<T, Wrong> {

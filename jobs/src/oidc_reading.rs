@@ -10,7 +10,7 @@ use crate::{Error, Result};
 
 /// Asks the provider.
 pub(crate) struct OidcReading {
-    /// It has the provider.
+    /// Has the provider.
     pub(crate) identity: Arc<Identity>,
 }
 

@@ -29,14 +29,14 @@ pub struct Pass {
     pub gc: Settings,
     /// Counts of removed items.
     pub progress: Arc<Progress>,
-    /// Whether untagged manifests of all projects are deleted, but for those that were pushed within this time.
+    /// If set, untagged manifests of all projects are deleted, except those pushed within this time.
     pub untagged_everywhere: Option<Duration>,
 }
 
 impl Pass {
-    /// Ends expired uploads, deletes untagged manifests that are due, removes what hangs on deleted manifests and
-    /// repositories, and collects garbage, whether collection is paused or not. Servers stop collecting meanwhile. Returns false if another
-    /// command is collecting.
+    /// Ends expired uploads, deletes untagged manifests that are due, removes dependent rows of deleted manifests and
+    /// repositories, and collects garbage, whether collection is paused or not. Servers stop collecting meanwhile.
+    /// Returns false if another command is collecting.
     ///
     /// # Errors
     /// When the database or the store fails; the rest is collected next time.
@@ -51,7 +51,7 @@ impl Pass {
             return Ok(false);
         };
         upload_expiry::expire(&self.registry).await?;
-        // Rows that cannot be read do not keep the rest from being collected.
+        // Unreadable rows do not prevent the rest from being collected.
         let looked = untagged.run(self.clean()).await;
         // Whether or not another process is doing it too.
         let purged = purge::purge(&self.registry).await;

@@ -1,5 +1,5 @@
-//! Removes jobs that ended long ago, old lines of all job logs, sessions, mailed links and tickets of sign-ins that have
-//! expired, and accounts whose address nobody verified.
+//! Removes jobs that ended long ago, old lines of all job logs, expired sessions, mailed links and sign-in tickets, and
+//! accounts whose address was not verified.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ const BATCH_OF_ACCOUNTS: i64 = 50;
 /// Hourly, at a minute when little else starts.
 const CRON: &str = "0 17 * * * *";
 
-/// Prunes what has had its time.
+/// Removes old and expired rows.
 pub(crate) struct Prune {
     /// The database.
     pub(crate) db: Db,
@@ -30,8 +30,7 @@ pub(crate) struct Prune {
     pub(crate) clock: Arc<dyn Clock>,
 }
 
-/// How many jobs were removed, log lines of other jobs, sessions, mailed links, tickets of sign-ins by OIDC, and
-/// accounts.
+/// How many jobs, log lines of other jobs, sessions, mailed links, OIDC sign-in tickets and accounts were removed.
 #[derive(Default)]
 struct Pruned([u64; 6]);
 

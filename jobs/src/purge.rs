@@ -1,4 +1,4 @@
-//! Removes what hangs on deleted manifests, repositories and labels.
+//! Removes dependent rows of deleted manifests, repositories and labels.
 
 use std::sync::Arc;
 use std::time::Duration;

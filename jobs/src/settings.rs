@@ -1,4 +1,4 @@
-//! Reads the settings that other processes changed, so that a change has its effect everywhere within a second.
+//! Reads the settings that other processes changed, so that a change takes effect everywhere within a second.
 
 use std::sync::Arc;
 use std::time::Duration;

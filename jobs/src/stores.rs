@@ -7,8 +7,8 @@
 //! **Claiming.** A new database and an empty store are bound in two transactions. The first adds the store in the state
 //! `claiming`. The second locks that row, writes the identity to the store and makes the store `current`. After a crash
 //! between them, or within the second, the next start continues with the same IDs. If two replicas start at once on one
-//! database, claims are made one after the other: the later one waits, adds nothing where the current store has changed
-//! since it looked, and compares. If its settings name another folder, it finds no identity there, and refuses.
+//! database, claims are made one after the other: the later one waits, adds nothing if the current store has changed
+//! since it checked, and compares. If its settings name another folder, it finds no identity there, and refuses.
 //!
 //! **Moving.** The store in `moving_from` must be known. The new one is claimed in the same way, and the old one
 //! becomes `leaving`; a completed move makes it `left`. While a store is `leaving`, no process starts without it.
@@ -71,7 +71,7 @@ pub struct Mismatch {
     pub place: String,
     /// What is wrong.
     pub why: Reason,
-    /// What to do if both belong together all the same.
+    /// What to do if both do belong together.
     claim: &'static str,
 }
 
@@ -102,7 +102,7 @@ pub enum Reason {
     MoveUnfinished(StoreId),
     /// The database does not know the store in `moving_from`.
     UnknownSource,
-    /// The store's identity is there and cannot be understood, and why.
+    /// The store's identity exists but cannot be read, and why.
     Unreadable(String),
 }
 

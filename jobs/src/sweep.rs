@@ -29,7 +29,7 @@ const BATCH: usize = 500;
 const CLOSED_AFTER: i64 = 2;
 /// How long the sweep at the start waits for another sweep.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// The name by which the database keeps the first unswept hour.
+/// The name in the database of the first unswept hour.
 const MARK: &str = "sweep-mark";
 
 /// Hours with the keys found in each.

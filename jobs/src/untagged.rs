@@ -73,8 +73,8 @@ impl UntaggedCleaning {
         seen.end()
     }
 
-    /// Deletes what is untagged in all projects, whatever they keep, but for manifests that were pushed within `window`:
-    /// they may be about to be tagged. Returns the number of deleted manifests.
+    /// Deletes untagged manifests in all projects, whatever their policies, except those pushed within `window`: they
+    /// may be about to be tagged. Returns the number of deleted manifests.
     ///
     /// # Errors
     /// As [`UntaggedCleaning::clean`].
@@ -84,7 +84,7 @@ impl UntaggedCleaning {
             window,
             ..Seen::default()
         };
-        // The first round notes what is untagged, and the second one deletes what still is.
+        // The first round records what is untagged, and the second one deletes what still is.
         for _ in 0..2 {
             for project in &projects {
                 self.look_through(*project, Duration::ZERO, &mut seen)

@@ -1,4 +1,4 @@
-//! Mails about accounts, as the jobs that send them are given them. The links in them are made when they are sent.
+//! Mails about accounts: the payload of the jobs that send them. Links are made when a mail is sent.
 
 use std::net::IpAddr;
 
@@ -12,12 +12,12 @@ use crate::UserId;
 pub enum AccountMail {
     /// With the link that verifies the address of an account.
     Verification {
-        /// Whose.
+        /// The account.
         user: UserId,
         /// The language of the text.
         language: MailLanguage,
     },
-    /// To the address that an account had verified: the account has another one now.
+    /// To the previous verified address of an account that has a new one.
     AddressChanged {
         /// That address.
         email: String,
@@ -30,7 +30,7 @@ pub enum AccountMail {
     Reset {
         /// The address, as it was given.
         email: String,
-        /// Where it was asked for.
+        /// The address that the request came from.
         asked_from: Option<IpAddr>,
         /// The language of the text.
         language: MailLanguage,
@@ -40,7 +40,7 @@ pub enum AccountMail {
 impl AccountMail {
     /// The kind of the jobs that send such mails.
     pub const JOB: &'static str = "account_mail";
-    /// The form in which they are given.
+    /// The version of the payload.
     pub const VERSION: i64 = 1;
 }
 

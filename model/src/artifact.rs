@@ -1,4 +1,4 @@
-//! What an artifact is to clients: Harbor's types, what of a config is shown, and which additions there are.
+//! Artifacts as clients see them: Harbor's types, the parts of a config to show, and the additions.
 
 use serde_json::{Map, Value};
 
@@ -11,7 +11,7 @@ const HARBOR_SBOM: &str = "application/vnd.goharbor.harbor.sbom.v1";
 const MODEL: &str = "application/vnd.cncf.model.manifest.v1+json";
 const CNAB: &str = "application/vnd.cnab.manifest.v1";
 
-/// The type of an artifact that is none of the known ones.
+/// The type of an artifact of an unknown kind.
 pub const UNKNOWN: &str = "UNKNOWN";
 /// The type of images and of indexes of images.
 pub const IMAGE: &str = "IMAGE";
@@ -20,10 +20,10 @@ pub const CHART: &str = "CHART";
 /// The type of models.
 pub const MODEL_KIND: &str = "CNAI";
 
-/// Maximum size of what is shown of a config, in bytes of JSON.
+/// Maximum size of the shown part of a config, in bytes of JSON.
 pub const LARGEST_ATTRS: usize = 64 << 10;
 
-/// Something that is shown of an artifact on request.
+/// Something about an artifact that is shown on request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Addition {
     /// How an image was built.
@@ -62,13 +62,13 @@ impl Addition {
         }
     }
 
-    /// The addition of a name, in any case.
+    /// The addition with a name, in any letter case.
     pub fn from_name(name: &str) -> Option<Self> {
         let mut all = Self::ALL.into_iter();
         all.find(|addition| addition.name().eq_ignore_ascii_case(name))
     }
 
-    /// The additions of artifacts of a type.
+    /// The additions that artifacts of a type have.
     pub fn of(kind: &str, is_index: bool) -> &'static [Self] {
         match kind {
             IMAGE | "WASM" if !is_index => &[Self::BuildHistory],
@@ -99,7 +99,7 @@ pub fn kind(manifest: &Manifest) -> String {
         .map_or_else(|| named_by(config_type), str::to_owned)
 }
 
-/// The media type of a manifest's config; its own where it has none.
+/// The media type of a manifest's config; the manifest's own if it has no config.
 pub fn config_type(manifest: &Manifest) -> &str {
     let config = manifest.config().map(|config| config.media_type.as_str());
     config
@@ -132,13 +132,13 @@ fn named_by(config_type: &str) -> String {
     kind().unwrap_or_else(|| UNKNOWN.to_owned())
 }
 
-/// What is shown of a config, a JSON object: of an image the parts that matter to its users, of others all of it. `None` where it is no object, or
-/// larger than [`LARGEST_ATTRS`].
+/// The part of a config to show, a JSON object: for an image the parts that matter to users, for others all of it.
+/// `None` if it is not an object, or larger than [`LARGEST_ATTRS`].
 pub fn attrs(artifact_type: Option<&str>, config_type: &str, config: &[u8]) -> Option<String> {
     let Ok(Value::Object(config)) = serde_json::from_slice(config) else {
         return None;
     };
-    // An image by its config that says it is something else is shown whole.
+    // An artifact with an image's config but another type is shown whole.
     let is_image = registered(artifact_type.unwrap_or(config_type)) == Some(IMAGE);
     let shown = if is_image { image(config) } else { config };
     let text = Value::Object(shown).to_string();

@@ -1,4 +1,4 @@
-//! When something is to run again and again: six fields, as Harbor's schedules have them, in UTC.
+//! Recurring times: six fields, as in Harbor's schedules, in UTC.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,13 +16,13 @@ pub struct Cron {
     parsed: croner::Cron,
 }
 
-/// A text that is no [`Cron`].
+/// The text is not a [`Cron`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a schedule has six fields: second, minute, hour, day of month, month, day of week")]
 pub struct InvalidCron;
 
 impl Cron {
-    /// The first moment after `at`; `None` where there never is one.
+    /// The first moment after `at`; `None` if there is none.
     pub fn next_after(&self, at: Timestamp) -> Option<Timestamp> {
         let at = DateTime::<Utc>::from_timestamp_micros(at.0)?;
         let next = self.parsed.find_next_occurrence(&at, false).ok()?;
@@ -37,7 +37,7 @@ impl FromStr for Cron {
         let parser = CronParser::builder()
             .seconds(Seconds::Required)
             .year(Year::Disallowed)
-            // `5/10` is what Harbor takes.
+            // Harbor accepts `5/10`.
             .sloppy_ranges(true)
             .build();
         if text.split_ascii_whitespace().count() != FIELDS {
@@ -81,7 +81,7 @@ mod tests {
             ("0 0 0 * * SUN", "2026-12-06T00:00:00.000Z"),
             ("0 5/10 * * * *", "2026-11-29T04:25:00.000Z"),
             ("0 0 2-4,8 1 JAN *", "2027-01-01T02:00:00.000Z"),
-            // Where both days are given, either is enough.
+            // If both days are given, either is enough.
             ("0 0 0 1 * MON", "2026-11-30T00:00:00.000Z"),
         ] {
             assert_eq!(next(text).as_deref(), Some(at), "{text}");

@@ -25,7 +25,7 @@ impl Algorithm {
         }
     }
 
-    /// The number by which databases store it.
+    /// Its number in databases.
     const fn number(self) -> u8 {
         match self {
             Self::Sha256 => 1,
@@ -110,7 +110,7 @@ impl Digest {
         bytes
     }
 
-    /// The digest that has these [`Self::to_bytes`].
+    /// The digest with these [`Self::to_bytes`].
     ///
     /// # Errors
     /// When there is none.

@@ -1,12 +1,12 @@
-//! Distinguished names of entries in a directory, compared by what they mean.
+//! Distinguished names of entries in a directory, compared by meaning.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 /// A distinguished name, RFC 4514: `cn=Smith\, John,ou=people,dc=example`. It prints as it was given. Two are equal if
-/// they differ only in letter case, in spaces, in how characters are escaped or in the order within a `+`, as directories
-/// compare nearly all attributes that stand in names.
+/// they differ only in letter case, in spaces, in how characters are escaped or in the order within a `+`, as
+/// directories compare nearly all attributes that occur in names.
 #[derive(Clone, Debug)]
 pub struct Dn {
     given: String,
@@ -15,12 +15,12 @@ pub struct Dn {
     starts: Vec<usize>,
 }
 
-/// The text is no distinguished name.
+/// The text is not a distinguished name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is no distinguished name, such as cn=devs,ou=groups,dc=example")]
 pub struct InvalidDn;
 
-/// Bytes of the longest name.
+/// Maximum length in bytes.
 const LONGEST: usize = 8_192;
 
 impl Dn {
@@ -29,12 +29,12 @@ impl Dn {
         &self.key
     }
 
-    /// The text that was given.
+    /// The text as given.
     pub fn as_str(&self) -> &str {
         &self.given
     }
 
-    /// True if it is another name or lies below it.
+    /// True if it is equal to another name or below it.
     pub fn is_within(&self, base: &Self) -> bool {
         self.starts
             .iter()
@@ -137,7 +137,7 @@ fn normal(attribute: &str) -> Result<String, InvalidDn> {
 fn unescaped(value: &str) -> Result<String, InvalidDn> {
     let mut bytes = Vec::with_capacity(value.len());
     let mut rest = value.trim_matches(' ').as_bytes();
-    // What ends in an escaped space was trimmed too far.
+    // A value that ends in an escaped space was trimmed too far.
     let is_cut = rest.ends_with(b"\\") && !rest.ends_with(b"\\\\") && value.ends_with(' ');
     if let Some(inner) = rest
         .strip_prefix(b"\"")

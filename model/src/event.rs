@@ -1,4 +1,4 @@
-//! What the history holds: one event for each change, and for logins, pulls and refusals. `db` writes them.
+//! Events of the history: one for each change, and for logins, pulls and refusals. `db` writes them.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -19,9 +19,9 @@ pub struct Event {
     pub subject: Subject,
     /// Whether it was done.
     pub outcome: Outcome,
-    /// How often it happened: pulls and logins that are alike within a second are one event, refusals within a minute.
+    /// How often it happened: equal pulls and logins within a second are one event, equal refusals within a minute.
     pub times: i64,
-    /// What else is worth knowing; nothing that is secret.
+    /// Further information; never a secret.
     pub detail: String,
 }
 
@@ -30,7 +30,7 @@ pub struct Event {
 pub struct Origin {
     /// Who.
     pub principal: Principal,
-    /// The address that they call from; `None` for the machine itself.
+    /// The address of the caller; `None` for the machine itself.
     pub address: Option<IpAddr>,
 }
 
@@ -44,7 +44,7 @@ pub enum Outcome {
 }
 
 impl Event {
-    /// Something that is done once.
+    /// Something that was done once.
     pub const fn new(
         at: Timestamp,
         origin: Origin,
@@ -62,7 +62,7 @@ impl Event {
         }
     }
 
-    /// The same as something that is refused.
+    /// The same event as a refusal.
     #[must_use]
     pub fn refused(self) -> Self {
         Self {
@@ -71,7 +71,7 @@ impl Event {
         }
     }
 
-    /// The same about a tag of what it is about.
+    /// The same event about a tag of its subject.
     #[must_use]
     pub fn tagged(&self, tag: &Tag) -> Self {
         Self {
@@ -80,7 +80,7 @@ impl Event {
         }
     }
 
-    /// The same with something else that is worth knowing.
+    /// The same event with further information.
     #[must_use]
     pub fn with_detail(self, detail: impl Into<String>) -> Self {
         Self {
@@ -113,17 +113,17 @@ macro_rules! names {
 }
 
 names! {
-    /// What is done. The names are Harbor's, but for `refuse`.
+    /// What is done. The names are Harbor's, except `refuse`.
     Operation {
-        /// Something new is there.
+        /// Something is created.
         Create = "create",
         /// Something is changed.
         Update = "update",
-        /// Something is gone.
+        /// Something is deleted.
         Delete = "delete",
         /// Content is read.
         Pull = "pull",
-        /// Content was to be pushed, and was refused; what is pushed is created.
+        /// A push was refused; a successful push is `Create`.
         Push = "push",
         /// Somebody signs in.
         Login = "login",
@@ -135,7 +135,7 @@ names! {
 }
 
 names! {
-    /// The kinds of things that something is done to. The names are Harbor's where it has such a thing.
+    /// The kinds of things that something is done to. The names are Harbor's if it has such a thing.
     ResourceType {
         /// A project.
         Project = "project",
@@ -151,21 +151,21 @@ names! {
         Repository = "repository",
         /// A manifest, by tag or digest.
         Artifact = "artifact",
-        /// A tag alone.
+        /// A tag without its manifest.
         Tag = "tag",
         /// A blob, or the blobs of a repository.
         Blob = "blob",
         /// A route of the REST API.
         Api = "api",
-        /// Something that is set for the whole installation.
+        /// A setting of the whole installation.
         Configuration = "configuration",
         /// A certificate.
         Certificate = "certificate",
-        /// What another registry stored.
+        /// An import from another registry's storage.
         Import = "import",
         /// The blob store.
         Storage = "storage",
-        /// What is sealed with the master key.
+        /// Secrets that are encrypted with the master key.
         Secrets = "secrets",
         /// A background job.
         Job = "job",
@@ -173,14 +173,14 @@ names! {
         AuditLog = "audit-log",
         /// A label, of a project or of the installation.
         Label = "label",
-        /// A rule of a project by which tags are immutable.
+        /// A rule for immutable tags in a project.
         ImmutableTag = "immutable-tag",
-        /// A rule of a project by which workloads get in.
+        /// A rule of a project for workload identities.
         WorkloadRule = "workload-rule",
     }
 }
 
-/// A text that names no operation.
+/// The text does not name an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no such operation")]
 pub struct UnknownOperation;
@@ -195,15 +195,14 @@ impl FromStr for Operation {
     }
 }
 
-/// A type of events: what is done to which kind of thing. Types that no event has are types too, since other versions
-/// have others.
+/// A type of event: an operation on a kind of thing. Unknown types are accepted, since other versions have others.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EventType {
     text: String,
     at: usize,
 }
 
-/// A text that is no type of events.
+/// The text is not a type of event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a type of events is an operation and a type of resource: pull_artifact")]
 pub struct InvalidEventType;
@@ -219,7 +218,7 @@ impl EventType {
         &self.text[self.at + 1..]
     }
 
-    /// The types in a list that is separated by commas; others in it are left out.
+    /// The types in a comma-separated list; invalid ones are left out.
     pub fn list(text: &str) -> Vec<Self> {
         let texts = text.split(',').map(str::trim);
         texts.filter_map(|text| text.parse().ok()).collect()
@@ -249,7 +248,7 @@ impl fmt::Display for EventType {
     }
 }
 
-/// Types of events that Harbor has, in its order: those that settings and purges name.
+/// Harbor's types of events, in its order, as settings and purges name them.
 pub const EVENT_TYPES: [&str; 18] = [
     "create_artifact",
     "delete_artifact",
@@ -288,7 +287,7 @@ pub enum Subject {
         /// The member's name.
         name: String,
     },
-    /// Something else of a project, such as a label or a rule.
+    /// Something else in a project, such as a label or a rule.
     Owned {
         /// The project.
         project: ProjectId,
@@ -297,11 +296,11 @@ pub enum Subject {
         /// Its name.
         name: String,
     },
-    /// An account, by its name or by what was given for one.
+    /// An account, by its name or by the text given as a name.
     User(String),
     /// A robot.
     Robot {
-        /// Its project; `None` for one of the system.
+        /// Its project; `None` for a system robot.
         project: Option<ProjectId>,
         /// Its whole name.
         name: String,
@@ -310,7 +309,7 @@ pub enum Subject {
     Group(String),
     /// A repository.
     Repository {
-        /// Its project, where there is one that the caller may know of.
+        /// Its project, if it exists and the caller may know that.
         project: Option<ProjectId>,
         /// Its name.
         name: RepositoryName,
@@ -321,12 +320,12 @@ pub enum Subject {
         project: ProjectId,
         /// The repository.
         repository: RepositoryName,
-        /// The tag that it was named by, where it was named by one.
+        /// The tag that named it, if any.
         tag: Option<Tag>,
         /// Its digest.
         digest: Digest,
     },
-    /// A tag alone.
+    /// A tag without its manifest.
     Tag {
         /// The project.
         project: ProjectId,
@@ -346,7 +345,7 @@ pub enum Subject {
     },
     /// A route of the REST API, by its template.
     Route(String),
-    /// Something of the whole installation.
+    /// Something in the whole installation.
     Installation(ResourceType, String),
 }
 
@@ -383,7 +382,7 @@ impl Subject {
         }
     }
 
-    /// The repository that it is, or lies in.
+    /// The repository itself, or the one that contains it.
     pub const fn repository(&self) -> Option<&RepositoryName> {
         match self {
             Self::Repository {
@@ -403,7 +402,7 @@ impl Subject {
         }
     }
 
-    /// The tag that it is, or was named by.
+    /// The tag itself, or the one that named it.
     pub const fn tag(&self) -> Option<&Tag> {
         match self {
             Self::Artifact { tag, .. } => tag.as_ref(),

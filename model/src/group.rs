@@ -1,4 +1,4 @@
-//! What groups of users are made with: where they come from, and their names.
+//! Groups of users: where they come from, and their names.
 
 use std::fmt;
 use std::str::FromStr;
@@ -31,7 +31,7 @@ impl GroupSource {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct GroupName(String);
 
-/// The text is no name of a group.
+/// The text is not a name of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "group_name: must have 1 to {LONGEST} characters, no control characters, and no spaces around it"

@@ -50,9 +50,9 @@ ids! {
     JobId;
     /// Id of a label.
     LabelId;
-    /// Id of a rule by which tags are immutable.
+    /// Id of a rule for immutable tags.
     ImmutableRuleId;
-    /// Id of a rule by which workloads get in.
+    /// Id of a workload rule.
     WorkloadRuleId;
 }
 

@@ -1,9 +1,9 @@
-//! Rules by which tags of a project are immutable: a tag that one covers is neither moved nor deleted.
+//! Rules for immutable tags in a project: a tag that a rule covers cannot be moved or deleted.
 //!
 //! Patterns are Harbor's: `*` stands for anything but a slash, `**` for whole parts of a path, `?` for one character,
-//! `{a,b}` for either. They are matched by `globset`, in a time that grows with the text alone, however a pattern is
-//! made. Tags of referrers (`sha256-….sig`) are covered only by patterns that name such: otherwise nobody could sign
-//! what a rule for all tags covers.
+//! `{a,b}` for either. They are matched by `globset`, in a time that depends only on the length of the text, whatever
+//! the pattern. Tags of referrers (`sha256-….sig`) are covered only by patterns that name them: otherwise nobody could
+//! sign artifacts that a rule for all tags covers.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::accessory::referred_by;
 use crate::{RepositoryName, Tag};
 
-/// What a rule says. Only the first selector of each list counts, as in Harbor; a rule that lacks one covers nothing.
+/// The content of a rule. Only the first selector of each list counts, as in Harbor; a rule without one covers nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ImmutableRule {
@@ -30,14 +30,14 @@ pub struct ImmutableRule {
     pub template: String,
 }
 
-/// A pattern, and whether what it matches is selected or what it does not match.
+/// A pattern, and whether it selects what it matches or everything else.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Selector {
     /// `matches` or `excludes`; for repositories `repoMatches` or `repoExcludes`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub decoration: String,
-    /// What clients note besides; it has no effect.
+    /// Clients' own notes; without effect.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub extras: String,
     /// `doublestar`, or empty.
@@ -58,13 +58,13 @@ pub struct InvalidRule {
 
 /// The key of the selectors of repositories.
 const REPOSITORY: &str = "repository";
-/// Selectors of a list.
+/// Maximum selectors in a list.
 const MOST_SELECTORS: usize = 16;
-/// Bytes of a pattern or another text.
+/// Maximum bytes of a pattern or another text.
 const LONGEST: usize = 512;
 
 impl ImmutableRule {
-    /// A rule for the tags that one pattern matches in the repositories that another one does.
+    /// A rule for the tags that one pattern matches, in the repositories that another one matches.
     pub fn of_patterns(repositories: &str, tags: &str) -> Self {
         let selector = |decoration: &str, pattern: &str| Selector {
             kind: "doublestar".to_owned(),
@@ -121,7 +121,7 @@ fn one_of(
     }
 }
 
-/// A rule that matches.
+/// A rule that can be matched against tags.
 #[derive(Clone, Debug)]
 pub struct CompiledRule {
     repositories: Option<Side>,
@@ -129,7 +129,7 @@ pub struct CompiledRule {
 }
 
 impl CompiledRule {
-    /// Whether it covers a tag of a repository, whose name is compared without its project.
+    /// Whether it covers a tag of a repository. The repository's name is compared without its project.
     pub fn covers(&self, repository: &RepositoryName, tag: &Tag) -> bool {
         let (Some(repositories), Some(tags)) = (&self.repositories, &self.tags) else {
             return false;
@@ -152,7 +152,7 @@ struct Side {
 }
 
 impl Side {
-    /// The first of some selectors, all of which must be valid.
+    /// The first selector of a list. All of them must be valid.
     fn first(
         field: &'static str,
         [matches, excludes]: [&'static str; 2],
@@ -237,7 +237,7 @@ mod tests {
             ("{a,b}", "{v1,v2}", "p/c", "v2", false),
             ("", "", "p/a/b", "x", true),
             ("**", "v?.[0-9]", "p/a", "v1.2", true),
-            // The project is no part of what is matched.
+            // The project is not part of the matched text.
             ("p/**", "**", "p/a", "x", false),
         ] {
             let rule = ImmutableRule::of_patterns(repositories, tags);

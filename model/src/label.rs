@@ -48,7 +48,7 @@ impl fmt::Display for LabelName {
     }
 }
 
-/// What a label is made of.
+/// The content of a label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewLabel {
     /// Its name.

@@ -42,7 +42,7 @@ pub struct Child {
     pub media_type: String,
     /// `os/architecture[/variant]`, for the children of an index.
     pub platform: Option<String>,
-    /// What an index says of it besides, unless that is large.
+    /// Its annotations in an index, unless they are large.
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -235,7 +235,7 @@ struct RawDescriptor {
     annotations: Option<Marks>,
 }
 
-/// Annotations of a descriptor. Nothing of them is checked: what is no text that can be stored is left out, and all where
+/// Annotations of a descriptor. They are not checked: those that are not storable text are left out, and all of them if
 /// they are large.
 #[derive(Default)]
 struct Marks {
@@ -243,7 +243,7 @@ struct Marks {
     is_nydus: bool,
 }
 
-/// Bytes of a descriptor's annotations that are kept.
+/// Maximum bytes of a descriptor's annotations to keep.
 const MAX_MARKS: usize = 4 << 10;
 /// Marks the bootstrap of a Nydus image.
 const NYDUS_BOOTSTRAP: &str = "containerd.io/snapshot/nydus-bootstrap";

@@ -25,8 +25,8 @@ impl Network {
         &self.0
     }
 
-    /// The network and the wider ones around it that providers assign to customers, with their bits, and how many times as
-    /// much each of them may do.
+    /// The network, and the wider ones around it that providers assign to customers: bits, network, and by what factor
+    /// its limits are higher.
     pub fn levels(self) -> Vec<((u32, Self), u32)> {
         let wider = [(56, 2), (48, 4)];
         let wider = wider

@@ -1,17 +1,16 @@
-//! Who acts. What they may do is decided in `policy`; how they prove who they are is `auth`'s affair.
+//! Who acts. `policy` decides what they may do; `auth` checks who they are.
 
 use std::sync::Arc;
 
 use crate::{PrincipalId, RobotId, UserId};
 
-/// Who acts. Those that have an id can hold roles, whatever kind they are; each kind has an id of its own besides, which
-/// clients see.
+/// Who acts. Any kind with an id can hold roles; each kind also has an id of its own, which clients see.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Principal {
-    /// Whoever is not signed in.
+    /// A caller who is not signed in.
     #[default]
     Anonymous,
-    /// Whoever gave this name and did not prove that it is theirs: a failed login.
+    /// A caller who gave this name without proof that it is theirs: a failed login.
     Claimed(Arc<str>),
     /// A person.
     User {
@@ -33,29 +32,29 @@ pub enum Principal {
     },
     /// A CI job or a pod, which signs in with a token of its own issuer.
     Workload {
-        /// The id, among principals, of the rule that lets it in.
+        /// The id, among principals, of the rule that admitted it.
         id: PrincipalId,
         /// Subject and issuer of its token.
         name: Arc<str>,
     },
     /// Gantry itself, at one of its own tasks.
     System(SystemTask),
-    /// Whoever runs commands on the machine.
+    /// A person who runs commands on the machine.
     CommandLine,
 }
 
-/// What Gantry does without being asked.
+/// Tasks that Gantry does by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SystemTask {
-    /// Makes what an empty installation needs.
+    /// Creates what an empty installation needs.
     FirstStart,
-    /// Removes what nothing refers to.
+    /// Removes unreferenced content.
     GarbageCollection,
     /// Removes old entries of the audit log.
     AuditPurge,
-    /// Removes accounts whose address nobody verified.
+    /// Removes accounts whose address was not verified.
     Registration,
-    /// Takes over what a directory says of people and groups.
+    /// Updates people and groups from a directory.
     Directory,
 }
 
@@ -77,7 +76,7 @@ impl Principal {
         }
     }
 
-    /// The id, of whoever can sign in.
+    /// The id, for principals that can sign in.
     pub const fn id(&self) -> Option<PrincipalId> {
         match self {
             Self::User { id, .. } | Self::Robot { id, .. } | Self::Workload { id, .. } => Some(*id),
@@ -85,7 +84,7 @@ impl Principal {
         }
     }
 
-    /// The user, where it is one.
+    /// The user, if it is one.
     pub const fn user(&self) -> Option<UserId> {
         match self {
             Self::User { user, .. } => Some(*user),

@@ -1,21 +1,21 @@
-//! Settings of projects, as Harbor names them. Whether a project is public is not among them: that is a fact of its own.
+//! Settings of projects, with Harbor's names. Whether a project is public is not one of them.
 
 /// A setting of a project and its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProjectSetting {
-    /// Whether a bill of materials is made of what is pushed.
+    /// Whether an SBOM is generated for pushed images.
     AutoSbomGeneration(bool),
-    /// Whether what is pushed is scanned.
+    /// Whether pushed images are scanned.
     AutoScan(bool),
-    /// Whether only what is signed with Notary may be pulled.
+    /// Whether only images signed with Notary may be pulled.
     ContentTrust(bool),
-    /// Whether only what is signed with cosign may be pulled.
+    /// Whether only images signed with cosign may be pulled.
     ContentTrustCosign(bool),
-    /// Whether what is vulnerable may not be pulled.
+    /// Whether vulnerable images cannot be pulled.
     PreventVulnerable(bool),
-    /// Whether the installation's exceptions from vulnerability rules hold.
+    /// Whether the installation's CVE allowlist applies.
     ReuseSystemAllowlist(bool),
-    /// From which severity on something counts as vulnerable.
+    /// The severity from which an image counts as vulnerable.
     Severity(Severity),
 }
 
@@ -69,7 +69,7 @@ impl ProjectSetting {
 }
 
 impl Severity {
-    /// All of them, the mildest first.
+    /// All of them, mildest first.
     pub const ALL: [Self; 5] = [
         Self::None,
         Self::Low,
@@ -89,7 +89,7 @@ impl Severity {
         }
     }
 
-    /// The one with a name of Harbor's.
+    /// The severity with Harbor's name.
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "negligible" => Some(Self::None),

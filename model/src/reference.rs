@@ -28,7 +28,7 @@ pub enum InvalidReference {
 }
 
 impl Reference {
-    /// The tag, where it is one.
+    /// The tag, if it is one.
     pub const fn tag(&self) -> Option<&Tag> {
         match self {
             Self::Tag(tag) => Some(tag),
@@ -69,7 +69,7 @@ pub struct Address {
     pub reference: Reference,
 }
 
-/// The text is no address of an artifact.
+/// The text is not the address of an artifact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("name an artifact as PROJECT/REPOSITORY:TAG or PROJECT/REPOSITORY@DIGEST")]
 pub struct InvalidAddress;

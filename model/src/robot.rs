@@ -1,4 +1,4 @@
-//! What robots are made with: a name, how long they are valid, and what they are for.
+//! Attributes of new robots: name, lifetime and description.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use crate::{ProjectName, Timestamp};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RobotName(ProjectName);
 
-/// The text is no name of a robot. The words are Harbor's.
+/// The text is not a robot's name. The message is Harbor's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("robot name is not in lower case or contains illegal characters")]
 pub struct InvalidRobotName;
@@ -43,18 +43,18 @@ impl fmt::Display for RobotName {
 /// How long a robot is valid, counted from when it was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifetime {
-    /// Until somebody ends it.
+    /// Until it is deleted or disabled.
     Forever,
-    /// For so many days, at most a century.
+    /// For this many days, at most a century.
     Days(i64),
 }
 
-/// The number is no lifetime of a robot.
+/// The number is not a valid lifetime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("duration: must be -1 for ever, or from 1 to {LONGEST_DAYS} days")]
 pub struct InvalidLifetime;
 
-/// Days of the longest lifetime.
+/// Maximum lifetime in days.
 const LONGEST_DAYS: i64 = 36_500;
 /// Seconds of a day.
 const DAY: u64 = 86_400;
@@ -68,7 +68,7 @@ impl Lifetime {
         }
     }
 
-    /// When a robot ends that was made at `made`; `None` for one that does not.
+    /// When a robot made at `made` expires; `None` if it does not.
     pub fn end(self, made: Timestamp) -> Option<Timestamp> {
         match self {
             Self::Forever => None,
@@ -89,7 +89,7 @@ impl TryFrom<i64> for Lifetime {
     }
 }
 
-/// What a robot is for, in its maker's words: at most 1,024 characters.
+/// A robot's description: at most 1,024 characters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RobotDescription(String);
 
@@ -118,7 +118,7 @@ impl TryFrom<String> for RobotDescription {
     }
 }
 
-/// Who made a robot.
+/// Who created a robot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RobotMaker {
     /// A person; the command line counts as the built-in administrator.

@@ -1,10 +1,10 @@
 //! How much a project may hold.
 
-/// Most bytes that a project may hold: up to 1 PiB, or no limit.
+/// Maximum bytes that a project may hold: up to 1 PiB, or no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StorageLimit(i64);
 
-/// Why a number is no limit. The words are Harbor's.
+/// Why a number is not a limit. The messages are Harbor's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidLimit {
     /// It is neither a number of bytes nor -1.

@@ -1,13 +1,14 @@
-//! What users are made with: the name to sign in with, and what its owner says of themselves.
+//! Attributes of new users: the name to sign in with, and their profile.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A name to sign in with: up to 255 bytes, and nothing that makes it look like another or that Basic cannot carry.
+/// A name to sign in with: up to 255 bytes, without characters that make it look like another name or that Basic cannot
+/// carry.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct UserName(String);
 
-/// Why a text is no name to sign in with. The words are Harbor's.
+/// Why a text is not a user name. The messages are Harbor's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidUserName {
     /// Empty, or too long.
@@ -16,7 +17,7 @@ pub enum InvalidUserName {
     /// Colons, control characters, spaces around it, and some that Harbor refuses.
     #[error("username contains illegal characters")]
     Characters,
-    /// What the history calls those who are no users.
+    /// Names that the history uses for others than users.
     #[error("this username is reserved")]
     Reserved,
 }
@@ -29,13 +30,13 @@ pub struct Profile {
     comment: String,
 }
 
-/// Why a profile is not taken. The words are Harbor's.
+/// Why a profile is invalid. The messages are Harbor's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidProfile {
     /// There is no mail address.
     #[error("email can't be empty")]
     NoEmail,
-    /// The mail address is none.
+    /// The mail address is malformed.
     #[error("email with illegal format")]
     Email,
     /// The person's name is empty, or too long.
@@ -50,7 +51,7 @@ pub enum InvalidProfile {
 }
 
 const ILLEGAL: [char; 6] = [',', '"', '~', '#', '$', '%'];
-/// What the history calls those who are no users.
+/// Names that the history uses for others than users.
 const RESERVED: [&str; 7] = [
     "anonymous",
     "command line",
@@ -60,11 +61,11 @@ const RESERVED: [&str; 7] = [
     "audit purge",
     "registration",
 ];
-/// Bytes of the longest name.
+/// Maximum length of a name in bytes.
 const LONGEST_NAME: usize = 255;
-/// Bytes of the longest mail address, as RFC 5321 has it.
+/// Maximum length of a mail address in bytes, by RFC 5321.
 const LONGEST_EMAIL: usize = 254;
-/// Characters of the longest comment.
+/// Maximum length of a comment in characters.
 const LONGEST_COMMENT: usize = 30;
 
 impl UserName {
@@ -103,7 +104,7 @@ impl fmt::Display for UserName {
 }
 
 impl Profile {
-    /// A profile that keeps the rules.
+    /// A valid profile.
     ///
     /// # Errors
     /// The rule that it breaks.
@@ -117,7 +118,7 @@ impl Profile {
         if realname.is_empty() || realname.len() > LONGEST_NAME {
             return Err(InvalidProfile::RealnameLength);
         }
-        // A line break would end a header of a mail, were it ever put into one.
+        // A line break would end a mail header.
         if realname.contains(ILLEGAL) || realname.contains(char::is_control) {
             return Err(InvalidProfile::RealnameCharacters);
         }
@@ -147,7 +148,7 @@ impl Profile {
     }
 }
 
-/// Whether a character is not seen, or changes how others are: with one a name would look like another.
+/// True for a character that is invisible or changes how others look: a name with it would look like another.
 pub fn is_unseen(letter: char) -> bool {
     matches!(
         letter,
@@ -156,7 +157,7 @@ pub fn is_unseen(letter: char) -> bool {
     )
 }
 
-/// Whether a text looks like a mail address: enough to catch slips, as only sending can tell.
+/// Whether a text looks like a mail address: enough to catch typing errors, as only sending can tell.
 pub fn is_email(text: &str) -> bool {
     let Some((local, domain)) = text.rsplit_once('@') else {
         return false;

@@ -1,8 +1,8 @@
-//! What rules for workloads demand of a token: its issuer, audience, subject and further claims. Who may do what by a rule
-//! is in `policy`; signatures are checked in `auth`.
+//! What workload rules require of a token: issuer, audience, subject and further claims. What a rule permits is in
+//! `policy`; signatures are checked in `auth`.
 //!
 //! A pattern is text in which `*` stands for anything but `/` and `:`, and `**` for anything at all; there are no other
-//! special characters. One that would let in strangers, such as `repo:*`, is no pattern of a subject.
+//! special characters. A pattern that would admit strangers, such as `repo:*`, is not accepted for a subject.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,21 +11,21 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// Bytes of an issuer.
+/// Maximum bytes of an issuer.
 const LONGEST_ISSUER: usize = 256;
-/// Bytes of an audience, a subject, a claim's name and a pattern.
+/// Maximum bytes of an audience, a subject, a claim's name and a pattern.
 pub const LONGEST_TEXT: usize = 512;
 /// Audiences of a token that rules are looked up by.
 const MOST_AUDIENCES: usize = 100;
 /// Places of a pattern where text is left open.
 const MOST_STARS: usize = 4;
-/// Further claims of a rule.
+/// Maximum further claims of a rule.
 const MOST_CLAIMS: usize = 16;
-/// Characters of a rule's name.
+/// Maximum characters of a rule's name.
 const LONGEST_NAME: usize = 64;
-/// Claims that stand in fields of their own, or are checked anyway.
+/// Claims that have fields of their own, or are always checked.
 const RESERVED: [&str; 6] = ["iss", "aud", "sub", "exp", "nbf", "iat"];
-/// What subjects of common issuers begin with; what comes next names whose workload it is.
+/// Prefixes of common issuers' subjects; the next part names the owner of the workload.
 const HEADS: [&str; 11] = [
     "repo:",
     "repository:",
@@ -39,7 +39,7 @@ const HEADS: [&str; 11] = [
     "system:serviceaccount:",
     "spiffe://",
 ];
-/// Parts at the beginning of a subject that rules are looked up by.
+/// Number of leading parts of a subject by which rules are looked up.
 const KEY_PARTS: usize = 3;
 
 /// Why a rule is not valid: the field, and what it must be.
@@ -58,7 +58,7 @@ impl InvalidWorkloadRule {
     }
 }
 
-/// The name of a rule within its project: 1 to 64 characters, none of them unseen, without space at the ends.
+/// The name of a rule within its project: 1 to 64 visible characters, without spaces at the ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkloadRuleName(String);
 
@@ -93,7 +93,7 @@ impl fmt::Display for WorkloadRuleName {
     }
 }
 
-/// Who issues tokens: an `https` URL without query, as [OpenID Connect Discovery] demands. It is compared as text.
+/// Who issues tokens: an `https` URL without query, as [OpenID Connect Discovery] requires. It is compared as text.
 ///
 /// [OpenID Connect Discovery]: https://openid.net/specs/openid-connect-discovery-1_0.html#IssuerDiscovery
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -127,7 +127,7 @@ impl fmt::Display for Issuer {
     }
 }
 
-/// What a text must be: the same, or what `*` and `**` leave open.
+/// A pattern for a text: exact, or with `*` and `**`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ClaimPattern(String);
@@ -135,7 +135,7 @@ pub struct ClaimPattern(String);
 impl FromStr for ClaimPattern {
     type Err = InvalidPattern;
 
-    /// A pattern, which says at least how the text begins.
+    /// A pattern, which must not begin with a star.
     fn from_str(text: &str) -> Result<Self, InvalidPattern> {
         if text.is_empty() || text.len() > LONGEST_TEXT || text.chars().any(char::is_control) {
             return Err(InvalidPattern::Text);
@@ -150,7 +150,7 @@ impl FromStr for ClaimPattern {
     }
 }
 
-/// Why a text is no pattern.
+/// Why a text is not a valid pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPattern {
     /// It is empty, too long, or has control characters.
@@ -159,7 +159,7 @@ pub enum InvalidPattern {
     /// It has too many stars.
     #[error("{}", Self::Stars.reason())]
     Stars,
-    /// It would match what anybody can have.
+    /// It would match values that anyone can have.
     #[error("{}", Self::TooWide.reason())]
     TooWide,
     /// It would match subjects of strangers.
@@ -182,7 +182,7 @@ impl InvalidPattern {
         }
     }
 
-    /// The same about a field of a rule.
+    /// The error for a field of a rule.
     fn of(self, field: impl Into<String>) -> InvalidWorkloadRule {
         InvalidWorkloadRule::new(field, self.reason())
     }
@@ -209,7 +209,7 @@ impl fmt::Display for ClaimPattern {
 }
 
 impl ClaimPattern {
-    /// A pattern of subjects: the part that says whose workload it is stands before the first `*`.
+    /// A pattern for subjects: the part that names the owner of the workload must come before the first `*`.
     ///
     /// # Errors
     /// [`InvalidPattern`].
@@ -231,7 +231,7 @@ impl ClaimPattern {
         !self.0.contains('*')
     }
 
-    /// What all texts that match begin with.
+    /// The common beginning of all matching texts.
     fn literal(&self) -> &str {
         self.0.split('*').next().unwrap_or_default()
     }
@@ -255,7 +255,7 @@ impl ClaimPattern {
         at[text.len()]
     }
 
-    /// What rules with this pattern of subjects are found by: one of [`subject_keys`] of each subject that matches.
+    /// The key by which rules with this pattern are found: one of the [`subject_keys`] of each matching subject.
     pub fn key(&self) -> &str {
         match self.is_exact() {
             true => subject_keys(&self.0).last().unwrap_or_default(),
@@ -304,12 +304,12 @@ const fn is_separator(byte: u8) -> bool {
     matches!(byte, b'/' | b':')
 }
 
-/// Whether what a pattern of subjects begins with says whose workloads match.
+/// Whether the beginning of a pattern for subjects names the owner of the workloads.
 fn names_owner(literal: &str) -> bool {
     let is_whole = |rest: &str| rest.bytes().position(is_separator).is_some_and(|at| at > 0);
     match HEADS.iter().find_map(|head| literal.strip_prefix(head)) {
         Some(rest) => is_whole(rest),
-        // A head that is cut short, such as `system:*`.
+        // An incomplete prefix, such as `system:*`.
         None if HEADS.iter().any(|head| head.starts_with(literal)) => false,
         None => {
             let first = literal.bytes().position(is_separator);
@@ -328,27 +328,27 @@ fn parts(text: &str) -> impl Iterator<Item = &str> {
     ends.take(KEY_PARTS).map(|(at, _)| &text[..=at])
 }
 
-/// What the rules of a subject are found by.
+/// The keys by which the rules for a subject are found.
 pub fn subject_keys(subject: &str) -> impl Iterator<Item = &str> {
     let whole = (parts(subject).count() < KEY_PARTS).then_some(subject);
     parts(subject).chain(whole)
 }
 
-/// What a rule demands of a token.
+/// What a rule requires of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkloadConditions {
     /// Who issued it.
     pub issuer: Issuer,
-    /// For whom.
+    /// Its audience.
     pub audience: String,
-    /// About whom.
+    /// Its subject.
     pub subject: ClaimPattern,
-    /// What else it says: names of claims, or JSON pointers into them, which begin with a slash (RFC 6901).
+    /// Further claims: names, or JSON pointers into them, which begin with a slash (RFC 6901).
     pub claims: BTreeMap<String, ClaimPattern>,
 }
 
 impl WorkloadConditions {
-    /// Conditions of texts that somebody gave.
+    /// Conditions from given texts.
     ///
     /// # Errors
     /// Which field is not valid.
@@ -385,8 +385,8 @@ impl WorkloadConditions {
         wanted.all(|(name, pattern)| value(claims, name).is_some_and(|value| has(value, pattern)))
     }
 
-    /// What of the conditions a token's claims do not meet, in sentences for whoever may read the rule; none if it meets
-    /// all.
+    /// The conditions that a token's claims do not meet, as sentences for people who may read the rule; empty if all
+    /// are met.
     pub fn unmet(&self, claims: &Map<String, Value>) -> Vec<String> {
         let text = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default();
         let mut unmet = Vec::new();
@@ -451,7 +451,7 @@ pub fn nameable_audiences(claims: &Map<String, Value>) -> impl Iterator<Item = &
     audiences(claims).filter(nameable).take(MOST_AUDIENCES)
 }
 
-/// For whom a token is: one or several (RFC 7519, section 4.1.3).
+/// A token's audience: one or several (RFC 7519, section 4.1.3).
 fn audiences(claims: &Map<String, Value>) -> impl Iterator<Item = &str> {
     let one = claims.get("aud").and_then(Value::as_str);
     let several = claims.get("aud").and_then(Value::as_array);
@@ -472,7 +472,7 @@ fn value<'c>(claims: &'c Map<String, Value>, name: &str) -> Option<&'c Value> {
         .pointer(&rest)
 }
 
-/// Whether a claim's value matches; of a list, whether one of it does.
+/// Whether a claim's value matches; in a list, whether any item does.
 fn has(value: &Value, pattern: &ClaimPattern) -> bool {
     match value {
         Value::String(text) => pattern.matches(text),

@@ -1,4 +1,4 @@
-//! Opening TCP connections. The address that the guard has seen is the one that is connected to: a name is not resolved
+//! Opening TCP connections. The address that the guard checked is the one that is connected to: a name is not resolved
 //! again in between.
 
 use std::io;
@@ -12,17 +12,17 @@ use tokio::time::timeout;
 use crate::error::ForbiddenAddress;
 use crate::{Error, Guard, Result, Trust};
 
-/// Addresses of a host that are tried.
+/// Maximum addresses of a host to try.
 const MOST_ADDRESSES: usize = 4;
-/// How long an address is tried alone, before the next one is tried as well (RFC 8305, section 8).
+/// How long an address is tried alone before the next one is tried too (RFC 8305, section 8).
 const HEAD_START: Duration = Duration::from_millis(250);
 
 impl Guard {
     /// A connection to a host, which may be a name or an address, with or without brackets.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] if a request named the host and none of its addresses is permitted; what resolving or
-    /// connecting fails at; [`Error::Timeout`].
+    /// [`Error::Forbidden`] if a request named the host and none of its addresses is permitted; errors of resolving and
+    /// connecting; [`Error::Timeout`].
     pub async fn connect(
         &self,
         (host, port): (&str, u16),
@@ -38,8 +38,8 @@ impl Guard {
             .map_err(|_| Error::Timeout)?
     }
 
-    /// The addresses of a host that may be connected to, for protocols that open their connections themselves: to these,
-    /// and not to the name.
+    /// The permitted addresses of a host, for protocols that open their connections themselves: they must use these,
+    /// not the name.
     ///
     /// # Errors
     /// [`Error::Forbidden`], [`Error::Resolve`].
@@ -72,7 +72,7 @@ impl Guard {
     }
 }
 
-/// Addresses of both families by turns (RFC 8305, section 4): where one of them leads nowhere, the other is among the first.
+/// Addresses of both families in turn (RFC 8305, section 4): if one family does not work, the other is tried early.
 fn alternating(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let is_four = addresses.first().is_some_and(SocketAddr::is_ipv4);
     let (one, other): (Vec<_>, Vec<_>) = addresses
@@ -102,8 +102,8 @@ async fn first_that_connects(addresses: &[SocketAddr]) -> Result<TcpStream> {
     Ok(stream)
 }
 
-/// What an attempt gives at the first of several addresses where it succeeds. Each is begun when the one before has
-/// failed, or has not ended within the head start; all go on until one succeeds (RFC 8305, section 5).
+/// The result of the first successful attempt at several addresses. Each attempt starts when the previous one has
+/// failed, or has not ended within the head start; all continue until one succeeds (RFC 8305, section 5).
 ///
 /// # Errors
 /// The last error, once all have failed.
@@ -118,7 +118,7 @@ where
     F: Future<Output = Result<T, E>> + Send + 'static,
 {
     let mut waiting = addresses.iter();
-    // Those that go on end with this.
+    // Attempts still running are cancelled when this is dropped.
     let mut attempts = JoinSet::new();
     let mut last = None;
     loop {
@@ -135,7 +135,7 @@ where
         match ended {
             Some(Ok(Ok(done))) => return Ok(done),
             Some(Ok(Err(error))) => last = Some(error),
-            // One that panics says nothing.
+            // An attempt that panicked has no result.
             Some(Err(_)) => {}
             None if waiting.len() == 0 => return Err(last),
             None => {}

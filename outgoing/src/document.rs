@@ -1,5 +1,4 @@
-//! Reading a document by HTTPS. Redirects are followed, a few times, and each address that one leads to passes the guard like
-//! the first.
+//! Reading a document by HTTPS. A few redirects are followed, and the guard checks each target like the first address.
 
 use bytes::Bytes;
 use http::header::{ACCEPT, LOCATION};
@@ -7,7 +6,7 @@ use http::{Request, Response, Uri};
 
 use crate::{Error, HttpClient, Result, Trust};
 
-/// Redirects that are followed.
+/// Maximum redirects to follow.
 const MOST_REDIRECTS: usize = 3;
 
 impl HttpClient {
@@ -41,7 +40,7 @@ fn check(url: &Uri) -> Result<()> {
     }
 }
 
-/// Where a response leads; `None` for one that has the document.
+/// Where a response redirects to; `None` if it has the document.
 fn target(url: &Uri, response: &Response<Bytes>) -> Result<Option<Uri>> {
     let status = response.status();
     if status.is_success() {

@@ -3,33 +3,33 @@
 use std::io;
 use std::net::IpAddr;
 
-/// Why there is no connection. Messages name no addresses, so that whoever signs in may read them; sources do.
+/// Why there is no connection. Messages name no addresses, so that people who sign in may read them; sources do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The name has no address.
     #[error("the host's name cannot be resolved")]
     Resolve(#[source] io::Error),
-    /// Every address of the host lies in a network to which nothing may connect.
+    /// Every address of the host is in a forbidden network.
     #[error(
         "the host's address is one to which Gantry does not connect unless [outgoing] allow names its network"
     )]
     Forbidden(#[source] ForbiddenAddress),
-    /// The host does not take the connection.
+    /// The host does not accept the connection.
     #[error("the host does not take the connection")]
     Connect(#[source] io::Error),
     /// It took too long.
     #[error("the host did not answer in time")]
     Timeout,
-    /// It is no `https://HOST[:PORT]/PATH`.
+    /// It is not `https://HOST[:PORT]/PATH`.
     #[error("it is no address of a server: https://HOST[:PORT]/PATH")]
     Address,
-    /// The host speaks no TLS, or its certificate is not trusted.
+    /// The host does not speak TLS, or its certificate is not trusted.
     #[error("TLS does not work with the host, or its certificate is not trusted")]
     Handshake(#[source] io::Error),
-    /// The host's answer is no HTTP, or breaks off.
+    /// The host's answer is not HTTP, or breaks off.
     #[error("the host does not answer as HTTP requires")]
     Http(#[source] hyper::Error),
-    /// The answer has more bytes than are read.
+    /// The answer is too large.
     #[error("the host's answer has more than {0} bytes")]
     TooLarge(usize),
     /// The host refuses the document.
@@ -41,7 +41,7 @@ pub enum Error {
     /// Certificates or a key that were given cannot be used.
     #[error("{0}")]
     Pem(&'static str),
-    /// TLS cannot be set up with what was given.
+    /// TLS cannot be set up with the given material.
     #[error("TLS cannot be set up with these certificates and this key")]
     Tls(#[source] rustls::Error),
 }

@@ -7,14 +7,14 @@ use ipnet::IpNet;
 /// Who named an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trust {
-    /// The configuration file or the environment: whoever writes those may reach everything that the process can.
+    /// The configuration file or the environment, whose writers may reach everything that the process can.
     Trusted,
     /// A request: the guard decides.
     Guarded,
 }
 
 /// Decides which addresses may be connected to: none in a `deny` network, all in an `allow` network, and otherwise all
-/// but those that lead to this machine, to its neighbours' configuration or to many at once.
+/// except loopback, link-local, metadata, unspecified and multicast addresses.
 #[derive(Clone, Debug, Default)]
 pub struct Guard {
     allow: Vec<IpNet>,
@@ -46,7 +46,7 @@ impl Guard {
     }
 }
 
-/// An address, and the IPv4 address that it carries: through a translator it leads there.
+/// An address, and the IPv4 address embedded in it, to which a translator would forward.
 fn forms(address: IpAddr) -> impl Iterator<Item = IpAddr> {
     let address = address.to_canonical();
     let carried = match address {

@@ -1,5 +1,5 @@
-//! HTTP over guarded connections. Each request has a connection of its own, which ends with its answer; redirects are not
-//! followed, and what comes back is bounded in size and time.
+//! HTTP over guarded connections. Each request has a connection of its own, which ends with its answer; redirects are
+//! not followed, and answers are limited in size and time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::{Error, Guard, Result, Trust};
 
-/// Asks servers over HTTP/1.1.
+/// Sends requests over HTTP/1.1.
 #[derive(Clone)]
 pub struct HttpClient {
     guard: Arc<Guard>,
@@ -44,7 +44,7 @@ impl HttpClient {
         }
     }
 
-    /// The answer to a request, whose URI is whole: `https://host/path`, or `http://`.
+    /// The answer to a request with an absolute URI: `https://host/path`, or `http://`.
     ///
     /// # Errors
     /// [`Error::Address`], [`Error::Timeout`], [`Error::Http`], [`Error::TooLarge`], and those of [`Guard::connect`].
@@ -125,7 +125,7 @@ impl Place {
     }
 }
 
-/// The request as it stands on the wire: its path alone, and whom it is for in `Host`.
+/// The request in wire form: only the path as target, and the host in `Host`.
 fn relative(request: Request<Bytes>) -> Result<Request<Full<Bytes>>> {
     let (mut parts, body) = request.into_parts();
     let authority = parts.uri.authority().ok_or(Error::Address)?;

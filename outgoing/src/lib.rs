@@ -1,5 +1,5 @@
 //! Connections to addresses that users name: directories, identity providers, and later registries and webhooks. The
-//! guard decides which networks they may lead to. What is spoken over a connection is its caller's affair.
+//! guard decides which networks they may reach. The protocol over a connection is up to the caller.
 
 mod connect;
 mod document;

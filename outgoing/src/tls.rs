@@ -1,4 +1,4 @@
-//! TLS towards hosts that users name: trusted authorities and a certificate of one's own.
+//! TLS to hosts that users name: trusted authorities and an optional client certificate.
 
 use std::sync::Arc;
 
@@ -15,13 +15,13 @@ use crate::{Error, Result};
 pub enum Verification<'a> {
     /// By the authorities that the system trusts.
     System,
-    /// By these authorities alone, in PEM.
+    /// Only by these authorities, in PEM.
     Authorities(&'a str),
-    /// Not at all: whoever answers is believed.
+    /// Not at all: any certificate is accepted.
     Off,
 }
 
-/// What a client shows of itself: a certificate chain and its key, in PEM.
+/// A client certificate: a chain and its key, in PEM.
 #[derive(Clone, Copy)]
 pub struct Identity<'a> {
     /// The chain, its own certificate first.
@@ -62,7 +62,7 @@ pub fn client_config(
     Ok(Arc::new(config))
 }
 
-/// Without any, TLS fails at the host's certificate.
+/// If there are none, TLS fails at the host's certificate.
 fn of_the_system() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -87,7 +87,7 @@ fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>> {
     }
 }
 
-/// Believes every certificate; whoever shows it must still have its key.
+/// Accepts every certificate; the host must still have its key.
 #[derive(Debug)]
 struct Unverified(Arc<CryptoProvider>);
 

@@ -11,7 +11,7 @@ use crate::robot::OwnRights;
 use crate::workload::Workload;
 use crate::{Action, Actions};
 
-/// What a principal is by itself, at this moment. Its roles in a project are a [`Standing`].
+/// A principal's own rights at this moment. Its roles in a project are a [`Standing`].
 ///
 /// [`Standing`]: crate::Standing
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,14 +22,14 @@ pub struct Authority {
     pub sysadmin: bool,
     /// The principal's generation: tokens of an older one are no longer valid.
     pub generation: i64,
-    /// What it may do by itself, where no memberships decide: as a robot or a workload.
+    /// Rights that do not come from memberships: those of a robot or a workload.
     pub own: Option<OwnRights>,
-    /// What lets it in, if it is a workload.
+    /// What admitted it, if it is a workload.
     pub workload: Option<Arc<Workload>>,
 }
 
 impl Authority {
-    /// True if it was valid for a time, and that has passed.
+    /// True if its validity was limited and has expired.
     pub fn has_ended(&self, now: Timestamp) -> bool {
         let own = self.own.as_ref();
         let end = own.and_then(|own| own.expires_at);
@@ -40,7 +40,7 @@ impl Authority {
 /// How a caller was authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presented {
-    /// Not at all: a stranger, or the machine itself.
+    /// Not at all: an anonymous caller, or the machine itself.
     Nothing,
     /// By name and password.
     Password,
@@ -55,7 +55,7 @@ pub enum Presented {
 pub struct Grant {
     /// The repository.
     pub repository: RepositoryName,
-    /// What is allowed of pulling, pushing and deleting.
+    /// Which of pull, push and delete are allowed.
     pub actions: Actions,
 }
 
@@ -71,7 +71,7 @@ pub struct Grants {
 /// The caller of a request.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// What it is by itself.
+    /// The principal and its own rights.
     pub authority: Arc<Authority>,
     /// How it was authenticated.
     pub presented: Presented,
@@ -92,7 +92,7 @@ impl Caller {
         }
     }
 
-    /// Whoever runs commands on the machine, and so could write the database by hand: they may do everything.
+    /// A person who runs commands on the machine. They could write the database by hand, so they may do everything.
     pub fn command_line() -> Self {
         Self::machine(Principal::CommandLine)
     }

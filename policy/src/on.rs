@@ -1,4 +1,4 @@
-//! Types that stand for resources, so that the type of a permit says on what it is given:
+//! Types that stand for resources, so that the type of a permit names its resource:
 //! `ProjectPermit<on::Member, to::Create>`.
 
 use crate::Resource;

@@ -83,7 +83,7 @@ impl<R: On, A: To> ProjectPermit<R, A> {
         &self.standing.project
     }
 
-    /// How the caller stands in the project.
+    /// The project and the caller's roles in it.
     pub fn standing(&self) -> &Standing {
         &self.standing
     }
@@ -93,7 +93,7 @@ impl<R: On, A: To> ProjectPermit<R, A> {
         &self.caller
     }
 
-    /// The same caller's permit for something else in the project, for what needs both.
+    /// The same caller's permit for something else in the project, for operations that need both.
     ///
     /// # Errors
     /// As [`permit_project`].
@@ -160,7 +160,7 @@ impl<N> SystemPermit<N> {
     }
 }
 
-/// Permission to make an account for oneself.
+/// Permission to register an account for oneself.
 #[derive(Clone, Debug)]
 pub struct RegisterPermit {
     caller: Caller,
@@ -173,10 +173,10 @@ impl RegisterPermit {
     }
 }
 
-/// Permission to make an account.
+/// Permission to create an account.
 #[derive(Clone, Debug)]
 pub enum NewUserPermit {
-    /// For anybody.
+    /// For anyone.
     Any(SystemPermit<(system::User, to::Create)>),
     /// For oneself.
     Own(RegisterPermit),
@@ -314,7 +314,7 @@ pub fn permit_project<R: On, A: To>(
 /// Checks that the caller may do what the type of the permit says.
 ///
 /// # Errors
-/// Refused for everyone but system administrators, and robots that were given it.
+/// Refused for everyone except system administrators and robots with that permission.
 pub fn permit_system<N: SystemNeed>(caller: &Caller) -> Result<SystemPermit<N>, Refusal> {
     let is_given = |(resource, action)| given(caller, resource, action);
     if caller.is_sysadmin() || N::NEED.is_some_and(is_given) {
@@ -326,16 +326,16 @@ pub fn permit_system<N: SystemNeed>(caller: &Caller) -> Result<SystemPermit<N>, 
     Err(refusal(caller))
 }
 
-/// True if the caller is a robot that was given an action on a resource of the system.
+/// True if the caller is a robot with permission for an action on a system resource.
 fn given(caller: &Caller, resource: SystemResource, action: Action) -> bool {
     let robot = caller.authority.own.as_ref();
     robot.is_some_and(|robot| robot.permissions.of_system(resource).contains(action))
 }
 
-/// Checks that the caller may make an account: for anybody, or for themselves where registration is open.
+/// Checks that the caller may create an account: for anyone, or for themselves if registration is open.
 ///
 /// # Errors
-/// As [`permit_system`], and for robots that were not given it whether or not registration is open.
+/// As [`permit_system`]; also for robots without that permission, whether or not registration is open.
 pub fn permit_new_user(caller: &Caller, is_open: bool) -> Result<NewUserPermit, Refusal> {
     let any = permit_system(caller);
     match any {
@@ -377,8 +377,8 @@ pub fn permit_user(caller: &Caller, user: UserId) -> Result<UserPermit, Refusal>
 /// Checks that the caller may create projects, according to the setting.
 ///
 /// # Errors
-/// Refused for callers who are not signed in, for ordinary users if only system administrators may, and for robots that were
-/// not given it.
+/// Refused for callers who are not signed in, for ordinary users if only system administrators may, and for robots
+/// without that permission.
 pub fn permit_create_project(
     caller: &Caller,
     creation: ProjectCreation,

@@ -13,7 +13,7 @@ use crate::{Action, Actions, Resource, Role, Roles, table};
 pub enum Permission {
     /// On a resource of the system.
     System(SystemResource, Action),
-    /// On a resource of every project, those to come included.
+    /// On a resource of every project, including future ones.
     Everywhere(Resource, Action),
     /// On a resource of one project.
     Project(ProjectId, Resource, Action),
@@ -37,7 +37,7 @@ impl Permission {
         }
     }
 
-    /// True if robots may be given such a permission.
+    /// True if robots can have this permission.
     pub const fn is_grantable(self) -> bool {
         match self {
             Self::System(resource, action) => resource.grantable().contains(action),
@@ -55,14 +55,14 @@ impl fmt::Display for Permission {
     }
 }
 
-/// What a robot is given: at least one permission, each once, in the order in which they were asked for.
+/// A robot's permissions: at least one, each once, in the requested order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PermissionList(Vec<Permission>);
 
-/// Why a list of permissions is given to no robot.
+/// Why a list of permissions is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPermissions {
-    /// There are none. The words are Harbor's.
+    /// It is empty. The message is Harbor's.
     #[error("bad request empty permission")]
     Empty,
     /// There are too many.
@@ -70,7 +70,7 @@ pub enum InvalidPermissions {
     TooMany,
 }
 
-/// Permissions of one robot.
+/// Maximum permissions of a robot.
 const MOST: usize = 10_000;
 
 impl TryFrom<Vec<Permission>> for PermissionList {
@@ -108,7 +108,7 @@ impl fmt::Display for PermissionList {
     }
 }
 
-/// Projects that something is permitted in.
+/// Projects in which something is permitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reach {
     /// All of them.
@@ -123,7 +123,7 @@ pub struct Permissions {
     system: HashMap<SystemResource, Actions>,
     everywhere: HashMap<Resource, Actions>,
     projects: HashMap<ProjectId, HashMap<Resource, Actions>>,
-    /// Roles by which it may do something, as members do.
+    /// Roles, which permit as those of members do.
     roles: HashMap<ProjectId, Roles>,
 }
 
@@ -145,7 +145,7 @@ impl FromIterator<Permission> for Permissions {
     }
 }
 
-/// Whoever pushes reads what is there already, and so may pull.
+/// Push implies pull, because a push reads existing content.
 fn with_implied(actions: Actions) -> Actions {
     if actions.contains(Action::Push) {
         actions.with(Action::Pull)
@@ -155,7 +155,7 @@ fn with_implied(actions: Actions) -> Actions {
 }
 
 impl Permissions {
-    /// The actions on a resource of the system.
+    /// The actions on a system resource.
     pub fn of_system(&self, resource: SystemResource) -> Actions {
         self.system.get(&resource).copied().unwrap_or_default()
     }
@@ -170,13 +170,13 @@ impl Permissions {
             | table::allowed_to(by_roles, resource)
     }
 
-    /// Adds what a role may do in a project.
+    /// Adds the permissions of a role in a project.
     pub fn add_role(&mut self, project: ProjectId, role: Role) {
         let roles = self.roles.entry(project).or_default();
         *roles = roles.with(role);
     }
 
-    /// Adds the roles that others have.
+    /// Adds the roles of another set.
     pub fn add_roles_of(&mut self, others: &Self) {
         for (project, roles) in &others.roles {
             for role in roles.iter() {
@@ -229,12 +229,12 @@ impl Permissions {
     }
 }
 
-/// What a robot or a workload may do by itself, and until when.
+/// The rights of a robot or a workload, and how long they last.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OwnRights {
     /// What it may do.
     pub permissions: Permissions,
-    /// When it ends; `None` for one that does not.
+    /// When it expires; `None` if it does not.
     pub expires_at: Option<Timestamp>,
 }
 

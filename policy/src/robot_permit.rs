@@ -1,4 +1,4 @@
-//! Permits on robots. Whoever makes or changes a robot never gives what they lack themselves.
+//! Permits on robots. Nobody can give a robot permissions that they lack themselves.
 
 use model::ProjectId;
 
@@ -32,7 +32,7 @@ impl<A: To> RobotPermit<A> {
         }
     }
 
-    /// True if the holder may give a robot this permission: it is one that such a robot may have, and the holder has it.
+    /// True if the holder may give a robot this permission: such a robot can have it, and the holder has it.
     pub fn may_give(&self, permission: Permission) -> bool {
         if !permission.is_grantable() {
             return false;
@@ -40,7 +40,7 @@ impl<A: To> RobotPermit<A> {
         let caller = self.caller();
         match (self, permission) {
             (Self::Project(permit), Permission::Project(project, resource, action)) => {
-                // What everyone has today may be gone tomorrow, and the robot would still have it.
+                // Public access does not count: it may be withdrawn, and the robot would keep the permission.
                 let held = permit.standing().own(caller, resource);
                 project == permit.project().id && held.contains(action)
             }

@@ -1,4 +1,4 @@
-//! A project as one caller stands in it: what decisions look at.
+//! A project with a caller's roles in it: the input of decisions.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ impl Standing {
         self.own(caller, resource) | self.public(resource)
     }
 
-    /// The same without what everyone may do while the project is public.
+    /// The same without the rights that everyone has while the project is public.
     pub(crate) fn own(&self, caller: &Caller, resource: Resource) -> Actions {
         if caller.is_sysadmin() {
             return Actions::ALL;
@@ -54,7 +54,7 @@ impl Standing {
         }
     }
 
-    /// What the caller may do to a repository of the project, in the words of token scopes: pulling, pushing and deleting.
+    /// What the caller may do to a repository of the project, in terms of token scopes: pull, push and delete.
     pub fn on_repository(&self, caller: &Caller) -> Actions {
         let scope = [
             (Resource::Repository, Action::Pull),

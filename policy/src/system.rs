@@ -1,5 +1,5 @@
-//! Resources of the whole installation. System administrators may do everything to them; robots what they were given.
-//! Types of the same names say in the type of a permit what it is given for: `SystemPermit<(system::User, to::List)>`.
+//! Resources of the whole installation. System administrators may do everything to them; robots what their permissions
+//! allow. Types of the same names occur in the types of permits: `SystemPermit<(system::User, to::List)>`.
 
 use crate::to::To;
 use crate::{Action, Actions};
@@ -51,7 +51,7 @@ macro_rules! resources {
                 all.find(|resource| resource.name() == name)
             }
 
-            /// The actions that a robot may be given.
+            /// The actions that a robot can have.
             pub const fn grantable(self) -> Actions {
                 match self { $(Self::$variant => const { Actions::of_letters($grantable) }),* }
             }
@@ -85,7 +85,7 @@ resources! {
     LdapUser "ldap-user": "CL";
     /// Preheat providers.
     PreheatInstance "preheat-instance": "CRUDL";
-    /// Projects: making and listing them as an administrator does.
+    /// Projects: creating and listing them as an administrator does.
     Project "project": "CL";
     /// Removal of old events.
     PurgeAudit "purge-audit": "CRULS";
@@ -105,7 +105,7 @@ resources! {
     ScanAll "scan-all": "CRUS";
     /// Scanners.
     Scanner "scanner": "CRUDL";
-    /// What scans found, over all projects.
+    /// Results of scans in all projects.
     SecurityHub "security-hub": "RL";
     /// The space on the data folder's file system.
     Volumes "system-volumes": "R";

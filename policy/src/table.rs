@@ -25,7 +25,7 @@ macro_rules! resources {
                 all.find(|resource| resource.name() == name)
             }
 
-            /// The actions that a robot may be given.
+            /// The actions that a robot can have.
             pub const fn grantable(self) -> Actions {
                 match self { $(Self::$variant => const { Actions::of_letters($robots) }),* }
             }
@@ -47,8 +47,8 @@ macro_rules! resources {
     };
 }
 
-// C create, R read, U update, D delete, L list, O operate, S stop, < pull, > push; the last column is what robots may be
-// given.
+// C create, R read, U update, D delete, L list, O operate, S stop, < pull, > push; the last column is what robots can
+// have.
 resources! {
     /// The project itself.
     Project "project":                        "RUD"     "R"       "R"       "R"   "R"   "R"   "RUD";
@@ -64,15 +64,15 @@ resources! {
     Quota "quota":                            "R"       "R"       "R"       "R"   "R"   ""    "R";
     /// Its repositories, and the content in them.
     Repository "repository":                  "CRUDL<>" "CRUDL<>" "CRUL<>"  "RL<" "RL<" "L<"  "RUDL<>";
-    /// Rules for what is kept.
+    /// Retention rules.
     TagRetention "tag-retention":             "CRUDLO"  "CRUDLO"  "CRUDLO"  ""    ""    ""    "CRUDL";
-    /// Rules for what does not change.
+    /// Rules for immutable tags.
     ImmutableTag "immutable-tag":             "CUDL"    "CUDL"    ""        ""    ""    ""    "CUDL";
     /// Its configuration, as user interfaces show it.
     Configuration "configuration":            "RU"      "R"       "R"       "R"   "R"   ""    "";
     /// Its robots.
     Robot "robot":                            "CRUDL"   "RL"      "RL"      "RL"  ""    ""    "CRDL";
-    /// Rules by which workloads get in.
+    /// Rules for workload identities.
     WorkloadRule "workload-rule":             "CRUDLO"  "RL"      ""        ""    ""    ""    "";
     /// Its webhooks.
     Webhook "notification-policy":            "CRUDL"   "RL"      ""        ""    ""    ""    "CRUDL";
@@ -84,7 +84,7 @@ resources! {
     Scanner "scanner":                        "CR"      "R"       "R"       "R"   "R"   "R"   "CR";
     /// Artifacts.
     Artifact "artifact":                      "CRDL"    "CRDL"    "CRL"     "RL"  "RL"  "RL"  "CRDL";
-    /// What is shown of an artifact besides.
+    /// Additional content of an artifact.
     ArtifactAddition "artifact-addition":     "R"       "R"       "R"       "R"   "R"   "R"   "R";
     /// Tags.
     Tag "tag":                                "CDL"     "CDL"     "CL"      "L"   "L"   "L"   "CDL";
@@ -110,7 +110,7 @@ pub const fn allowed(role: Role, resource: Resource) -> Actions {
     }
 }
 
-/// What some roles together may do on `resource` of their project.
+/// What several roles together may do on `resource` of their project.
 pub fn allowed_to(roles: Roles, resource: Resource) -> Actions {
     let by_role = roles.iter().map(|role| allowed(role, resource));
     by_role.fold(Actions::NONE, |all, some| all | some)

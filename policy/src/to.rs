@@ -1,4 +1,4 @@
-//! Types that stand for actions, so that the type of a permit says to what it is given:
+//! Types that stand for actions, so that the type of a permit names its action:
 //! `ProjectPermit<on::Member, to::Create>`.
 
 use crate::Action;

@@ -1,11 +1,11 @@
-//! What lets a workload in: the rules that its token met. What it may do by them are its
-//! [own rights](crate::OwnRights).
+//! How a workload was admitted: the rules that its token matched. What they permit is in its [own
+//! rights](crate::OwnRights).
 
 use model::{PrincipalId, ProjectName, Timestamp};
 
 use crate::Role;
 
-/// The roles that a rule may give. A project's admin is none of them: what a workload makes would outlive its token.
+/// The roles that a rule may give. Project admin is not one of them: what a workload creates would outlive its token.
 pub const ROLES: [Role; 4] = [
     Role::Maintainer,
     Role::Developer,
@@ -13,24 +13,24 @@ pub const ROLES: [Role; 4] = [
     Role::LimitedGuest,
 ];
 
-/// A rule that a token met.
+/// A rule that a token matched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorkloadRule {
     /// The rule's id among principals.
     pub principal: PrincipalId,
-    /// Its generation then: with another one it lets nobody in.
+    /// Its generation at that time: once it has changed, the rule no longer admits this workload.
     pub generation: i64,
 }
 
-/// What a workload came with.
+/// The admission of a workload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Workload {
-    /// The rules that its token met, the oldest first.
+    /// The rules that its token matched, oldest first.
     pub rules: Vec<WorkloadRule>,
     /// Seconds for which a registry token is issued at most, by the rules of a project for that project; none for what came
     /// with a registry token, for which no other is issued.
     pub lifetimes: Vec<(ProjectName, u32)>,
-    /// When its own token ends, and with it everything that it got for it.
+    /// When its own token expires, and with it everything obtained with it.
     pub expires_at: Timestamp,
 }
 

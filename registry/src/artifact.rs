@@ -1,4 +1,5 @@
-//! Artifacts as administrators see them: deleting one with its tags. Reading configs, copying and additions are below.
+//! Artifacts as administrators see them: deleting one with its tags. Reading configs, copying and additions are in
+//! submodules.
 
 mod addition;
 pub(crate) mod attrs;
@@ -17,15 +18,15 @@ use crate::immutability::refuse_manifest;
 use crate::named::hold;
 use crate::{Error, Registry, Result};
 
-/// Tags of a deleted artifact that are returned.
+/// Maximum tags of a deleted artifact to return.
 const TOLD: i64 = 100;
 
-/// What becomes of an artifact that has other tags than the one that names it.
+/// What happens to an artifact that has other tags besides the one that names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OtherTags {
-    /// They go with it.
+    /// They are deleted with it.
     Go,
-    /// They keep it.
+    /// They prevent the deletion.
     Keep,
 }
 
@@ -33,8 +34,9 @@ impl Registry {
     /// Deletes the manifest that a reference names, with its tags, of which the first 100 are returned, and its accessories.
     ///
     /// # Errors
-    /// [`Error::ManifestUnknown`]; [`Error::ManifestInUse`] for a child of an index; [`Error::Immutable`] where a
-    /// rule keeps one of its tags, or one of an accessory that would go with it; [`Error::OtherTags`] where these keep it.
+    /// [`Error::ManifestUnknown`]; [`Error::ManifestInUse`] for a child of an index; [`Error::Immutable`] if a rule
+    /// protects one of its tags, or one of an accessory that would be deleted with it; [`Error::OtherTags`] if it has
+    /// other tags and these prevent the deletion.
     #[instrument(name = "registry.artifact.delete", level = "debug", skip_all, fields(repo.name = %name))]
     pub async fn delete_artifact(
         &self,

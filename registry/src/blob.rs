@@ -333,7 +333,7 @@ impl Registry {
                         manifest,
                     });
                 }
-                // Deleted manifests may name it, and those that lost it.
+                // Deleted manifests may name it, as may those whose blob was lost.
                 blob::release_references(tx, id, stored.id).await?;
                 let at = Place {
                     project,

@@ -31,13 +31,13 @@ pub enum BodyError {
     /// There was no memory for it.
     #[error("too many bodies are on their way: try again")]
     Busy,
-    /// Its sender lost the right to send it meanwhile.
+    /// Its sender lost the permission meanwhile.
     #[error("the right to push was taken away while the body was being sent")]
     Refused,
-    /// Nobody can tell now whether its sender still has that right.
+    /// The sender's permission cannot be checked now.
     #[error("cannot find out whether the right to push is still there: try again")]
     Unsure,
-    /// Writing was forbidden meanwhile.
+    /// The registry became read-only meanwhile.
     #[error("writing was forbidden while the body was being sent")]
     ReadOnly,
     /// It is longer than allowed.

@@ -83,7 +83,7 @@ pub enum Error {
         /// The index.
         parent: Digest,
     },
-    /// The artifact has other tags than the one that names it.
+    /// The artifact has other tags besides the one that names it.
     #[error("artifact {artifact} has the tags {}: use force to delete them with it", names(.tags))]
     OtherTags {
         /// The artifact.
@@ -91,7 +91,7 @@ pub enum Error {
         /// The other tags.
         tags: Vec<Tag>,
     },
-    /// A rule of the project keeps the tag where it is. In Harbor's words.
+    /// A rule of the project makes the tag immutable. The message is Harbor's.
     #[error("Failed to process request due to '{0}' configured as immutable.")]
     Immutable(String),
     /// The repository has the tag already.
@@ -118,7 +118,7 @@ pub enum Error {
         /// The digest.
         digest: Digest,
     },
-    /// The tag once pointed at the digest, which is not there any more.
+    /// The tag once pointed at the digest, which has been deleted.
     #[error("{digest}, at which tag {tag} once pointed, was deleted")]
     DigestGone {
         /// The tag.
@@ -126,7 +126,7 @@ pub enum Error {
         /// The digest.
         digest: Digest,
     },
-    /// An accessory is copied with its subject only.
+    /// An accessory can be copied only with its subject.
     #[error("accessories are copied with what they belong to, not by themselves")]
     CopiesAccessory,
     /// A copy would hold too much of something.
@@ -220,7 +220,7 @@ impl Error {
         }
     }
 
-    /// For a tag, named without its project, as Harbor does.
+    /// For a tag, in a repository named without its project, as in Harbor.
     pub(crate) fn immutable(repository: &RepositoryName, tag: &Tag) -> Self {
         let name = repository.as_str();
         let rest = name.split_once('/').map_or(name, |(_, rest)| rest);
@@ -251,7 +251,7 @@ fn sentence(wrong: &[WrongSize]) -> String {
     wrong.join("; ")
 }
 
-/// In Harbor's words.
+/// Harbor's message.
 fn over_limit(over: &OverLimit) -> String {
     format!(
         "adding {} of storage resource, which when updated to current usage of {} will exceed the configured upper limit of {}.",

@@ -1,10 +1,10 @@
-//! Refusing to delete what has immutable tags. The rules, and how they are asked where a tag is set, are in
-//! [`db::immutability`] and [`db::tag`].
+//! Refusing to delete artifacts and repositories with immutable tags. The rules, and their check when a tag is set, are
+//! in [`db::immutability`] and [`db::tag`].
 //!
-//! Many tags are looked at page by page by a reader, before the transaction that deletes: a refusal then keeps nobody
-//! from writing. Of a manifest, that transaction looks at its own tags once more, which is less work than setting them
-//! was; a tag that came to a referrer since is kept by the deletion itself (`db::tombstone`). Of a repository it looks
-//! at the newest tag alone, as [`Seen`] says.
+//! Tags are checked page by page on a reader, before the transaction that deletes, so that a refusal blocks no writer.
+//! For a manifest, the transaction checks the manifest's own tags once more, which is less work than setting them was;
+//! a referrer that got an immutable tag since is kept by the deletion itself (`db::tombstone`). For a repository it
+//! checks only the newest tag, as [`Seen`] explains.
 
 use db::blob::Place;
 use db::immutability::Immutability;
@@ -15,10 +15,10 @@ use model::{ManifestId, ProjectId, Reference, RepositoryId, RepositoryName, Tag,
 use crate::named::find;
 use crate::{Error, Registry, Result};
 
-/// Tags that are looked at together.
+/// Tags to check together.
 const PAGE: i64 = 1_000;
-/// Tags of referrers that are looked at before a manifest is deleted. Beyond these a referrer with an immutable tag is
-/// kept without a word.
+/// Tags of referrers to check before a manifest is deleted. Beyond these, a referrer with an immutable tag is kept
+/// silently.
 const TAGS_OF_REFERRERS: i64 = 100_000;
 
 /// Refuses to delete an immutable tag.
@@ -49,7 +49,7 @@ pub(crate) async fn refuse_manifest(
     }
 }
 
-/// Refuses to delete a manifest if it, or a referrer that would go with it, has an immutable tag.
+/// Refuses to delete a manifest if it, or a referrer that would be deleted with it, has an immutable tag.
 async fn refuse_with_referrers(
     reader: &mut Reader,
     (rules, name): (&Immutability, &RepositoryName),
@@ -62,7 +62,7 @@ async fn refuse_with_referrers(
 }
 
 impl Registry {
-    /// Refuses to delete what a reference names in a repository of a project, before the transaction that does.
+    /// Refuses to delete what a reference names, before the transaction that would delete it.
     pub(crate) async fn refuse_immutable(
         &self,
         (project, name): (ProjectId, &RepositoryName),
@@ -74,7 +74,7 @@ impl Registry {
             return Ok(());
         }
         let (repository, digest) = match find(&mut reader, (project, name), reference).await {
-            // The transaction says what is missing.
+            // The transaction reports what is missing.
             Err(Error::ManifestUnknown(_)) => return Ok(()),
             found => found?,
         };
@@ -84,7 +84,7 @@ impl Registry {
         refuse_with_referrers(&mut reader, (&rules, name), (repository, id)).await
     }
 
-    /// Whether an immutable tag keeps a manifest or a referrer that would go with it.
+    /// Whether an immutable tag protects a manifest, or a referrer that would be deleted with it.
     pub(crate) async fn is_kept(
         &self,
         (project, name): (ProjectId, &RepositoryName),
@@ -106,9 +106,8 @@ fn refuse_any(rules: &Immutability, name: &RepositoryName, tags: &[Tag]) -> Resu
     tags.iter().try_for_each(|tag| refuse_tag(rules, name, tag))
 }
 
-/// All tags that a repository had at a moment when nobody wrote into its project, and by which rules none of them is
-/// immutable. Where repository, rules and newest tag are the same at a later such moment, none is there that was not
-/// looked at.
+/// All tags that a repository had at a moment without writers in its project, and the rules by which none of them is
+/// immutable. If repository, rules and newest tag are the same at a later such moment, every tag was checked.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Seen {
     repository: RepositoryId,
@@ -117,8 +116,8 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// What has to be looked at now, in a transaction that holds the project alone; `None` where no tag of the repository
-    /// can be immutable, or there is none of that name.
+    /// What has to be checked now, in a transaction with the project's exclusive lock; `None` if no tag of the
+    /// repository can be immutable, or there is no such repository.
     pub(crate) async fn wanted(
         tx: &mut Tx,
         (project, name): (ProjectId, &RepositoryName),
@@ -138,7 +137,7 @@ impl Seen {
         }))
     }
 
-    /// Looks at the tags, but for those that were `seen`, and refuses to delete the repository if one is immutable.
+    /// Checks the tags except those already `seen`, and refuses to delete the repository if one is immutable.
     pub(crate) async fn look(
         &self,
         db: &Db,
@@ -165,7 +164,7 @@ impl Seen {
 }
 
 impl Error {
-    /// Why a tag of a repository stays where it is.
+    /// The error for a tag that a rule protects.
     pub(crate) fn kept(at: Place<'_>, kept: Kept) -> Self {
         match kept {
             Kept::Immutable(tag) => Self::immutable(at.name, &tag),

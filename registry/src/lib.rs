@@ -61,7 +61,7 @@ pub struct Limits {
 pub const LARGEST_MANIFEST: usize = 4 << 20;
 /// Bytes of small blobs kept in memory.
 const SMALL_BLOBS: u64 = 12 << 20;
-/// Layers that are looked into at a time.
+/// Layers to read for additions at a time.
 const ADDITIONS: usize = 4;
 /// Maximum number of attempts of a transaction that conflicts with others.
 const ATTEMPTS: u32 = 4;
@@ -81,7 +81,7 @@ pub struct Registry {
     turns: upload::Turns,
     /// Objects that this process is writing and that have no row yet.
     unnamed: Unnamed,
-    /// Turns of requests that read what lies in layers.
+    /// Turns of requests that read layers.
     additions: Semaphore,
     configs: Configs,
     /// Requests that run to completion even if the client leaves.
@@ -188,7 +188,7 @@ impl Registry {
         }
     }
 
-    /// What the holder of a permit does now, for the history.
+    /// An event, now, of the holder of a permit.
     fn event(&self, caller: &Caller, operation: Operation, subject: Subject) -> Event {
         Event::new(self.clock.now(), caller.origin(), operation, subject)
     }

@@ -175,7 +175,7 @@ impl Registry {
         }
     }
 
-    /// Deletes a manifest in one short transaction. What is left of what depends on it is purged later.
+    /// Deletes a manifest in one short transaction. Remaining dependent rows are purged later.
     async fn delete_digest(&self, permit: &DeletePermit, digest: &Digest) -> Result<()> {
         let (project, name, digest) = (permit.project(), permit.repository().clone(), *digest);
         let reference = Reference::Digest(digest);
@@ -274,8 +274,7 @@ pub(crate) fn refuse_missing(parsed: &Manifest, found: &[Found]) -> Result<()> {
     }
 }
 
-/// Clients cannot pull an image whose sizes are wrong. One that is here already, because it was imported so, may
-/// be tagged again.
+/// Clients cannot pull an image with wrong sizes. An existing one, which was imported that way, may be tagged again.
 async fn refuse_wrong_sizes(
     tx: &mut db::Tx,
     (repository, digest): (RepositoryId, &Digest),
@@ -307,7 +306,7 @@ mod tests {
         ended.shutdown_background();
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let read = runtime.unwrap().block_on(async {
-            // As when the process is stopping.
+            // As if the process were stopping.
             let _threads = threads.enter();
             read(&new).await
         });

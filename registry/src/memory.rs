@@ -21,9 +21,9 @@ const LEAST: usize = 64 << 10;
 const SHORT: usize = 16;
 /// Limit of short bodies per source that wait for memory, each with its connection's buffers.
 const SHORT_QUEUE: usize = 16;
-/// How much memory a manifest takes that is copied, in its size.
+/// Memory for a manifest that is copied, as a multiple of its size.
 const COPIES: usize = 3;
-/// Memory for answers of the REST API that are being built: rows, what is shown of them, and their JSON.
+/// Memory for answers of the REST API that are being built: rows, what belongs to them, and JSON.
 const ANSWERS: usize = 64 << 20;
 /// Limit of such answers per source that wait for memory.
 const ANSWERS_QUEUE: usize = 64;
@@ -54,7 +54,7 @@ pub fn holder(caller: &Caller) -> Holder {
 }
 
 impl BodyMemory {
-    /// A budget of this many bytes, beside a database that other processes use or not.
+    /// A budget of this many bytes. `has_shared_database` tells whether other processes use the database too.
     pub fn new(bytes: usize, has_shared_database: bool) -> Self {
         let lists = match has_shared_database {
             true => LISTS_OF_MANY,
@@ -88,14 +88,14 @@ impl BodyMemory {
         &self.short
     }
 
-    /// For answers of the REST API until they are built, apart from all bodies. How much they need is known only once
-    /// their rows were read, so that they would wait for others while these wait for them.
+    /// For answers of the REST API until they are built, separate from all bodies. How much they need is known only
+    /// once their rows are read, so in a shared budget they could wait for each other for ever.
     pub fn answers(&self) -> &Arc<Budget> {
         &self.answers
     }
 
-    /// A turn of reading a list: fewer at a time than the database has connections, and no source or principal has all of
-    /// them while others wait. It is held while the database is asked.
+    /// A turn for reading a list: there are fewer than database connections, and no source or principal gets all of
+    /// them while others wait. It is held while the database is queried.
     ///
     /// # Errors
     /// [`Exhausted`] if there is none in time.
@@ -120,10 +120,10 @@ impl BodyMemory {
         self.wait(caller, at_most(DOWNLOAD, Some(length))).await
     }
 
-    /// For manifests that are read to be stored again: as they were read, and parsed.
+    /// For manifests that are read to be copied: their bytes and parsed form.
     ///
     /// # Errors
-    /// [`Error::CopyTooLarge`] if there is never so much.
+    /// [`Error::CopyTooLarge`] if there is never that much.
     pub(crate) async fn for_copy(&self, caller: &Caller, bytes: usize) -> Result<Reservation> {
         let most = self.bulk.largest_share() / COPIES;
         if bytes > most {

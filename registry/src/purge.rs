@@ -1,6 +1,6 @@
-//! Removes what hangs on deleted manifests, repositories and labels, which cannot be found any more. Each part is a short
-//! transaction, and a rest after it leaves most of the time to others. If the process dies, the next run removes the
-//! rest. What is removed, and why beside pushes, is argued in `db::tombstone`.
+//! Removes rows that belong to deleted manifests, repositories and labels, which can no longer be found. Each part is a
+//! short transaction, followed by a pause that leaves most of the time to others. If the process dies, the next run
+//! removes the remainder. What is removed, and why this is correct beside pushes, is explained in `db::tombstone`.
 
 use std::collections::BTreeMap;
 use std::error::Error as _;
@@ -23,15 +23,15 @@ use crate::{Registry, Result};
 const MANIFESTS: i64 = 200;
 /// Deleted repositories to look up at a time.
 const REPOSITORIES: i64 = 100;
-/// The rest after a part, in times that it took.
+/// The pause after a part, as a multiple of its duration.
 const REST: u32 = 9;
 
 impl Registry {
-    /// Removes what hangs on deleted manifests, repositories and labels, for about `spell`. Returns true if there may be more to
-    /// remove. What cannot be removed is passed over.
+    /// Removes rows that belong to deleted manifests, repositories and labels, for about `spell`. Returns true if there
+    /// may be more to remove. Rows that cannot be removed are skipped.
     ///
     /// # Errors
-    /// When the database cannot be reached; when something was passed over, after all else was removed.
+    /// When the database cannot be reached; when something was skipped, after everything else was removed.
     #[instrument(name = "registry.purge", level = "debug", skip_all)]
     pub async fn purge(&self, spell: Duration) -> Result<bool> {
         let mut passed = PassedOver::default();
@@ -64,7 +64,7 @@ impl Registry {
         }
     }
 
-    /// Removes deleted manifests of one repository together; each by itself where that fails.
+    /// Removes deleted manifests of one repository together, or one by one if that fails.
     async fn purge_together(
         &self,
         deleted: &[Deleted],
@@ -127,7 +127,7 @@ impl Registry {
                     Ok::<_, db::Error>((purge(tx, when, rows).await?, begun))
                 })
             });
-            // The time until it began was the others'.
+            // The time before it began is not counted.
             let (part, begun) = part.await?;
             removed |= part.rows > 0;
             if part.rows > 0 || part.left {
@@ -200,12 +200,12 @@ impl PassedOver {
         }
     }
 
-    /// Fails if all others would fail too.
+    /// Fails if everything else would fail too.
     fn failed(&mut self, error: db::Error) -> db::Result<()> {
         if db::is_outage(&error) || matches!(error, db::Error::WriterGone) {
             return Err(error);
         }
-        // Somebody else used it: the next run removes it.
+        // Another transaction used it: the next run removes it.
         if !error.is_collision() {
             let cause = error.source().map(|source| format!(": {source}"));
             self.one(format!("{error}{}", cause.unwrap_or_default()));
@@ -219,7 +219,7 @@ impl PassedOver {
         self.first.get_or_insert(what);
     }
 
-    /// Fails if something was passed over, so that the caller logs it once.
+    /// Fails if something was skipped, so that the caller logs it once.
     fn end(self) -> Result<bool> {
         let Some(first) = self.first else {
             return Ok(false);

@@ -16,7 +16,7 @@ use policy::{ProjectPermit, on, to};
 use crate::Result;
 use crate::immutability::Seen;
 
-/// How often tags may come while those are looked at that are there already.
+/// How often new tags may arrive while the existing ones are checked.
 const ATTEMPTS: usize = 10;
 
 /// Sets the description of a repository. Returns false if there is none.
@@ -51,7 +51,7 @@ pub async fn describe(
 /// Deletes a repository. Returns false if there was none.
 ///
 /// # Errors
-/// [`crate::Error::Immutable`] where a tag of it is; when the project is gone or the database fails.
+/// [`crate::Error::Immutable`] if one of its tags is immutable; when the project is gone or the database fails.
 pub async fn delete(
     db: &Db,
     permit: &ProjectPermit<on::Repository, to::Delete>,
@@ -70,15 +70,15 @@ pub async fn delete(
     Err(db::Error::Contended("the repository").into())
 }
 
-/// What came of an attempt to delete a repository.
+/// The result of an attempt to delete a repository.
 enum Attempt {
     /// It is deleted, or there was none.
     Done(bool),
-    /// It has tags that have to be looked at first.
+    /// It has tags that have to be checked first.
     Unseen(Seen),
 }
 
-/// Deletes a repository unless it has tags that were not seen.
+/// Deletes a repository unless it has unchecked tags.
 async fn delete_seen(
     db: &Db,
     permit: &ProjectPermit<on::Repository, to::Delete>,

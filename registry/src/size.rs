@@ -1,4 +1,4 @@
-//! The sizes that a manifest states of what it names.
+//! The sizes that a manifest states for its references.
 
 use std::fmt;
 
@@ -6,16 +6,16 @@ use db::manifest::Found;
 use model::manifest::Field;
 use model::{Digest, Manifest};
 
-/// A descriptor that states another size than what it names has.
+/// A descriptor whose stated size is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WrongSize {
     /// The field of the manifest.
     pub field: Field,
     /// What it names.
     pub digest: Digest,
-    /// Bytes that the descriptor states.
+    /// The stated size in bytes.
     pub stated: i64,
-    /// Bytes that are there.
+    /// The actual size in bytes.
     pub actual: i64,
 }
 
@@ -34,7 +34,7 @@ impl fmt::Display for WrongSize {
     }
 }
 
-/// Descriptors of a manifest that state a wrong size of what was found for them.
+/// Descriptors of a manifest whose stated size differs from what was found.
 pub fn wrong_sizes(manifest: &Manifest, found: &[Found]) -> Vec<WrongSize> {
     let children = manifest.children.iter().zip(found);
     let wrong = children.filter_map(|(child, found)| {

@@ -100,10 +100,10 @@ impl Registry {
         created.await
     }
 
-    /// Takes a tag away from an artifact, which stays.
+    /// Removes a tag from an artifact, which stays.
     ///
     /// # Errors
-    /// [`Error::ManifestUnknown`]; [`Error::TagUnknown`] where the artifact does not have it.
+    /// [`Error::ManifestUnknown`]; [`Error::TagUnknown`] if the artifact does not have it.
     pub async fn remove_tag(
         &self,
         permit: &ProjectPermit<on::Tag, to::Delete>,
@@ -135,7 +135,7 @@ impl Registry {
     /// Points a tag at a digest at which it once pointed.
     ///
     /// # Errors
-    /// [`Error::NeverTagged`]; [`Error::DigestGone`] where the manifest is not there any more.
+    /// [`Error::NeverTagged`]; [`Error::DigestGone`] if the manifest was deleted.
     pub async fn restore_tag(
         &self,
         permit: &ProjectPermit<on::Repository, to::Push>,
@@ -179,7 +179,7 @@ impl Registry {
     }
 }
 
-/// Points one tag at a manifest of the repository. `false` where that is not there.
+/// Points one tag at a manifest of the repository. Returns false if there is no such manifest.
 async fn point(
     tx: &mut Tx,
     at: Place<'_>,

@@ -9,8 +9,8 @@ use policy::Caller;
 use crate::{Registry, Result};
 
 impl Registry {
-    /// Deletes a manifest and its referrers if it has been untagged since `due` and still is. Returns true if
-    /// it did. A referrer with an immutable tag keeps it.
+    /// Deletes a manifest and its referrers if it has been untagged since `due` and still is. Returns true if it did.
+    /// If it or a referrer has an immutable tag, it is kept.
     ///
     /// # Errors
     /// When the database cannot be written.

@@ -156,7 +156,8 @@ impl Budget {
         (self.terms.total * OF_SOURCE / (OF_SOURCE + 1)).min(self.terms.most)
     }
 
-    /// Takes a share if it is free now and nobody waits for what is not free. Amounts above [`Self::largest_share`] are reduced to it.
+    /// Takes a share if it is free now and nobody is waiting because too little is free. Amounts above
+    /// [`Self::largest_share`] are reduced to it.
     pub fn try_take(self: &Arc<Self>, holder: Holder, amount: usize) -> Option<Reservation> {
         let amount = amount.min(self.largest_share());
         let mut state = self.state.lock();
@@ -302,7 +303,7 @@ impl State {
         }
     }
 
-    /// Whether somebody waits for more than their own share.
+    /// Whether a request is waiting because too little is free, not because of its own share.
     fn is_scarce(&self, cap: usize) -> bool {
         let mut waiting = self.waiting.iter();
         waiting.any(|waiting| {
@@ -367,8 +368,8 @@ impl Reservation {
         Ok(())
     }
 
-    /// Grows it to at least this size if that is free now and nobody waits for what is not free. Unlike [`Self::grow_to`], nobody who holds
-    /// something waits for others who do.
+    /// Grows it to at least this size if that is free now and nobody is waiting because too little is free. Unlike
+    /// [`Self::grow_to`], a holder never waits for other holders.
     pub fn try_grow_to(&mut self, amount: usize) -> bool {
         let Some(more) = amount.checked_sub(self.amount).filter(|more| *more > 0) else {
             return true;

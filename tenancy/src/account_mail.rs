@@ -1,4 +1,4 @@
-//! Mails about accounts: ordering them. A job sends them, with links that are made then.
+//! Queuing mails about accounts. A job sends them, and makes the links at that time.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -10,15 +10,16 @@ use model::{AccountMail, MailLanguage, PrincipalId, Timestamp};
 
 use crate::{Error, Result};
 
-/// Links for one thing that an account is mailed within [`SPELL`]: more would be a nuisance to whoever has the address.
+/// Maximum links for one purpose that are mailed to an account within [`SPELL`]: more would be a nuisance to the
+/// address's owner.
 const MOST_LINKS: i64 = 3;
 const SPELL: Duration = Duration::from_secs(15 * 60);
 
-/// Mails that wait at a time: whoever orders more, from many networks, waits.
+/// Maximum queued mails; further requests, from any network, have to wait.
 const MOST_WAITING: i64 = 1_000;
 
-/// Orders links that set a new password, for the accounts that have an address. It is the same work whether or not there
-/// is one: the job that sends the mail looks for it. One that waits already is enough.
+/// Queues a mail with links that set a new password, for the accounts with an address. It is the same work whether or
+/// not there is one: the job that sends the mail looks for it. If one is queued already, none is added.
 ///
 /// # Errors
 /// [`Error::MailsWait`].
@@ -36,7 +37,7 @@ pub async fn forgot_password(
         .await
 }
 
-/// Whether a principal was mailed as many links for a purpose as it is within a while.
+/// Whether a principal was mailed the maximum number of links for a purpose lately.
 ///
 /// # Errors
 /// When the database fails.
@@ -49,7 +50,7 @@ pub(crate) async fn is_flooded(
     Ok(made >= MOST_LINKS)
 }
 
-/// Orders a mail in a transaction that may do more.
+/// Queues a mail in a transaction that may do more.
 ///
 /// # Errors
 /// [`Error::MailsWait`].
@@ -65,7 +66,7 @@ pub(crate) async fn order(tx: &mut Tx, mail: &AccountMail, now: Timestamp) -> Re
     let new = NewJob {
         kind: AccountMail::JOB.to_owned(),
         payload_version: AccountMail::VERSION,
-        // It is text and numbers, which are always JSON.
+        // Text and numbers, which can always be serialized.
         payload: serde_json::to_string(mail).unwrap_or_default(),
         dedup_key: Some(key),
         priority: Priority::High,

@@ -9,17 +9,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::Result;
 
-/// The name by which the database keeps it.
+/// Its name in the database.
 const STORED: &str = "cve-allowlist";
-/// Vulnerabilities that are accepted at most.
+/// Maximum accepted vulnerabilities.
 const MOST: usize = 10_000;
 
-/// What is accepted, and until when.
+/// The accepted vulnerabilities, and until when they are accepted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CveAllowlist {
     /// Names such as `CVE-2026-1`.
     pub items: Vec<String>,
-    /// Seconds since 1970 from which nothing of it is accepted any more.
+    /// When the list expires, in seconds since 1970.
     pub expires_at: Option<i64>,
     /// Microseconds since 1970 when it was first set.
     pub created_at: i64,
@@ -30,10 +30,10 @@ pub struct CveAllowlist {
 /// Why a list is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAllowlist {
-    /// A name that no vulnerability has.
+    /// An invalid name.
     #[error("items.cve_id: must have 1 to 128 visible characters: {0:?}")]
     Name(String),
-    /// One that is there twice.
+    /// A duplicate.
     #[error("items.cve_id: {0} is there twice")]
     Twice(String),
     /// Too many.
@@ -41,10 +41,10 @@ pub enum InvalidAllowlist {
     TooMany,
 }
 
-/// Names of vulnerabilities, if they are valid.
+/// Checks names of vulnerabilities.
 ///
 /// # Errors
-/// The first that is not.
+/// The first problem.
 pub fn check(items: &[String]) -> Result<(), InvalidAllowlist> {
     if items.len() > MOST {
         return Err(InvalidAllowlist::TooMany);
@@ -79,7 +79,7 @@ pub async fn get(reader: &mut Reader) -> Result<CveAllowlist> {
         })
 }
 
-/// Replaces the list by names that were checked.
+/// Replaces the list with checked names.
 ///
 /// # Errors
 /// When the database fails.

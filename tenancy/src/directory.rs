@@ -1,5 +1,5 @@
-//! People and groups of a directory, as they become users and groups here. Who they are is read in `auth`; this is what is
-//! kept of it. A person is known by what the directory never changes of them, a group by its entry.
+//! Users and groups from a directory. `auth` reads the directory; this module stores the result. A person is identified
+//! by an id that the directory never changes, a group by its entry.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use db::identity::{self, Found, Identity, LDAP};
@@ -14,23 +14,23 @@ use crate::group::NewGroup;
 use crate::user::event;
 use crate::{Error, Result};
 
-/// What users are said to be who a directory made.
+/// The comment of users that a directory made.
 const COMMENT: &str = "from LDAP.";
-/// Characters of the longest name of a person that is kept.
+/// Maximum characters of a stored person's name.
 const LONGEST_REALNAME: usize = 255;
-/// Bytes of the longest mail address that is kept.
+/// Maximum bytes of a stored mail address.
 const LONGEST_EMAIL: usize = 254;
 
 /// A person, as a directory describes them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Person {
-    /// What the directory never changes of them.
+    /// The id that the directory never changes.
     pub subject: String,
     /// Their entry.
     pub dn: String,
-    /// Their names to sign in with, that which they used first.
+    /// Their names to sign in with, the one that they used first.
     pub names: Vec<String>,
-    /// What they are called.
+    /// The person's name.
     pub realname: String,
     /// Their mail address. Others may have the same.
     pub email: Option<String>,
@@ -47,7 +47,7 @@ pub struct Group {
     pub name: String,
 }
 
-/// A person who may sign in, as a user.
+/// The user of a person who may sign in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Admitted {
     /// Their id among principals.
@@ -56,17 +56,17 @@ pub struct Admitted {
     pub generation: i64,
 }
 
-/// What a reading says of a user.
+/// The result of reading a user from the directory.
 #[derive(Clone, Debug)]
 pub enum Reading {
-    /// They are there, in these groups; `None` if those could not be read.
+    /// They exist, in these groups; `None` if the groups could not be read.
     Found(Identity, Person, Option<Vec<Group>>),
     /// They may not sign in any more, for this reason.
     Ended(Identity, &'static str),
 }
 
-/// Takes a person over who has proved who they are, or whom `by` imports: makes a user at the first time, and
-/// brings user and groups up to date at others. Groups that could not be read stay as they are.
+/// Stores a person who has signed in, or whom `by` imports: makes a user the first time, and later updates the user and
+/// groups. Groups that could not be read stay as they are.
 ///
 /// # Errors
 /// [`Error::NameTaken`], [`Error::NameInvalid`].
@@ -86,7 +86,7 @@ pub async fn admit(
     }
 }
 
-/// Takes over what a reading says of users, all or none.
+/// Stores the results of a reading, all or none.
 ///
 /// # Errors
 /// When the database fails.
@@ -101,7 +101,7 @@ pub async fn take_over(db: &Db, readings: Vec<Reading>, now: Timestamp) -> Resul
     }
 }
 
-/// True if somebody else made the user or a group meanwhile: the next time it is there.
+/// True if another transaction made the user or a group meanwhile: a retry will find it.
 pub(crate) fn is_race(error: &Error) -> bool {
     matches!(
         error,
@@ -181,7 +181,7 @@ pub(crate) async fn is_taken(tx: &mut Tx, name: &str) -> Result<bool> {
         || db::robot::by_full_name(tx, name).await?.is_some())
 }
 
-/// Brings a user up to date, who may sign in (again).
+/// Updates a user who may sign in (again).
 async fn update(
     tx: &mut Tx,
     identity: &Identity,
@@ -232,7 +232,7 @@ pub(crate) async fn record_changes(
     Ok(())
 }
 
-/// Gives the user the name that the directory has now, unless somebody else has it here.
+/// Gives the user the present name in the directory, unless another account has it here.
 async fn rename(tx: &mut Tx, identity: &Identity, person: &Person, now: Timestamp) -> Result<()> {
     let Some(name) = person.names.first() else {
         return Ok(());
@@ -269,7 +269,7 @@ pub(crate) async fn end(tx: &mut Tx, identity: &Identity, why: &str, now: Timest
         .await?)
 }
 
-/// Puts a user into groups, which are made where there are none, and out of all others of the directory.
+/// Puts a user into groups, which are made if missing, and removes it from all others of the directory.
 async fn join(
     tx: &mut Tx,
     principal: PrincipalId,
@@ -299,7 +299,7 @@ async fn ensure(tx: &mut Tx, found: &Group, now: Timestamp) -> Result<PrincipalI
     Ok(principal)
 }
 
-/// A group of the directory under a name that is free: its own, else its entry's as in Harbor, else one that is made of both.
+/// A new group of the directory with a free name: its own, else its entry as in Harbor, else one composed of both.
 ///
 /// # Errors
 /// When the database fails.
@@ -311,7 +311,7 @@ pub async fn new_group(tx: &mut db::Reader, found: &Group) -> Result<NewGroup> {
     let mut names = [found.name.trim(), entry, made.trim()]
         .into_iter()
         .filter_map(|name| name.parse::<GroupName>().ok());
-    // The hash is a name whatever the entry is called.
+    // The hash is always a valid name.
     let fallback = || hash[..16].parse::<GroupName>();
     loop {
         let name = match names.next() {
@@ -329,7 +329,7 @@ pub async fn new_group(tx: &mut db::Reader, found: &Group) -> Result<NewGroup> {
     }
 }
 
-/// What only describes somebody is shortened, and never a reason to refuse them.
+/// Descriptive attributes are shortened, and never a reason for refusal.
 fn realname(person: &Person) -> String {
     fitting_realname(&person.realname)
 }
@@ -350,7 +350,7 @@ pub(crate) fn fitting_email(email: Option<&str>) -> Option<&str> {
     fits.then_some(email)
 }
 
-/// Who changes users and groups because the directory says so.
+/// The origin of changes that come from the directory.
 pub fn origin() -> Origin {
     Origin {
         principal: Principal::System(SystemTask::Directory),

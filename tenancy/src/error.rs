@@ -1,4 +1,4 @@
-//! Why a change is not made: one variant for each thing that a caller can tell apart.
+//! Why a change is not made: one variant for each case that a caller can distinguish.
 
 use model::user::InvalidUserName;
 use model::{
@@ -24,7 +24,7 @@ pub enum Error {
     /// The project has the setting already.
     #[error("the project has {0} already")]
     SettingExists(&'static str),
-    /// A project with artifacts is not deleted.
+    /// A project with artifacts cannot be deleted.
     #[error("project {0} holds artifacts")]
     ProjectHoldsArtifacts(ProjectName),
     /// Another user has the name or the mail address.
@@ -35,23 +35,23 @@ pub enum Error {
         /// The mail address.
         email: String,
     },
-    /// A user of a directory is changed there.
+    /// A user from a directory can be changed only there.
     #[error("user {0} is kept in a directory: change it there")]
     UserExternal(String),
-    /// What a directory calls somebody is the name of another user.
+    /// The name from a directory belongs to another user.
     #[error(
         "the name {0} belongs to another account: an administrator can delete or rename that one"
     )]
     NameTaken(String),
-    /// What a directory calls somebody is no name of a user.
+    /// The name from a directory is not a valid user name.
     #[error("the directory's name for this account cannot be used: {0}")]
     NameInvalid(InvalidUserName),
-    /// Only whom an OIDC provider knows has a CLI secret.
+    /// Only users of an OIDC provider have a CLI secret.
     #[error(
         "user {0} does not sign in by OIDC, and so has no CLI secret: the password is that of docker and helm"
     )]
     NoCliSecret(String),
-    /// The sign-in that waited for a name was used, or waited for too long.
+    /// The sign-in that was waiting for a name was used, or has expired.
     #[error("the sign-in has expired: begin it again")]
     SignInExpired,
     /// There is no user with the id.
@@ -60,10 +60,10 @@ pub enum Error {
     /// There is no principal with the id (any more).
     #[error("principal {0} not found")]
     PrincipalUnknown(PrincipalId),
-    /// The built-in administrator, and whoever asks, is not deleted.
+    /// The built-in administrator and the caller cannot be deleted.
     #[error("user {0} cannot be deleted")]
     UserUndeletable(UserId),
-    /// The last system administrator stays one.
+    /// The last system administrator has to stay one.
     #[error("{name} is the last system administrator: make another user one first")]
     LastSysadmin {
         /// Its id.
@@ -71,7 +71,7 @@ pub enum Error {
         /// Its name.
         name: String,
     },
-    /// Whoever it is is a member of the project already.
+    /// The principal is a member of the project already.
     #[error("{0} is a member of the project already")]
     MemberExists(String),
     /// The project has no such member.
@@ -85,13 +85,13 @@ pub enum Error {
     /// The scope has a label of that name.
     #[error("label {0} already exists")]
     LabelExists(String),
-    /// There is no such label, or not in that scope.
+    /// There is no such label in that scope.
     #[error("label {0} not found")]
     LabelUnknown(LabelId),
     /// The artifact has the label.
     #[error("the artifact has label {0} already")]
     LabelAttached(String),
-    /// The artifact has as many labels as it may have.
+    /// The artifact has the maximum number of labels.
     #[error("an artifact has at most {0} labels: take one off first")]
     TooManyLabels(i64),
     /// The artifact does not have the label.
@@ -105,36 +105,36 @@ pub enum Error {
     /// The repository has no such artifact.
     #[error("artifact {0} not found")]
     ArtifactUnknown(String),
-    /// The project has a rule that says the same.
+    /// The project has a rule with the same content.
     #[error("immutable rule already exists")]
     RuleExists,
     /// The project has no such rule.
     #[error("immutable rule {0} not found")]
     RuleUnknown(ImmutableRuleId),
-    /// The project has as many rules as it may have.
+    /// The project has the maximum number of rules.
     #[error("a project has at most {0} immutable rules: delete one first")]
     TooManyRules(i64),
-    /// The project has another rule for workloads of that name.
+    /// The project has another workload rule with that name.
     #[error("workload rule {0} already exists")]
     WorkloadRuleExists(String),
     /// The project has no such rule.
     #[error("workload rule {0} not found")]
     WorkloadRuleUnknown(WorkloadRuleId),
-    /// The project has as many rules for workloads as it may have.
+    /// The project has the maximum number of workload rules.
     #[error("a project has at most {0} workload rules: delete one first")]
     TooManyWorkloadRules(i64),
-    /// Another robot has the name, or a user.
+    /// Another robot or a user has the name.
     #[error("robot account {0} already exists: rotate its secret if the old one is lost")]
     RobotExists(String),
     /// There is no such robot (any more).
     #[error("robot {0} not found")]
     RobotUnknown(RobotId),
-    /// Nobody gives a robot what they lack themselves.
+    /// Nobody can give a robot permissions that they lack themselves.
     #[error(
         "permission scope is invalid. It must be equal to or more restrictive than the creator's permissions, which lack {0}"
     )]
     RobotTooStrong(String),
-    /// A robot makes none that is valid longer than itself.
+    /// A robot cannot make one that is valid longer than itself.
     #[error(
         "duration: the robot that makes it ends at {0}; one that it makes cannot end later. Give a shorter duration"
     )]
@@ -145,15 +145,15 @@ pub enum Error {
     /// There is no such group (any more).
     #[error("user group {0} not found")]
     GroupUnknown(GroupId),
-    /// The link was used or replaced, has expired, or never was one.
+    /// The link was used or replaced, has expired, or never existed.
     #[error(
         "token: the link does not work any more: it was used, has expired, or the account has changed since; ask for a new one"
     )]
     LinkVoid,
-    /// Too many mails wait to be sent.
+    /// Too many mails are queued.
     #[error("too many mails wait to be sent: try again in a minute")]
     MailsWait,
-    /// The account signs in already, and its password was not given with the link.
+    /// The account can sign in already, and its password was not given with the link.
     #[error("password: give the password of the account, which has another mail address so far")]
     LinkNeedsPassword,
     /// A setting is not changed.
@@ -180,7 +180,7 @@ pub enum InvalidSetting {
     Unknown {
         /// The name.
         name: String,
-        /// A name that is like it.
+        /// A similar name.
         near: Option<&'static str>,
     },
     /// The value is of another type.
@@ -199,7 +199,7 @@ pub enum InvalidSetting {
         /// What it must be.
         reason: String,
     },
-    /// The setting has one value.
+    /// The setting cannot be changed.
     #[error("{name}: cannot be changed: {reason}")]
     Unchangeable {
         /// The setting.
@@ -219,7 +219,7 @@ pub enum InvalidSetting {
     },
 }
 
-/// What of the configuration file fixes a setting.
+/// The part of the configuration file that fixes a setting.
 fn fixed_by(name: &str) -> String {
     let beside = match name {
         "external_url" => "[server] or ",

@@ -1,4 +1,4 @@
-//! Groups of users: making, renaming and deleting them. Who is in one comes from a directory.
+//! Groups of users: making, renaming and deleting them. Their members come from a directory or provider.
 
 use db::group::{self, Group};
 use db::{Db, Tx};
@@ -85,7 +85,7 @@ pub async fn rename(
     .await
 }
 
-/// Deletes a group: its name becomes free, and whoever is in it loses the roles that it has.
+/// Deletes a group: its name becomes free, and its members lose its roles.
 ///
 /// # Errors
 /// [`Error::GroupUnknown`].
@@ -108,12 +108,12 @@ pub async fn delete(
     .await
 }
 
-/// A group that is to be changed: nobody else changes it meanwhile.
+/// A group to be changed, locked against other changes.
 async fn hold(tx: &mut Tx, id: GroupId) -> Result<Group> {
     group::hold(tx, id).await?.ok_or(Error::GroupUnknown(id))
 }
 
-/// What happens to a group.
+/// An event about a group.
 fn event(now: Timestamp, origin: Origin, operation: Operation, name: &str) -> Event {
     Event::new(now, origin, operation, Subject::Group(name.to_owned()))
 }

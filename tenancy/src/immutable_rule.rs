@@ -1,5 +1,5 @@
-//! Rules by which tags of a project are immutable. They are changed while nobody else writes into the project: a push
-//! either ends before, or knows the rule.
+//! Rules for immutable tags. A change has the project's exclusive lock: a push either ends before it, or knows the
+//! rule.
 
 use db::Db;
 use db::immutable_rule;
@@ -11,10 +11,10 @@ use policy::{ProjectPermit, on, to};
 
 use crate::{Error, Result};
 
-/// Rules that a project has at most.
+/// Maximum rules of a project.
 pub const MOST: i64 = 100;
 
-/// Makes a rule, which has its effect at once. It must be one that compiles.
+/// Makes a rule, which takes effect at once. It must be one that compiles.
 ///
 /// # Errors
 /// [`Error::RuleExists`], [`Error::TooManyRules`], [`Error::ProjectGone`].
@@ -41,7 +41,7 @@ pub async fn create(
     .await
 }
 
-/// Switches a rule on or off, where that differs from what it is; else replaces what it says, as in Harbor.
+/// Switches a rule on or off if that differs from its state; otherwise replaces its content, as in Harbor.
 ///
 /// # Errors
 /// [`Error::RuleUnknown`], [`Error::RuleExists`], [`Error::ProjectGone`].
@@ -121,7 +121,7 @@ pub async fn delete(
 
 /// The form in which a rule is stored, and compared with others.
 fn text(rule: &ImmutableRule) -> String {
-    // Texts alone are always JSON.
+    // Only texts, which can always be serialized.
     serde_json::to_string(rule).unwrap_or_default()
 }
 

@@ -1,4 +1,4 @@
-//! The installation as a whole: what it begins with, and changes that lie outside the database.
+//! The installation as a whole: its initial content, and changes outside the database.
 
 use db::Db;
 use db::user;
@@ -12,7 +12,7 @@ use crate::{Error, Result};
 /// The built-in administrator's name.
 const ADMIN: &str = "admin";
 
-/// Makes the built-in administrator and the first project. Of several processes that begin, one does;
+/// Makes the built-in administrator and the first project. If several processes start, only one does it; returns
 /// whether it was this one.
 ///
 /// # Errors
@@ -58,7 +58,7 @@ pub async fn has_begun(db: &Db) -> Result<bool> {
     Ok(user::by_id(&mut tx, UserId::ADMIN).await?.is_some())
 }
 
-/// Records a change that lies outside the database, or is made in many transactions: a new certificate, an import.
+/// Records a change outside the database, or in many transactions, such as a new certificate or an import.
 ///
 /// # Errors
 /// When the database cannot be written.

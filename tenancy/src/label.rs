@@ -1,5 +1,4 @@
-//! Labels: those of the installation, which system administrators change, and those of projects; and which artifacts
-//! have them.
+//! Labels of the installation, which system administrators change, and of projects; and putting them on artifacts.
 
 use std::pin::Pin;
 
@@ -14,10 +13,10 @@ use policy::{ProjectPermit, SystemPermit, on, to};
 
 use crate::{Error, Result};
 
-/// Labels that an artifact has at most.
+/// Maximum labels of an artifact.
 pub const MOST: i64 = 1_000;
 
-/// Permission to do something to labels of one scope.
+/// Permission for an action on labels of one scope.
 #[derive(Clone, Debug)]
 pub enum LabelPermit<A> {
     /// Those of the installation.
@@ -93,7 +92,7 @@ pub async fn change(
     .await
 }
 
-/// Deletes a label, which no artifact has from then on. What is left of it is purged later.
+/// Deletes a label; no artifact has it from then on. Its rows are purged later.
 ///
 /// # Errors
 /// [`Error::LabelUnknown`], [`Error::ProjectGone`].
@@ -192,7 +191,7 @@ async fn write<T: Send + 'static>(
     }
 }
 
-/// A label of a scope that is to be changed: of two who delete it, the second finds none.
+/// A label of a scope to be changed, locked: if two delete it, the second finds none.
 async fn hold(tx: &mut Tx, scope: Option<ProjectId>, id: LabelId) -> Result<Label> {
     let label = label::hold(tx, id).await?;
     let label = label.filter(|label| label.project == scope);

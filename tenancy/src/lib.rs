@@ -1,6 +1,6 @@
-//! What administrators change: users, groups, robots, projects, members, quotas and settings. A change is one function: one transaction, and
-//! one event. REST, command line, first start and import call the same ones. Who may call is shown by a permit; HTTP and
-//! command lines are unknown here.
+//! What administrators change: users, groups, robots, projects, members, quotas and settings. A change is one function:
+//! one transaction, and one event. REST, command line, first start and import call the same ones. Callers show a
+//! permit; HTTP and command lines are unknown here.
 
 pub mod account_mail;
 pub mod cve_allowlist;

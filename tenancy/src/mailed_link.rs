@@ -1,9 +1,9 @@
-//! Links that are mailed: making and using them. Each works once, for a while, and for the address and the
-//! password that the account had when it was made.
+//! Mailed links: making and using them. Each works once, for a limited time, and only while the account has the address
+//! and password that it had when the link was made.
 //!
-//! An account has the address that it shows, and the one to which links for a new password go: that which was verified last,
-//! or which an administrator set. So whoever has somebody's session alone does not get their account by a new address, and
-//! nobody is mailed what a stranger wrote: a name is mailed only to an address that was verified for it.
+//! An account has the address that it shows, and the one to which links for a new password go: the last verified one,
+//! or one that an administrator set. So a stolen session alone is not enough to take over an account by a new address,
+//! and nobody is mailed text from strangers: a name is mailed only to an address that was verified for it.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -25,9 +25,9 @@ use crate::{Error, Result};
 /// How long a link that sets a new password works.
 pub const RESET_WORKS: Duration = Duration::from_secs(30 * 60);
 
-/// Accounts of one address that are mailed links at a time.
+/// Maximum accounts of one address that are mailed links at a time.
 const MOST_ACCOUNTS: i64 = 5;
-/// What a link holds: 64 hexadecimal digits of random bytes. It does not print, and only its hash is stored.
+/// The token in a link: 64 hexadecimal digits of random bytes. It does not print, and only its hash is stored.
 #[derive(Clone)]
 pub struct LinkToken(Zeroizing<String>);
 
@@ -72,30 +72,29 @@ impl fmt::Debug for LinkToken {
     }
 }
 
-/// A link that is to be mailed.
+/// A link to be mailed.
 #[derive(Clone, Debug)]
 pub struct NewLink {
     /// The account's name.
     name: String,
     /// Whether the address was verified for the account.
     is_verified: bool,
-    /// Whether the account signs in only once it is.
+    /// Whether the account can sign in only once it is verified.
     pub is_new: bool,
     /// The address, as the account has it.
     pub email: String,
-    /// What the link holds.
+    /// The token in the link.
     pub token: LinkToken,
 }
 
 impl NewLink {
-    /// The name of the account, unless nobody has shown yet that they read its address: what a stranger chose is not
-    /// mailed to others.
+    /// The name of the account, if its address was verified: a name that a stranger chose is not mailed to others.
     pub fn account(&self) -> Option<&str> {
         self.is_verified.then_some(&*self.name)
     }
 }
 
-/// Makes the link that verifies the address of an account; `None` where that is not needed (any more).
+/// Makes the link that verifies the address of an account; `None` if that is not needed (any more).
 ///
 /// # Errors
 /// When the database fails.
@@ -112,8 +111,8 @@ pub async fn to_verify(db: &Db, id: UserId, now: Timestamp) -> Result<Option<New
     .await
 }
 
-/// Makes links that set new passwords, one for each account to which links are mailed at the address and that has a password
-/// here. None for an account that was mailed some lately.
+/// Makes links that set new passwords, one for each account with a local password to which links are mailed at the
+/// address. None for an account that was mailed the maximum number lately.
 ///
 /// # Errors
 /// When the database fails.
@@ -196,13 +195,13 @@ async fn make(
 fn address(user: &User, purpose: Purpose) -> Option<&str> {
     let email = match purpose {
         Purpose::Reset if !user.unverified => &user.verified_email,
-        // Nobody signs in to it but whoever opens a link that is mailed there.
+        // Only the recipient of a link mailed there can sign in to it.
         Purpose::Verify | Purpose::Reset => &user.email,
     };
     email.as_deref()
 }
 
-/// Takes back links that could not be mailed.
+/// Revokes links that could not be mailed.
 ///
 /// # Errors
 /// When the database fails.
@@ -219,17 +218,16 @@ pub async fn take_back(db: &Db, links: &[NewLink]) -> Result<()> {
     .await
 }
 
-/// What somebody shows who verifies an address.
+/// The proof for verifying an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shown {
-    /// The link that was mailed there: enough for an account that nobody has signed in to yet.
+    /// The link that was mailed there: enough for an account that has never been used.
     Link,
-    /// The password of the account besides.
+    /// The link, and the password of the account.
     LinkAndPassword,
 }
 
-/// The name of the account that a link verifies the address of, for whoever has to show its password besides; `None` if the
-/// link is enough.
+/// The name of the account whose address a link verifies, if its password is needed too; `None` if the link is enough.
 ///
 /// # Errors
 /// [`Error::LinkVoid`].
@@ -243,8 +241,8 @@ pub async fn needs_password(db: &Db, token: &LinkToken, now: Timestamp) -> Resul
     Ok((!user.unverified).then_some(user.name))
 }
 
-/// Verifies the address of an account by the link that was mailed to it. Links for a new password of before, which went to
-/// another address, are void.
+/// Verifies the address of an account by the link that was mailed to it. Earlier links for a new password, which went
+/// to another address, are void.
 ///
 /// # Errors
 /// [`Error::LinkVoid`], [`Error::LinkNeedsPassword`].
@@ -271,8 +269,8 @@ pub async fn verify(
     .await
 }
 
-/// Sets a new password by a link that was mailed. Whoever opens it reads the address, which is verified by that. All
-/// sessions end, tokens of before are void, and so are other links.
+/// Sets a new password by a mailed link. Opening the link also verifies the address. All sessions end, and existing
+/// tokens and other links are void.
 ///
 /// # Errors
 /// [`Error::LinkVoid`], [`Error::Password`].
@@ -284,7 +282,7 @@ pub async fn reset_password(
     now: Timestamp,
 ) -> Result<()> {
     let hash = token.hash();
-    // Before a password is hashed for whoever asks, which is much work.
+    // Before the expensive hashing of a password for an unknown caller.
     let found = mailed_link::by_hash(&mut db.reader().await?, &hash, now).await?;
     if found.is_none_or(|link| link.purpose != Purpose::Reset) {
         return Err(Error::LinkVoid);
@@ -309,7 +307,7 @@ pub async fn reset_password(
     .await
 }
 
-/// Takes a link, once: whose account it opens, which nobody else changes meanwhile.
+/// Uses a link, once; returns its account, locked against other changes.
 async fn open(tx: &mut Tx, hash: &[u8; 32], purpose: Purpose, now: Timestamp) -> Result<User> {
     let link = mailed_link::by_hash(tx, hash, now).await?;
     let link = link.filter(|link| link.purpose == purpose);
@@ -326,7 +324,7 @@ async fn open(tx: &mut Tx, hash: &[u8; 32], purpose: Purpose, now: Timestamp) ->
     }
 }
 
-/// The user themselves, who has shown that by a link.
+/// The user, identified by a link.
 fn by(user: &User, address: IpAddr) -> Origin {
     Origin {
         principal: Principal::User {

@@ -29,10 +29,11 @@ pub async fn grant(
     .await
 }
 
-/// Makes the group with a name a member, and makes the group first where there is none: a provider may name it later.
+/// Makes the group with a name a member, and makes the group if it does not exist: a provider may use it later.
 ///
 /// # Errors
-/// [`Error::GroupExists`] where a group of the name comes from elsewhere, [`Error::MemberExists`], [`Error::ProjectGone`].
+/// [`Error::GroupExists`] if a group of that name comes from another source, [`Error::MemberExists`],
+/// [`Error::ProjectGone`].
 pub async fn grant_group(
     db: &Db,
     permit: &ProjectPermit<on::Member, to::Create>,
@@ -62,7 +63,7 @@ pub async fn grant_group(
     .await
 }
 
-/// Where somebody becomes a member, and as what.
+/// A membership to be made.
 struct NewMember {
     project: ProjectId,
     role: Role,
@@ -136,7 +137,7 @@ pub async fn revoke(
     .await
 }
 
-/// A membership that is to be changed: of two who end it, the second finds none.
+/// A membership to be changed, locked: if two end it, the second finds none.
 async fn hold(tx: &mut Tx, project: ProjectId, id: MemberId) -> Result<Member> {
     let member = member::hold(tx, project, id).await?;
     member.ok_or(Error::MemberUnknown {

@@ -1,5 +1,5 @@
-//! People whom an OIDC provider knows, as they become users here. How they prove who they are is in `auth`; this is what
-//! is kept of it. A person is known by issuer and subject, never by a name or a mail address.
+//! Users from an OIDC provider. `auth` handles sign-in; this module stores the result. A person is identified by issuer
+//! and subject, never by a name or a mail address.
 
 use std::sync::Arc;
 
@@ -20,13 +20,13 @@ use crate::secret::{MasterKey, Secret};
 use crate::user::event;
 use crate::{Error, Result};
 
-/// What users are said to be who an OIDC provider made. The words are Harbor's.
+/// The comment of users that an OIDC provider made. The text is Harbor's.
 const COMMENT: &str = "Onboarded via OIDC provider";
-/// Groups of one person that are taken.
+/// Maximum groups of one person.
 pub const MOST_GROUPS: usize = 2_000;
-/// What sealed refresh tokens are for.
+/// The purpose for sealing refresh tokens.
 const REFRESH: &str = "oidc refresh token";
-/// What sealed CLI secrets are for.
+/// The purpose for sealing CLI secrets.
 const CLI: &str = "oidc cli secret";
 
 /// A person, as a provider describes them.
@@ -46,16 +46,16 @@ pub struct Person {
 /// What describes a person.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Profile {
-    /// What they are called.
+    /// The person's name.
     pub realname: String,
     /// Their mail address. Others may have the same.
     pub email: Option<String>,
 }
 
-/// What a provider vouches for now: somebody, and what it is asked with again.
+/// A provider's confirmation: a person, and the token for asking again.
 #[derive(Clone, Debug)]
 pub struct Vouched {
-    /// Who it is.
+    /// The person.
     pub person: Person,
     /// The refresh token, if there is a new one.
     pub refresh_token: Option<Secret>,
@@ -64,7 +64,7 @@ pub struct Vouched {
     pub asked_with: Option<Vec<u8>>,
 }
 
-/// Keeps users whom an OIDC provider knows.
+/// Stores users from an OIDC provider.
 #[derive(Clone)]
 pub struct Accounts {
     db: Db,
@@ -72,12 +72,12 @@ pub struct Accounts {
 }
 
 impl Accounts {
-    /// Keeps them in `db`, and seals with `master`.
+    /// Stores them in `db`, and seals with `master`.
     pub fn new(db: Db, master: Arc<MasterKey>) -> Self {
         Self { db, master }
     }
 
-    /// Takes over somebody who has proved who they are, and whom an account belongs to; `None` if none does.
+    /// Updates the account of a person who has signed in; `None` if there is no account.
     ///
     /// # Errors
     /// When the database fails.
@@ -110,8 +110,8 @@ impl Accounts {
         }))
     }
 
-    /// Makes an account for somebody who has proved who they are, under a name that is free, and with a random CLI secret.
-    /// A ticket, if they waited with one, is taken with it.
+    /// Makes an account for a person who has signed in, with a free name and a random CLI secret. If they have a
+    /// ticket, it is used up.
     ///
     /// # Errors
     /// [`Error::NameTaken`], [`Error::SignInExpired`].
@@ -174,7 +174,7 @@ impl Accounts {
         (vouched, name): (&Vouched, &UserName),
         (by, now): (Origin, Timestamp),
     ) -> Result<Admitted> {
-        // Two browsers of one person.
+        // The person may use two browsers at once.
         if let Some(admitted) = self.admit_in(tx, vouched, now).await? {
             return Ok(admitted);
         }
@@ -218,7 +218,7 @@ impl Accounts {
         })
     }
 
-    /// Brings a user up to date for whom the provider vouches now.
+    /// Updates a user whom the provider has just confirmed.
     async fn update(
         &self,
         tx: &mut Tx,
@@ -291,8 +291,8 @@ impl Accounts {
         Ok(checked.await?)
     }
 
-    /// The provider does not vouch for a user any more: sessions end, tokens are void, and the CLI secret does not work
-    /// until they have signed in again. Nothing of this if they did meanwhile: then the answer, to the refresh token of
+    /// Locks out a user whom the provider no longer confirms: sessions end, tokens are void, and the CLI secret does
+    /// not work until they sign in again. Nothing of this if they did meanwhile: then the answer, to the refresh token of
     /// the account as it was read, is about the past.
     ///
     /// # Errors
@@ -324,7 +324,7 @@ impl Accounts {
         self.opened(REFRESH, sealed, account.principal)
     }
 
-    /// The CLI secret of a user, if it can be opened: after the loss of the master key it has to be set anew.
+    /// The CLI secret of a user, if it can be opened: after the loss of the master key a new one has to be set.
     pub fn cli_secret(&self, account: &Account) -> Option<Secret> {
         self.opened(CLI, &account.cli_secret, account.principal)
     }
@@ -353,7 +353,7 @@ impl Accounts {
                     if !oidc::set_cli_secret(tx, user.principal_id, &sealed, now).await? {
                         return Err(Error::NoCliSecret(user.name));
                     }
-                    // Tokens that were got with the old one end with it; sessions began without it.
+                    // Tokens obtained with the old secret end with it; sessions did not use it.
                     principal::void_tokens(tx, user.principal_id).await?;
                     session::carry_on(tx, user.principal_id).await?;
                     let event = event(now, by, Operation::Update, &user.name);
@@ -390,7 +390,7 @@ impl Accounts {
     }
 }
 
-/// Puts a user into groups, which are made where there are none, and out of all others of the provider.
+/// Puts a user into groups, which are made if missing, and removes it from all others of the provider.
 async fn join(
     tx: &mut Tx,
     principal: PrincipalId,
@@ -410,8 +410,8 @@ async fn join(
     Ok(())
 }
 
-/// The provider's group of a name, made if there is none; `None` if one of another source has the name, whose roles are
-/// not the provider's to give.
+/// The provider's group with a name, made if there is none; `None` if a group from another source has the name, since
+/// the provider must not give its roles.
 async fn ensure(tx: &mut Tx, name: GroupName, now: Timestamp) -> Result<Option<PrincipalId>> {
     if let Some(group) = group::by_name(tx, name.as_str()).await? {
         if group.source == GroupSource::Oidc {

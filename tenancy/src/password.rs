@@ -30,8 +30,8 @@ const HASH_LEN: usize = 32;
 /// Maximum memory that a stored hash may require, in KiB: eight times ours.
 const LARGEST_MEMORY_KIB: u32 = 8 * MEMORY_KIB;
 
-/// Maximum hashes that wait or run: for callers who are or were lately authenticated; for strangers; and for strangers
-/// from one network.
+/// Maximum hashes that wait or run: for callers who are signed in or were lately; for strangers; and for strangers from
+/// one network.
 const MOST_KNOWN: usize = 256;
 const MOST_STRANGERS: usize = 256;
 const MOST_OF_NETWORK: usize = 128;
@@ -75,7 +75,7 @@ impl NewPassword {
 impl TryFrom<String> for NewPassword {
     type Error = WeakPassword;
 
-    /// What it lacks first is the error.
+    /// The error is the first broken rule.
     fn try_from(text: String) -> Result<Self, WeakPassword> {
         let password = Zeroizing::new(text);
         // Counted no further than needed.
@@ -124,7 +124,7 @@ pub enum PasswordError {
     Interrupted(#[source] JoinError),
 }
 
-/// For whom a password is hashed.
+/// Who a password is hashed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Applicant {
     /// A caller who is signed in, or was lately from the same network.
@@ -220,7 +220,7 @@ impl PasswordHasher {
         self.hash_for(Applicant::Known, password).await
     }
 
-    /// As [`PasswordHasher::hash`], for whomever.
+    /// As [`PasswordHasher::hash`], for any applicant.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! What users keep for their own pages, and the notices that they have seen enough of. Neither is history: nobody else
-//! sees it, and it changes what nobody may do.
+//! Users' data for their own pages, and the notices that they dismissed. Neither leaves an event in the history: nobody
+//! else sees it, and it changes no permissions.
 
 use db::preference::{self, Kind};
 use db::{Db, notice, principal};
@@ -8,10 +8,10 @@ use policy::SignedIn;
 
 use crate::{Error, Result};
 
-/// Replaces what the caller keeps.
+/// Replaces the caller's data.
 ///
 /// # Errors
-/// [`Error::CallerVoid`] where the caller was deleted meanwhile.
+/// [`Error::CallerVoid`] if the caller was deleted meanwhile.
 pub async fn put(
     db: &Db,
     permit: &SignedIn,
@@ -32,7 +32,7 @@ pub async fn put(
 /// Dismisses a notice for the caller.
 ///
 /// # Errors
-/// [`Error::CallerVoid`] where the caller was deleted meanwhile.
+/// [`Error::CallerVoid`] if the caller was deleted meanwhile.
 pub async fn dismiss(db: &Db, permit: &SignedIn, notice: String, now: Timestamp) -> Result<()> {
     let own = permit.principal();
     db.write(move |tx| {

@@ -76,7 +76,7 @@ pub(crate) async fn create_in(
     Ok(id)
 }
 
-/// What is changed of a project; all else stays.
+/// Changes of a project; everything else stays.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
     /// Whether everyone may pull from it.
@@ -100,7 +100,7 @@ impl Changes {
     }
 }
 
-/// Changes a project. Where nothing is to be changed, nothing happened.
+/// Changes a project. Without changes, no event is recorded.
 ///
 /// # Errors
 /// [`Error::ProjectGone`].
@@ -138,7 +138,7 @@ async fn apply(
     Ok(tx.record(&event.with_detail(changes.describe())).await?)
 }
 
-/// Deletes a project that holds no artifacts: its name becomes free.
+/// Deletes a project without artifacts: its name becomes free.
 ///
 /// # Errors
 /// [`Error::ProjectHoldsArtifacts`], [`Error::ProjectGone`].
@@ -162,7 +162,7 @@ pub async fn delete(
     .await
 }
 
-/// Sets how many seconds a manifest stays without a tag; `None` keeps such for ever.
+/// Sets how many seconds untagged manifests are kept; `None` keeps them for ever.
 ///
 /// # Errors
 /// [`Error::ProjectGone`].
@@ -204,7 +204,7 @@ pub async fn set_owner(
         Box::pin(async move {
             let user = user::by_id(tx, owner).await?;
             let user = user.ok_or(Error::UserUnknown(owner))?;
-            // Whoever owns a project is not deleted meanwhile.
+            // The new owner cannot be deleted meanwhile.
             let held = principal::hold(tx, user.principal_id).await?;
             held.ok_or(Error::UserUnknown(owner))?;
             project::set_owner(tx, project.id, owner, now).await?;
@@ -218,7 +218,7 @@ pub async fn set_owner(
     .await
 }
 
-/// What happens to a project.
+/// An event about a project.
 pub(crate) fn event(
     now: Timestamp,
     origin: Origin,

@@ -1,4 +1,4 @@
-//! What projects may hold.
+//! Limits of projects.
 
 use db::{Db, project, quota};
 use model::{Operation, ProjectId, StorageLimit, Timestamp};
@@ -7,7 +7,7 @@ use policy::{SystemPermit, system, to};
 use crate::project::event;
 use crate::{Error, Result};
 
-/// Sets how much a project may hold. It may be less than it holds, which then takes nothing more.
+/// Sets how much a project may hold. It may be less than the project holds, which then accepts nothing more.
 ///
 /// # Errors
 /// [`Error::ProjectGone`].

@@ -19,7 +19,7 @@ use crate::{Error, Result};
 pub struct NewRobot {
     /// Its name, without prefix and project.
     pub name: RobotName,
-    /// What it is for.
+    /// Its description.
     pub description: RobotDescription,
     /// How long it is valid.
     pub lifetime: Lifetime,
@@ -38,11 +38,11 @@ pub struct MadeRobot {
     pub id: RobotId,
     /// The name to sign in with.
     pub full_name: String,
-    /// When it ends.
+    /// When it expires.
     pub expires_at: Option<Timestamp>,
 }
 
-/// Makes a robot, whose name to sign in with begins with `prefix`.
+/// Makes a robot whose name to sign in with begins with `prefix`.
 ///
 /// # Errors
 /// [`Error::RobotTooStrong`], [`Error::RobotOutlives`], [`Error::RobotExists`], [`Error::ProjectGone`],
@@ -105,7 +105,7 @@ fn row(
     }
 }
 
-/// Who makes a robot; what the machine itself makes counts as made by the built-in administrator.
+/// The creator of a robot; robots made by the machine itself count as made by the built-in administrator.
 fn maker(caller: &Caller) -> RobotMaker {
     match caller.principal() {
         Principal::Robot { robot, .. } => RobotMaker::Robot(*robot),
@@ -177,10 +177,10 @@ impl Giver {
     }
 }
 
-/// What is changed of a robot; all else stays.
+/// Changes of a robot; everything else stays.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
-    /// What it is for.
+    /// Its description.
     pub description: Option<RobotDescription>,
     /// How long it is valid, counted from when it was made.
     pub lifetime: Option<Lifetime>,
@@ -191,7 +191,7 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// The robot's values, where they are not changed.
+    /// The changed values, and the robot's own for the others.
     fn of(&self, robot: &Robot) -> robot::Changes {
         let (duration, expires_at) = match self.lifetime {
             Some(lifetime) => (lifetime.days(), lifetime.end(robot.created_at)),
@@ -206,7 +206,7 @@ impl Changes {
         }
     }
 
-    /// What is changed, for the history.
+    /// The changes, for the history.
     fn describe(&self) -> String {
         let description = self.description.as_ref().map(|_| "description".to_owned());
         let lifetime = self
@@ -221,7 +221,7 @@ impl Changes {
     }
 }
 
-/// Changes a robot. What it may do already, it keeps, whoever gave it.
+/// Changes a robot. Permissions that it already has may be kept, whoever gave them.
 ///
 /// # Errors
 /// [`Error::RobotUnknown`], [`Error::RobotTooStrong`], [`Error::CallerVoid`].
@@ -253,7 +253,7 @@ pub async fn update(
     .await
 }
 
-/// Gives a robot another secret; its tokens of before are void.
+/// Gives a robot another secret; its existing tokens are void.
 ///
 /// # Errors
 /// [`Error::RobotUnknown`], [`Error::Password`].
@@ -278,7 +278,7 @@ pub async fn set_secret(
     .await
 }
 
-/// Deletes a robot: its name becomes free, and its secret and its tokens open nothing.
+/// Deletes a robot: its name becomes free, and its secret and tokens no longer work.
 ///
 /// # Errors
 /// [`Error::RobotUnknown`].
@@ -302,14 +302,14 @@ pub async fn delete(
     .await
 }
 
-/// A robot of the permit's project, or of the system, that is to be changed: nobody else changes it meanwhile.
+/// A robot of the permit's project, or of the system, to be changed; it is locked against other changes.
 async fn hold(tx: &mut Tx, project: Option<ProjectId>, id: RobotId) -> Result<Robot> {
     let robot = robot::hold(tx, id).await?;
     let robot = robot.filter(|robot| robot.project_id == project);
     robot.ok_or(Error::RobotUnknown(id))
 }
 
-/// Names what the holder of the permit may not give.
+/// Refuses permissions that the holder of the permit may not give.
 fn refuse_stronger<A: to::To>(permit: &RobotPermit<A>, permissions: &[Permission]) -> Result<()> {
     let mut lacking = permissions
         .iter()
@@ -327,7 +327,7 @@ pub fn too_strong<'a>(lacking: impl Iterator<Item = &'a Permission>) -> Error {
     Error::RobotTooStrong(lacking.join(", "))
 }
 
-/// A robot makes none that outlives it.
+/// A robot cannot make one that outlives it.
 fn refuse_longer(caller: &Caller, end: Option<Timestamp>) -> Result<()> {
     let own = caller.authority.own.as_ref();
     match own.and_then(|own| own.expires_at) {
@@ -336,7 +336,7 @@ fn refuse_longer(caller: &Caller, end: Option<Timestamp>) -> Result<()> {
     }
 }
 
-/// What happens to a robot.
+/// An event about a robot.
 fn event(
     now: Timestamp,
     origin: Origin,

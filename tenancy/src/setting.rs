@@ -1,9 +1,9 @@
-//! Settings of the installation, by the names of Harbor's `/configurations`: declared in [`declared`], kept in the
-//! database, read from memory. What the configuration file or the environment names under `[settings]` is fixed.
+//! Settings of the installation, by the names of Harbor's `/configurations`: declared in [`declared`], stored in the
+//! database, read from memory. Those that the configuration file or the environment sets under `[settings]` are fixed.
 //!
-//! A change is one transaction that locks the version number first, so that changes come one after the other and each
-//! sees those before it. It raises the number last. The process that made the change reads the settings before it
-//! answers; the others look at the number twice a second.
+//! A change is one transaction that locks the version number first, so that changes run one after the other and each
+//! sees the earlier ones. It raises the number last. The process that made the change reads the settings before it
+//! answers; the others check the number twice a second.
 
 mod declared;
 mod fixed;
@@ -25,10 +25,10 @@ pub use self::kind::{Certificates, Effect, Kind, MailTls, Readers};
 use crate::secret::MasterKey;
 use crate::{Error, InvalidSetting, Result};
 
-/// What is answered to writing while `read_only` is on. The words are Harbor's.
+/// The answer to writing requests while `read_only` is on. The text is Harbor's.
 pub const READ_ONLY: &str = "The system is in read only mode. Any modification is prohibited.";
 
-/// What sealed values are for.
+/// The purpose for sealing values.
 const PURPOSE: &str = "setting";
 
 /// The settings.
@@ -39,13 +39,13 @@ pub struct Settings {
     current: ArcSwap<Read>,
 }
 
-/// What was read.
+/// The settings as read.
 struct Read {
     version: i64,
     values: Arc<Values>,
 }
 
-/// A setting as it is shown.
+/// A setting as shown to administrators.
 pub struct Shown {
     /// Which.
     pub declaration: &'static Declaration,
@@ -59,10 +59,10 @@ pub struct Shown {
 pub type Changes = Vec<(&'static Declaration, Value)>;
 
 impl Settings {
-    /// The settings of a database, but for those that are fixed.
+    /// The settings of a database, except the fixed ones.
     ///
     /// # Errors
-    /// [`Error::Secret`] where the master key is another one, and when the database cannot be read.
+    /// [`Error::Secret`] if the master key is another one; when the database cannot be read.
     pub async fn open(db: Db, master: Arc<MasterKey>, fixed: Fixed) -> Result<Arc<Self>> {
         let unread = Read {
             version: -1,
@@ -86,12 +86,12 @@ impl Settings {
     /// Reads the settings if they were changed since they were read.
     ///
     /// # Errors
-    /// Those of [`Settings::open`]; what was read before then holds.
+    /// Those of [`Settings::open`]; the settings read before then stay in use.
     pub async fn refresh(&self) -> Result<()> {
         let mut reader = self.db.reader().await?;
-        // Before the settings: what is read may be newer than its number, and is then read once more.
+        // Before the settings: these may be newer than the number, and are then read once more.
         let version = setting::version(&mut reader).await?;
-        // A server that took over may be behind what was read from the one before.
+        // A database server that took over may be behind the previous one.
         if version == self.current.load().version {
             return Ok(());
         }
@@ -146,7 +146,7 @@ impl Settings {
         self.refresh().await
     }
 
-    /// Stores what differs from what is stored; the names of it.
+    /// Stores the settings that differ; returns their names.
     async fn change_in(&self, tx: &mut Tx, changes: &Changes) -> Result<Vec<&'static str>> {
         setting::lock(tx).await?;
         let changed = setting::all(tx).await?;
@@ -155,7 +155,7 @@ impl Settings {
         for (declaration, value) in changes {
             declaration.set(&mut after, value)?;
         }
-        // What was wrong together before this change, such as by a fixed value, is not its fault.
+        // A combination that was already invalid, such as by a fixed value, is not this change's fault.
         if before.check().is_ok() {
             after.check()?;
         }
@@ -193,7 +193,7 @@ impl Settings {
     }
 }
 
-/// The settings by what was changed of them, and what is fixed.
+/// The settings from the stored changes and the fixed ones.
 fn values(master: &MasterKey, fixed: &Fixed, changed: &[Changed]) -> Values {
     let mut values = Values::default();
     for Changed { name, value } in changed {
@@ -204,7 +204,8 @@ fn values(master: &MasterKey, fixed: &Fixed, changed: &[Changed]) -> Values {
         let set = opened(master, declaration, value)
             .and_then(|value| Ok(declaration.set(&mut values, &value)?));
         if let Err(error) = set {
-            // A row may be broken, or another version have another rule: neither the start nor a change may fail for it.
+            // A row may be broken, or another version may have another rule: neither a start nor a change may fail
+            // because of it.
             tracing::warn!(%error, setting.name = name, "a stored setting is not understood, and its initial value holds");
         }
     }
@@ -212,7 +213,7 @@ fn values(master: &MasterKey, fixed: &Fixed, changed: &[Changed]) -> Values {
     values
 }
 
-/// A value as the database holds it: JSON, or what is sealed in hex.
+/// A value as stored: JSON, or the hex of a sealed secret.
 fn stored(master: &MasterKey, declaration: &Declaration, value: &Value) -> Result<String> {
     let json = value.to_string();
     if declaration.kind != Kind::Secret {
@@ -237,7 +238,7 @@ fn opened(master: &MasterKey, declaration: &Declaration, stored: &str) -> Result
     Ok(parsed.map_err(|_| setting::corrupt())?)
 }
 
-/// Forgets all secrets among the settings, as a lost master key makes necessary.
+/// Removes all secrets among the settings, as is necessary after the loss of the master key.
 ///
 /// # Errors
 /// When a statement fails.

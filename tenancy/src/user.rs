@@ -15,7 +15,7 @@ use crate::account_mail;
 use crate::password::{Applicant, NewPassword, PasswordHasher};
 use crate::{Error, Result};
 
-/// How long an account is kept whose address nobody verifies: as long as the link works.
+/// How long an account with an unverified address is kept: as long as the link works.
 pub const UNVERIFIED_KEPT: Duration = Duration::from_secs(24 * 3_600);
 
 /// A user to be made.
@@ -53,16 +53,16 @@ pub async fn create(
         .await
 }
 
-/// How somebody who makes an account for themselves shows that the address is theirs.
+/// How the address of a registered account is verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verification {
-    /// By a link that is mailed in this language; before it is opened the account does not sign in.
+    /// By a link that is mailed in this language; the account cannot sign in before it is opened.
     ByMail(MailLanguage),
-    /// Not at all: no mail is sent here.
+    /// Not at all: mail is not set up.
     None,
 }
 
-/// Makes an account for whoever asks. Never one with more rights than any account.
+/// Makes an account for the caller, without special rights.
 ///
 /// # Errors
 /// [`Error::UserExists`], [`Error::Password`].
@@ -124,8 +124,8 @@ async fn insert(tx: &mut Tx, row: &user::NewUser, event: &Event, now: Timestamp)
     Ok(id)
 }
 
-/// Deletes accounts whose address nobody has verified in time, at most `limit`: their names and addresses become free.
-/// How many.
+/// Deletes accounts whose address was not verified in time, at most `limit`: their names and addresses become free.
+/// Returns how many.
 ///
 /// # Errors
 /// When the database fails.
@@ -140,7 +140,7 @@ pub async fn remove_unverified(db: &Db, now: Timestamp, limit: i64) -> Result<u6
             let mut removed = 0;
             for user in user::unverified_since(tx, before, limit).await? {
                 principal::hold_alone(tx, user.principal_id).await?;
-                // It may have been verified, or deleted, until it was held.
+                // It may have been verified or deleted before it was locked.
                 let user = user::by_id(tx, user.id).await?;
                 let Some(user) = user.filter(|user| user.unverified) else {
                     continue;
@@ -157,12 +157,13 @@ pub async fn remove_unverified(db: &Db, now: Timestamp, limit: i64) -> Result<u6
     .await
 }
 
-/// Changes mail address, name and comment. Two users may have one mail address only where one of them says so itself:
-/// refusing it would tell ordinary callers whose addresses are known here, and system administrators may list all.
+/// Changes mail address, name and comment. Two users can have the same mail address only if one of them sets it for
+/// itself: a refusal would reveal to ordinary callers which addresses are known here, while system administrators may
+/// list all.
 ///
-/// Whoever changes their own address shows that it is theirs: links for a new password go on to be mailed to the one of
-/// before, until that is opened which is mailed here to the new one. With a language, mails are sent: that link, at most
-/// three times in 15 minutes, and word to the address of before. To save the address again orders the link again.
+/// Users who change their own address have to verify it: links for a new password are still mailed to the previous one,
+/// until the link mailed to the new one is opened. With a language, mails are sent: that link, at most three times in
+/// 15 minutes, and a notice to the previous address. Saving the address again sends the link again.
 ///
 /// # Errors
 /// [`Error::UserUnknown`], [`Error::UserExists`], [`Error::UserExternal`], [`Error::MailsWait`].
@@ -200,7 +201,7 @@ pub async fn update_profile(
     .await
 }
 
-/// Orders the mails about an address that a user, as it was, has now.
+/// Queues the mails about a user's new address.
 async fn mail_of_address(
     tx: &mut Tx,
     user: &User,
@@ -233,8 +234,8 @@ async fn mail_of_address(
     }
 }
 
-/// Sets a password; tokens that were issued before are void, and sessions end. That with which somebody changes their own
-/// password goes on if `key` is given, the hash of what opens it from now on. Whether it does.
+/// Sets a password; existing tokens are void, and sessions end. The session in which users change their own password
+/// continues if `key` is given, the hash of its new key. Returns whether it does.
 ///
 /// # Errors
 /// [`Error::UserUnknown`], [`Error::UserExternal`], [`Error::Password`]; [`Error::CallerVoid`] if another change of their own password came first.
@@ -252,12 +253,12 @@ pub async fn set_password(
     db.write(move |tx| {
         Box::pin(async move {
             let (user, found) = hold_local(tx, id).await?;
-            // Hashing takes its time: who has a new password since does not lose it to somebody who knows the old one.
+            // Hashing takes time: a password set meanwhile must not be replaced by somebody who only knows the old one.
             if own && generation != found {
                 return Err(Error::CallerVoid);
             }
             user::set_password(tx, &user, &hash, now).await?;
-            // An administrator vouches for whom they give a password.
+            // By giving a password, an administrator confirms the account.
             if user.unverified {
                 user::let_in(tx, &user, now).await?;
             }
@@ -275,7 +276,7 @@ pub async fn set_password(
     .await
 }
 
-/// Gives or takes the right to do everything. The sessions of before end.
+/// Grants or revokes the right to do everything. Existing sessions end.
 ///
 /// # Errors
 /// [`Error::UserUnknown`], [`Error::LastSysadmin`].
@@ -304,8 +305,8 @@ pub async fn set_sysadmin(
     .await
 }
 
-/// Deletes a user: its name becomes free, and its memberships go. Nobody deletes themselves, the built-in
-/// administrator, or the last system administrator, and no robot a system administrator.
+/// Deletes a user: its name becomes free, and its memberships end. Nobody can delete themselves, the built-in
+/// administrator or the last system administrator, and a robot cannot delete a system administrator.
 ///
 /// # Errors
 /// [`Error::UserUndeletable`], [`Error::UserUnknown`], [`Error::LastSysadmin`].
@@ -334,8 +335,8 @@ pub async fn delete(
     .await
 }
 
-/// A user who is to be changed, with the generation of its principal: nobody deletes or changes it meanwhile. It is read
-/// after it is held, for whoever held it before may have changed it.
+/// A user to be changed, with the generation of its principal, locked against other changes. It is read after it is
+/// locked, because the previous holder of the lock may have changed it.
 async fn hold(tx: &mut Tx, id: UserId) -> Result<(User, i64)> {
     let unknown = || Error::UserUnknown(id);
     let found = user::by_id(tx, id).await?.ok_or_else(unknown)?;
@@ -344,7 +345,7 @@ async fn hold(tx: &mut Tx, id: UserId) -> Result<(User, i64)> {
     Ok((user, generation.ok_or_else(unknown)?))
 }
 
-/// As [`hold`], for what a directory keeps of its users.
+/// As [`hold`], for data that a directory has for its users.
 async fn hold_local(tx: &mut Tx, id: UserId) -> Result<(User, i64)> {
     let held = hold(tx, id).await?;
     match held.0.is_external {
@@ -353,7 +354,7 @@ async fn hold_local(tx: &mut Tx, id: UserId) -> Result<(User, i64)> {
     }
 }
 
-/// Refuses to take the rights of a system administrator, or the user, from the last one.
+/// Refuses to demote or delete the last system administrator.
 async fn keep_a_sysadmin(tx: &mut Tx, user: &User) -> Result<()> {
     if user::is_last_sysadmin(tx, user.id).await? {
         return Err(Error::LastSysadmin {
@@ -388,7 +389,7 @@ fn sysadmin_flag(sysadmin: bool) -> String {
     format!("sysadmin_flag {sysadmin}")
 }
 
-/// What happens to a user.
+/// An event about a user.
 pub(crate) fn event(now: Timestamp, origin: Origin, operation: Operation, name: &str) -> Event {
     Event::new(now, origin, operation, Subject::User(name.to_owned()))
 }

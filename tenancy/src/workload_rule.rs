@@ -1,4 +1,4 @@
-//! Rules by which workloads get in. A changed or deleted rule lets nobody in from then on, and what it gave before is void.
+//! Workload rules. Changing or deleting a rule voids the tokens that it gave before.
 
 use db::Db;
 use db::workload_rule::{self, Content};
@@ -9,10 +9,10 @@ use policy::{ProjectPermit, on, to};
 
 use crate::{Error, Result};
 
-/// Rules that a project has at most.
+/// Maximum rules of a project.
 pub const MOST: i64 = 100;
 
-/// Makes a rule, which has its effect at once.
+/// Makes a rule, which takes effect at once.
 ///
 /// # Errors
 /// [`Error::WorkloadRuleExists`], [`Error::TooManyWorkloadRules`], [`Error::ProjectGone`].
@@ -38,7 +38,7 @@ pub async fn create(
     .await
 }
 
-/// Replaces what a rule says.
+/// Replaces the content of a rule.
 ///
 /// # Errors
 /// [`Error::WorkloadRuleUnknown`], [`Error::WorkloadRuleExists`], [`Error::ProjectGone`].
@@ -86,7 +86,7 @@ pub async fn delete(
     .await
 }
 
-/// What a rule says, for the history.
+/// The content of a rule, for the history.
 fn described(content: &Content) -> String {
     let conditions = &content.conditions;
     let claims = conditions.claims.iter();

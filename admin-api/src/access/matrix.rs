@@ -1,4 +1,4 @@
-//! Who may do what in a project: its members, with all that their roles let them do.
+//! Who may do what in a project: its members, with everything that their roles allow.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -18,7 +18,7 @@ pub(crate) struct Row {
     /// `user` or `group`.
     kind: &'static str,
     name: String,
-    /// `RESOURCE:ACTION` for each that the role allows. What everyone may do in a public project is not among these.
+    /// `RESOURCE:ACTION` for each that the role allows, without what everyone may do in a public project.
     permissions: Vec<String>,
     role: &'static str,
 }
@@ -44,7 +44,8 @@ impl Row {
     }
 }
 
-/// Lists the members of a project with all that their roles let them do. A user who is in a group has what both have.
+/// Lists the members of a project with everything that their roles allow. A user in a group also has the group's
+/// permissions.
 #[utoipa::path(
     get, path = "/api/ext/v1/access/matrix", operation_id = "listAccessMatrix", tag = "access",
     params(("project" = String, Query, description = "The project's name.")),

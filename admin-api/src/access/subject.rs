@@ -1,4 +1,4 @@
-//! Whose rights are asked for.
+//! The subject whose rights are explained.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use policy::{Authority, Caller};
 
 use crate::{AdminState, Error};
 
-/// Somebody who might call.
+/// A possible caller.
 pub(crate) struct Subject {
     caller: Caller,
     /// Who holds the roles.
@@ -17,15 +17,15 @@ pub(crate) struct Subject {
     ended: Option<&'static str>,
 }
 
-/// Why somebody may call no more.
+/// Why a subject can no longer call.
 enum Ended {
-    /// This is known of them.
+    /// For this known reason.
     Now(&'static str),
-    /// This is why, if they turn out to be nobody (any more).
+    /// For this reason, if they turn out not to exist (any more).
     WithoutAuthority(&'static str),
 }
 
-/// Where they would call from; no decision depends on it.
+/// The address of the caller; no decision depends on it.
 const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 impl Subject {
@@ -108,17 +108,17 @@ impl Subject {
         })
     }
 
-    /// Who would call.
+    /// The caller.
     pub(crate) fn caller(&self) -> &Caller {
         &self.caller
     }
 
-    /// Why nothing is allowed, whatever it has.
+    /// Why nothing is allowed, whatever its rights.
     pub(crate) fn ended(&self) -> Option<&'static str> {
         self.ended
     }
 
-    /// The roles that it has in a project, and where from.
+    /// Its roles in a project, and where they come from.
     pub(crate) async fn roles(
         &self,
         reader: &mut Reader,

@@ -1,4 +1,4 @@
-//! What somebody without an account can do here, for the page that signs people in.
+//! What people without an account can do here, for the sign-in page.
 
 use axum::Json;
 use axum::extract::State;
@@ -12,9 +12,9 @@ use crate::error::Rendered;
 /// What is possible before signing in.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct AccountOptions {
-    /// Whether people make accounts for themselves: `self_registration` is on, and no directory is configured.
+    /// Whether people may register: `self_registration` is on, and no directory is configured.
     self_registration: bool,
-    /// Whether a new account signs in only once its address is verified.
+    /// Whether a new account can sign in only once its address is verified.
     address_verified: bool,
     /// Whether a new password can be set by a mailed link: mail is set up, and a mail was sent with these settings.
     password_reset: bool,

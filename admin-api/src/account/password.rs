@@ -1,4 +1,4 @@
-//! A new password by a link that is mailed.
+//! Setting a new password by a mailed link.
 
 use axum::Extension;
 use axum::extract::State;
@@ -26,9 +26,9 @@ impl BodyOf for Forgot {
     const NAME: &'static str = "forgot";
 }
 
-/// Mails a link that sets a new password to an address, if an account has it: the answer is the same, and takes as long, if
-/// none has. The link works once, for 30 minutes; an account is mailed at most three in 15 minutes, and a network asks at
-/// most ten times. 412 where mail is not set up.
+/// Mails a link for setting a new password to an address, if an account has it: the answer is the same, and takes as
+/// long, if none has. The link works once, for 30 minutes. In 15 minutes an account gets at most three, and a network
+/// may ask ten times. 412 if mail is not set up.
 #[utoipa::path(
     post, path = "/api/ext/v1/password/forgot", operation_id = "forgotPassword", tag = "account",
     request_body = Forgot,
@@ -71,8 +71,8 @@ impl BodyOf for Reset {
     const NAME: &'static str = "reset";
 }
 
-/// Sets a new password by a link that was mailed. All sessions of the account end, tokens of before are void, and its address
-/// is verified. 400 for a link that does not work any more.
+/// Sets a new password by a mailed link. All sessions of the account end, existing tokens are void, and its address is
+/// verified. 400 for a link that no longer works.
 #[utoipa::path(
     post, path = "/api/ext/v1/password/reset", operation_id = "resetPassword", tag = "account",
     request_body = Reset,

@@ -1,4 +1,4 @@
-//! Verifying the mail address of an account: of a new one that somebody made for themselves, or a new address.
+//! Verifying the mail address of a newly registered account, or a new address of an account.
 
 use axum::Extension;
 use axum::extract::State;
@@ -16,7 +16,7 @@ use crate::{App, ClientAddress, Error};
 pub(crate) struct Verify {
     /// What follows `#` in the link.
     token: Option<String>,
-    /// The password of the account, if it signs in already.
+    /// The password of the account, if it can sign in already.
     password: Option<String>,
 }
 
@@ -24,10 +24,10 @@ impl BodyOf for Verify {
     const NAME: &'static str = "verify";
 }
 
-/// Verifies the mail address of an account by the link that was mailed to it. A new account signs in from then on. One that
-/// had another address before gets links for a new password there from then on, and needs its password besides: 412 without
-/// it, and a wrong one counts as a failed login. The link works once, for 24 hours; then a new account is removed. 400 for a
-/// link that does not work any more.
+/// Verifies the mail address of an account by the link that was mailed to it. A new account can then sign in. For an
+/// account with an earlier address, links for a new password then go to the new one, and its password is needed too:
+/// 412 without it, and a wrong one counts as a failed login. The link works once, for 24 hours; after that a new
+/// account is removed. 400 for a link that no longer works.
 #[utoipa::path(
     post, path = "/api/ext/v1/users/verify", operation_id = "verifyUser", tag = "account",
     request_body = Verify,

@@ -1,4 +1,4 @@
-//! Accessories of an artifact: signatures, SBOMs and whatever else names it as its subject.
+//! Accessories of an artifact: signatures, SBOMs and anything else with the artifact as its subject.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -51,7 +51,7 @@ impl View {
     }
 }
 
-/// Lists what belongs to an artifact, oldest first by default.
+/// Lists the accessories of an artifact, oldest first by default.
 #[utoipa::path(
     get, path = "/api/v2.0/projects/{project_name}/repositories/{repository_name}/artifacts/{reference}/accessories",
     operation_id = "listAccessories", tag = "artifact",

@@ -1,4 +1,4 @@
-//! What is shown of an artifact on request.
+//! Additions of an artifact, shown on request.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -36,7 +36,7 @@ pub(crate) async fn get(
     Ok(([(CONTENT_TYPE, added.content_type)], added.body).into_response())
 }
 
-/// The addition of a name, if artifacts of the type have it.
+/// The addition with a name, if artifacts of the type have it.
 fn supported(artifact: &Artifact, name: &str) -> Result<Addition, Error> {
     let is_index = is_index(&artifact.media_type);
     let addition = Addition::from_name(name);

@@ -21,9 +21,9 @@ impl Named for From {
         "What is copied: `project/repository:tag` or `project/repository@digest`.";
 }
 
-/// Copies an artifact, with what it lists, what belongs to it and all its tags, into a repository. No bytes are moved.
-/// Needs `repository` push here too, and of the source `artifact` read and `repository` pull: all roles that have one of
-/// these have the other.
+/// Copies an artifact, with the manifests that it lists, its accessories and all its tags, into a repository. No bytes
+/// are moved. Also needs `repository` push here, and `artifact` read and `repository` pull on the source: all roles
+/// that have one of these have the other.
 #[utoipa::path(
     post, path = "/api/v2.0/projects/{project_name}/repositories/{repository_name}/artifacts",
     operation_id = "CopyArtifact", tag = "artifact",
@@ -43,7 +43,7 @@ pub(crate) async fn copy(
     let project = ProjectRef::Name(repository.project());
     let (source, _) =
         permitted::<on::Artifact, to::Read>(&app.db, permit.caller(), &project).await?;
-    // What is read and moved takes the rights that pulling and pushing it would.
+    // Copying needs the same rights as pulling and pushing.
     let (source, permit) = (source.and()?, permit.and()?);
     let source = Source {
         permit: &source,

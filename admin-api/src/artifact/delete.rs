@@ -9,7 +9,7 @@ use crate::param::ProjectByName;
 use crate::param::content::ArtifactRef;
 use crate::{App, Error};
 
-/// Deletes an artifact with all its tags and with what belongs to it, also where it is named by a tag.
+/// Deletes an artifact with all its tags and accessories, even if it is named by a tag.
 #[utoipa::path(
     delete, path = "/api/v2.0/projects/{project_name}/repositories/{repository_name}/artifacts/{reference}",
     operation_id = "deleteArtifact", tag = "artifact",

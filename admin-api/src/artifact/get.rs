@@ -13,7 +13,7 @@ use crate::param::{Params, ProjectByName};
 use crate::room::{HeldRoom, Room};
 use crate::{App, Error};
 
-/// Returns an artifact, also one that only an index lists or that belongs to another.
+/// Returns an artifact, including one that is only listed by an index, and an accessory.
 #[utoipa::path(
     get, path = "/api/v2.0/projects/{project_name}/repositories/{repository_name}/artifacts/{reference}",
     operation_id = "getArtifact", tag = "artifact",

@@ -15,8 +15,8 @@ use crate::{App, Error};
 
 const NEWEST_FIRST: (Field, Direction) = (artifact::PUSHED, Direction::Down);
 
-/// Lists a repository's artifacts, newest first by default: those that have a tag or are in no index, but nothing that belongs to
-/// another. A repository that does not exist has none.
+/// Lists a repository's artifacts, newest first by default: those that have a tag or are in no index, but no
+/// accessories. A repository that does not exist has none.
 #[utoipa::path(
     get, path = "/api/v2.0/projects/{project_name}/repositories/{repository_name}/artifacts",
     operation_id = "listArtifacts", tag = "artifact",

@@ -1,5 +1,5 @@
-//! What of artifacts an answer has, as the flags of a request say: a fixed number of statements, however many artifacts
-//! of however many repositories.
+//! The parts of artifacts in an answer, by the flags of a request: a fixed number of statements, however many artifacts
+//! and repositories.
 
 use std::collections::{HashMap, HashSet};
 
@@ -26,7 +26,7 @@ pub(crate) struct With {
 }
 
 impl With {
-    /// Reads them; tags are shown unless they are refused.
+    /// Reads them; tags are shown unless switched off.
     pub(crate) fn parse(params: &Params) -> Self {
         let is_set = |name| params.flag(name) == Some(true);
         Self {
@@ -38,7 +38,7 @@ impl With {
     }
 }
 
-/// Artifacts of a project as they are shown.
+/// Artifacts of a project in the API's form.
 pub(crate) async fn views(
     app: &AdminState,
     room: &mut Room,

@@ -1,9 +1,10 @@
 //! Everything that a search of the audit log finds, newest first, as a stream of CSV or of JSON lines.
 //!
-//! A part of the stream is read in a short transaction of its own, once the part before it was sent, so that memory is
-//! bounded and no transaction waits for the client. Room for a part is held from the beginning to the end. Parts follow each other by the last entry, so that no entry is
-//! there twice or missing, whatever is written meanwhile. A search that looks at entries one by one goes through the log
-//! window by window, so that no statement looks at more of them than a page of the list does.
+//! Each part of the stream is read in a short transaction of its own, once the previous part was sent, so that memory
+//! is bounded and no transaction waits for the client. Memory for a part is held from beginning to end. Each part
+//! continues after the last entry, so that no entry is duplicated or missing, whatever is written meanwhile. A search
+//! that reads entries one by one goes through the log window by window, so that no statement reads more of them than a
+//! page of the list does.
 
 use std::sync::Arc;
 
@@ -30,10 +31,10 @@ use crate::query::Query;
 use crate::room::{self, Room};
 use crate::{App, Error};
 
-/// Entries of a part.
+/// Entries per part.
 const PART: i64 = 200;
 
-/// How entries are written.
+/// The format of entries.
 #[derive(Clone, Copy)]
 enum Format {
     Csv,
@@ -51,7 +52,7 @@ impl Format {
         }
     }
 
-    /// The media type, and how the file's name ends.
+    /// The media type, and the extension of the file's name.
     const fn names(self) -> (&'static str, &'static str) {
         match self {
             Self::Csv => ("text/csv; charset=utf-8", "csv"),
@@ -59,7 +60,7 @@ impl Format {
         }
     }
 
-    /// What stands before the first entry.
+    /// The text before the first entry.
     fn head(self) -> String {
         match self {
             Self::Csv => row(Whole::COLUMNS),
@@ -71,7 +72,7 @@ impl Format {
         match self {
             Self::Csv => row(entry.cells()),
             Self::Ndjson => {
-                // Texts and numbers alone are always JSON.
+                // Only texts and numbers, which can always be serialized.
                 let json = serde_json::to_string(&entry).unwrap_or_default();
                 format!("{json}\n")
             }
@@ -79,7 +80,7 @@ impl Format {
     }
 }
 
-/// A row of CSV, as RFC 4180 has it, every cell in quotes.
+/// A row of CSV by RFC 4180, with every cell in quotes.
 fn row(cells: impl IntoIterator<Item = impl AsRef<str>>) -> String {
     let cells = cells.into_iter();
     let quoted = cells.map(|cell| format!("\"{}\"", cell.as_ref().replace('"', "\"\"")));
@@ -87,8 +88,8 @@ fn row(cells: impl IntoIterator<Item = impl AsRef<str>>) -> String {
     format!("{}\r\n", quoted.join(","))
 }
 
-/// Streams all entries that a search finds in what the caller may see, newest first. If it breaks off, the connection
-/// does, so that a whole answer is a whole export.
+/// Streams all entries that a search finds among those that the caller may see, newest first. On a failure the
+/// connection is cut, so that a complete answer is a complete export.
 #[utoipa::path(
     get, path = "/api/ext/v1/audit/export", operation_id = "exportAuditLog", tag = "auditlog",
     params(
@@ -136,20 +137,20 @@ pub(crate) async fn export(
     Ok(response)
 }
 
-/// What follows in a stream.
+/// The next step of a stream.
 enum Next {
-    /// What stands before the first entry.
+    /// The text before the first entry.
     Head(Filter),
-    /// A window is looked for: the newest part of what is left that one statement looks at.
+    /// Finding a window: the newest part of the remaining entries that one statement may read.
     Window(Filter),
-    /// Entries of a window, and what is left after it, if anything.
+    /// Entries of a window, and the remainder after it, if any.
     Part(Filter, Option<Box<Filter>>),
     /// Nothing.
     End,
 }
 
 impl Next {
-    /// What follows a window.
+    /// The step after a window.
     fn after(rest: Option<Box<Filter>>) -> Self {
         rest.map_or(Self::End, |rest| Self::Window(*rest))
     }

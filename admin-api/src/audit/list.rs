@@ -1,7 +1,7 @@
 //! Pages of the audit log, newest first unless sorted by `op_time`.
 //!
-//! The first 10,000 rows are paged by number. The `Link` to pages beyond says after which entry they begin, so that
-//! whoever follows it gets each page at the same cost, and none twice when entries are added meanwhile.
+//! The first 10,000 rows are paged by number. The `Link` to later pages says after which entry they begin, so that each
+//! page costs the same, and no entry is repeated when others are added meanwhile.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -20,8 +20,8 @@ use crate::page::Far;
 use crate::param::ProjectByName;
 use crate::{AdminState, App, Error};
 
-/// Lists the audit log: all of it for system administrators, one's own entries and those of projects that one
-/// administers for others.
+/// Lists the audit log: all of it for system administrators; for others, their own entries and those of projects that
+/// they administer.
 #[utoipa::path(
     get, path = "/api/v2.0/auditlog-exts", operation_id = "listAuditLogExts", tag = "auditlog",
     params(("before" = Option<i64>, Query, description = "Only entries older than the one with this ID.")),
@@ -36,7 +36,7 @@ pub(crate) async fn extended(
     answer::<Extended>(&app, listing, scope, None).await
 }
 
-/// Lists the audit log in the form that Harbor had before 2.13, without what was refused.
+/// Lists the audit log in the form that Harbor had before 2.13, without refusals.
 #[utoipa::path(
     get, path = "/api/v2.0/audit-logs", operation_id = "listAuditLogs", tag = "auditlog",
     params(("before" = Option<i64>, Query, description = "Only entries older than the one with this ID.")),
@@ -66,7 +66,7 @@ pub(crate) async fn extended_of_project(
     answer::<Extended>(&app, listing, scope, None).await
 }
 
-/// Lists a project's audit log in the form that Harbor had before 2.13, without what was refused.
+/// Lists a project's audit log in the form that Harbor had before 2.13, without refusals.
 #[utoipa::path(
     get, path = "/api/v2.0/projects/{project_name}/logs", operation_id = "getLogs", tag = "project",
     params(("before" = Option<i64>, Query, description = "Only entries older than the one with this ID.")),
@@ -81,7 +81,7 @@ pub(crate) async fn brief_of_project(
     answer::<Brief>(&app, listing, scope, Some(true)).await
 }
 
-/// A page of a scope in one form; `result` narrows it to what was done, or was not.
+/// A page of a scope in one form; `result` narrows it to successes or refusals.
 async fn answer<V: From<Listed> + Serialize>(
     app: &AdminState,
     mut listing: Listing,
@@ -95,7 +95,7 @@ async fn answer<V: From<Listed> + Serialize>(
     let mut reader = app.db.reader().await?;
     let searched_since = bound_search(&mut reader, &mut filter, SEARCHED).await?;
     let counted = count::count(&mut reader, &filter).await?;
-    // Entries before one are a page of their own, whatever its number.
+    // With `before`, the page begins after that entry, whatever its number.
     filter.before = listing
         .params
         .int("before")?

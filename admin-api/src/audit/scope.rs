@@ -1,5 +1,5 @@
-//! What of the audit log a request sees: a caller's own entries and those of projects whose log they may list, and no
-//! types that are switched off.
+//! The part of the audit log that a request sees: a caller's own entries and those of projects whose log they may list,
+//! without hidden types.
 
 use db::audit::{Filter, Scope};
 use db::list::Selection;
@@ -9,7 +9,7 @@ use policy::{Action, Reach, Resource, SignedIn, permit, system, table, to};
 
 use crate::{AdminState, Error};
 
-/// What a caller may see of the whole log: everything for system administrators, and for robots that were given it.
+/// The part of the log that a caller may see: everything for system administrators and for robots with that permission.
 pub(super) async fn of(reader: &mut Reader, permit: &SignedIn) -> Result<Scope, Error> {
     let caller = permit.caller();
     if permit::permit_system::<(system::AuditLog, to::List)>(caller).is_ok() {
@@ -33,7 +33,7 @@ pub(super) async fn of(reader: &mut Reader, permit: &SignedIn) -> Result<Scope, 
     })
 }
 
-/// The entries of a scope that a request asks for.
+/// The requested entries of a scope.
 pub(super) fn filter(app: &AdminState, scope: Scope, selection: &Selection) -> Filter {
     let hidden = &app.settings.current().disabled_audit_log_event_types;
     let filter = Filter {

@@ -1,4 +1,4 @@
-//! How much was written into the audit log by hour or day, for charts.
+//! Numbers of audit entries by hour or day, for charts.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::param::Params;
 use crate::query::Query;
 use crate::{AdminState, App, Error, room};
 
-/// Points of a series.
+/// Maximum points of a series.
 const MOST: u32 = 500;
 
 /// The answer.
@@ -29,7 +29,8 @@ const MOST: u32 = 500;
 #[schema(as = AuditSeries)]
 pub(crate) struct Series {
     points: Vec<View>,
-    /// Whether the first point is not whole, and none before it is there: only so many entries are counted.
+    /// Whether the first point is incomplete and earlier ones are missing, because the number of counted entries is
+    /// limited.
     truncated: bool,
 }
 
@@ -52,7 +53,7 @@ impl From<Point> for View {
     }
 }
 
-/// How long a span is, and how many are shown where no time is asked for.
+/// The length of a span, and how many are shown if no time is given.
 fn step(text: Option<&str>) -> Result<(Duration, u32), Error> {
     const HOUR: Duration = Duration::from_secs(3_600);
     match text.unwrap_or("hour") {
@@ -64,8 +65,8 @@ fn step(text: Option<&str>) -> Result<(Duration, u32), Error> {
     }
 }
 
-/// Counts the entries that a search finds in what the caller may see, by hour or day: the last 500 of these at most, and
-/// those of a day or a month where the search names no time.
+/// Counts the entries that a search finds among those that the caller may see, by hour or day: at most the last 500 of
+/// these; without a time, those of a day or a month.
 #[utoipa::path(
     get, path = "/api/ext/v1/stats/audit", operation_id = "countAuditLog", tag = "auditlog",
     params(
@@ -83,7 +84,8 @@ pub(crate) async fn count(
     points(&app, (&caller, &permit), &params, |filter| filter).await
 }
 
-/// Counts pulls in what the caller may see of the audit log, by hour or day, as `stats/audit` counts all.
+/// Counts pulls in the part of the audit log that the caller may see, by hour or day, as `stats/audit` counts all
+/// entries.
 #[utoipa::path(
     get, path = "/api/ext/v1/stats/pulls", operation_id = "countPulls", tag = "auditlog",
     params(
@@ -105,7 +107,8 @@ pub(crate) async fn pulls(
     points(&app, (&caller, &permit), &params, pulled).await
 }
 
-/// Counts pushes of artifacts in what the caller may see of the audit log, by hour or day, as `stats/audit` counts all.
+/// Counts pushes of artifacts in the part of the audit log that the caller may see, by hour or day, as `stats/audit`
+/// counts all entries.
 #[utoipa::path(
     get, path = "/api/ext/v1/stats/pushes", operation_id = "countPushes", tag = "auditlog",
     params(
@@ -131,7 +134,7 @@ pub(crate) async fn pushes(
     points(&app, (&caller, &permit), &params, pushed).await
 }
 
-/// The points of a search that is narrowed further.
+/// The points of a narrowed search.
 async fn points(
     app: &AdminState,
     (caller, permit): (&Caller, &SignedIn),

@@ -34,7 +34,7 @@ impl From<Listed> for Extended {
     }
 }
 
-/// In Harbor's words, with what else is known in brackets.
+/// In Harbor's words, with further information in brackets.
 fn describe(entry: &Entry) -> String {
     let what = match (&entry.repository, &entry.digest) {
         (Some(repository), Some(digest)) => format!("{repository}@{digest}"),
@@ -72,7 +72,7 @@ impl From<Listed> for Brief {
     }
 }
 
-/// An entry with all that is known of it, as it is exported.
+/// An entry with all its data, as exported.
 #[derive(Serialize, ToSchema)]
 #[schema(as = AuditEntry)]
 pub(crate) struct Whole {
@@ -114,7 +114,7 @@ impl From<Listed> for Whole {
 }
 
 impl Whole {
-    /// What the cells of a row are.
+    /// The names of the columns.
     pub(super) const COLUMNS: [&str; 14] = [
         "id",
         "op_time",
@@ -132,7 +132,7 @@ impl Whole {
         "detail",
     ];
 
-    /// The cells of a row, which a spreadsheet runs none of.
+    /// The cells of a row, none of which a spreadsheet would execute.
     pub(super) fn cells(self) -> [String; 14] {
         let or_empty = Option::unwrap_or_default;
         let cells = [
@@ -155,7 +155,7 @@ impl Whole {
     }
 }
 
-/// A cell that a spreadsheet shows as text, where it would take it for a formula.
+/// A cell that a spreadsheet shows as text, even if it looks like a formula.
 fn inert(cell: String) -> String {
     let is_run = |first: char| matches!(first, '=' | '+' | '-' | '@' | '\t' | '\r');
     match cell.trim_start_matches([' ', '\n']).starts_with(is_run) {

@@ -1,4 +1,4 @@
-//! What is done to each thing, by the services that its own request calls.
+//! The action on each item, by the services that its own request would call.
 
 use model::{LabelId, Reference, RepositoryName, Tag};
 use policy::on::On;
@@ -10,7 +10,7 @@ use crate::allowed::permitted;
 use crate::param::ProjectRef;
 use crate::{AdminState, Error};
 
-/// What is done.
+/// The action.
 #[derive(Clone, Copy)]
 pub(super) enum Action {
     DeleteArtifacts(OtherTags),
@@ -45,7 +45,7 @@ impl Action {
         }
     }
 
-    /// Does it to one thing; tags that went with it.
+    /// Applies it to one item; returns tags that were deleted with it.
     pub(super) async fn run(
         self,
         app: &AdminState,
@@ -95,7 +95,7 @@ impl Action {
     }
 }
 
-/// The caller's permit in the project of a repository, by the rights of now.
+/// The caller's permit in the project of a repository, by the present rights.
 async fn permit<R: On, A: To>(
     app: &AdminState,
     caller: &Caller,

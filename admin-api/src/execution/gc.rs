@@ -1,4 +1,4 @@
-//! Passes of garbage collection, beside the collection that is always on.
+//! Passes of garbage collection, in addition to the continuous collection.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -35,7 +35,7 @@ impl Served for Gc {
                 .filter(|workers| (0..=10).contains(workers))
                 .ok_or_else(|| wrong("workers", "a number from 1 to 10"))?,
         };
-        // Tags are rows of the database: nothing of them is left in the store.
+        // Tags are rows of the database; the store has nothing of them.
         flag(given, "delete_tag")?;
         Ok(Parameters {
             delete_untagged: flag(given, "delete_untagged")?,
@@ -69,7 +69,7 @@ impl Served for Gc {
     }
 }
 
-/// Lists passes of garbage collection, the newest first. They are kept for a week after their end.
+/// Lists passes of garbage collection, newest first. They are kept for a week after their end.
 #[utoipa::path(
     get, path = "/api/v2.0/system/gc", operation_id = "getGCHistory", tag = "gc",
     responses((status = 200, description = "A page of executions.", body = Vec<History>))
@@ -82,7 +82,7 @@ pub(crate) async fn list(
     super::list::<Gc>(&app, listing).await
 }
 
-/// Returns one of passes of garbage collection.
+/// Returns a pass of garbage collection.
 #[utoipa::path(
     get, path = "/api/v2.0/system/gc/{gc_id}", operation_id = "getGC", tag = "gc",
     responses((status = 200, description = "The execution.", body = History))
@@ -96,7 +96,7 @@ pub(crate) async fn get(
     Ok(axum::Json(History::of::<Gc>(&job)?))
 }
 
-/// Stops one of passes of garbage collection; 200 also if it has ended.
+/// Stops a pass of garbage collection; 200 also if it has ended.
 #[utoipa::path(
     put, path = "/api/v2.0/system/gc/{gc_id}", operation_id = "stopGC", tag = "gc",
     responses((status = 200, description = "It stops within seconds."))
@@ -109,7 +109,7 @@ pub(crate) async fn stop(
     super::stop::<Gc>(&app, &permit, execution.id).await
 }
 
-/// Returns the log of one of passes of garbage collection: its newest 1,000 lines.
+/// Returns the log of a pass of garbage collection: its newest 1,000 lines.
 #[utoipa::path(
     get, path = "/api/v2.0/system/gc/{gc_id}/log", operation_id = "getGCLog", tag = "gc",
     responses((status = 200, description = "The log.", body = String, content_type = "text/plain"))
@@ -123,7 +123,7 @@ pub(crate) async fn log(
     Ok(log.into_response())
 }
 
-/// Returns when garbage is collected by a pass; an empty body if never.
+/// Returns the schedule of passes of garbage collection; an empty body if there is none.
 #[utoipa::path(
     get, path = "/api/v2.0/system/gc/schedule", operation_id = "getGCSchedule", tag = "gc",
     responses((status = 200, description = "The schedule.", body = History))
@@ -135,7 +135,7 @@ pub(crate) async fn scheduled(
     schedule::get::<Gc>(&app).await
 }
 
-/// Sets when garbage is collected by a pass, starts it now (`Manual`), or ends the schedule (`None`).
+/// Sets the schedule of passes of garbage collection, starts one now (`Manual`), or ends the schedule (`None`).
 #[utoipa::path(
     post, path = "/api/v2.0/system/gc/schedule", operation_id = "createGCSchedule", tag = "gc",
     request_body = ScheduleRequest,

@@ -35,7 +35,7 @@ struct ScheduleView {
     cadence: &'static str,
 }
 
-/// How Harbor writes no time.
+/// Harbor's value for no time.
 const NEVER: &str = "0001-01-01T00:00:00.000Z";
 
 impl History {

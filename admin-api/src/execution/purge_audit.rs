@@ -64,7 +64,7 @@ impl Served for PurgeAudit {
     }
 }
 
-/// Lists purges of the audit log, the newest first. They are kept for a week after their end.
+/// Lists purges of the audit log, newest first. They are kept for a week after their end.
 #[utoipa::path(
     get, path = "/api/v2.0/system/purgeaudit", operation_id = "getPurgeHistory", tag = "purge",
     responses((status = 200, description = "A page of executions.", body = Vec<History>))
@@ -77,7 +77,7 @@ pub(crate) async fn list(
     super::list::<PurgeAudit>(&app, listing).await
 }
 
-/// Returns one of purges of the audit log.
+/// Returns a purge of the audit log.
 #[utoipa::path(
     get, path = "/api/v2.0/system/purgeaudit/{purge_id}", operation_id = "getPurgeJob", tag = "purge",
     responses((status = 200, description = "The execution.", body = History))
@@ -91,7 +91,7 @@ pub(crate) async fn get(
     Ok(axum::Json(History::of::<PurgeAudit>(&job)?))
 }
 
-/// Stops one of purges of the audit log; 200 also if it has ended.
+/// Stops a purge of the audit log; 200 also if it has ended.
 #[utoipa::path(
     put, path = "/api/v2.0/system/purgeaudit/{purge_id}", operation_id = "stopPurge", tag = "purge",
     responses((status = 200, description = "It stops within seconds."))
@@ -104,7 +104,7 @@ pub(crate) async fn stop(
     super::stop::<PurgeAudit>(&app, &permit, execution.id).await
 }
 
-/// Returns the log of one of purges of the audit log: its newest 1,000 lines.
+/// Returns the log of a purge of the audit log: its newest 1,000 lines.
 #[utoipa::path(
     get, path = "/api/v2.0/system/purgeaudit/{purge_id}/log", operation_id = "getPurgeJobLog", tag = "purge",
     responses((status = 200, description = "The log.", body = String, content_type = "text/plain"))
@@ -118,7 +118,7 @@ pub(crate) async fn log(
     Ok(log.into_response())
 }
 
-/// Returns when the audit log is purged; an empty body if never.
+/// Returns the schedule of purges of the audit log; an empty body if there is none.
 #[utoipa::path(
     get, path = "/api/v2.0/system/purgeaudit/schedule", operation_id = "getPurgeSchedule", tag = "purge",
     responses((status = 200, description = "The schedule.", body = History))
@@ -130,7 +130,7 @@ pub(crate) async fn scheduled(
     schedule::get::<PurgeAudit>(&app).await
 }
 
-/// Sets when the audit log is purged, starts it now (`Manual`), or ends the schedule (`None`).
+/// Sets the schedule of purges of the audit log, starts one now (`Manual`), or ends the schedule (`None`).
 #[utoipa::path(
     post, path = "/api/v2.0/system/purgeaudit/schedule", operation_id = "createPurgeSchedule", tag = "purge",
     request_body = ScheduleRequest,

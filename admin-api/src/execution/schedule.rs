@@ -39,7 +39,7 @@ impl BodyOf for ScheduleRequest {
     const NAME: &'static str = "schedule";
 }
 
-/// What a request asks for.
+/// The request.
 enum Asked {
     /// To run it now.
     Now,
@@ -81,7 +81,7 @@ impl ScheduleRequest {
     }
 }
 
-/// Six fields, of which the first is 0: nothing of this runs twice a minute.
+/// Six fields, of which the first is 0: nothing runs twice a minute.
 fn parse_cron<S: Served>(text: &str) -> Result<Cron, Error> {
     let what = S::SHORT;
     let fields: Vec<&str> = text.split_ascii_whitespace().collect();
@@ -108,7 +108,7 @@ fn parse_cron<S: Served>(text: &str) -> Result<Cron, Error> {
         .map_err(|error: model::cron::InvalidCron| invalid(error.to_string()))
 }
 
-/// Does what a request asks for; the ID of the execution, or 0 where none was started.
+/// Carries out a request; returns the ID of the execution, or 0 if none was started.
 async fn set<S: Served>(
     app: &AdminState,
     permit: &SystemPermit<impl SystemNeed>,
@@ -130,7 +130,7 @@ async fn set<S: Served>(
     Ok(0)
 }
 
-/// As `POST` answers.
+/// The answer of `POST`.
 pub(super) async fn create<S: Served>(
     app: &AdminState,
     permit: &SystemPermit<impl SystemNeed>,
@@ -145,7 +145,7 @@ pub(super) async fn create<S: Served>(
     Ok((StatusCode::CREATED, [(LOCATION, format!("{path}/{id}"))]).into_response())
 }
 
-/// As `PUT` answers.
+/// The answer of `PUT`.
 pub(super) async fn update<S: Served>(
     app: &AdminState,
     permit: &SystemPermit<impl SystemNeed>,
@@ -154,7 +154,7 @@ pub(super) async fn update<S: Served>(
     set::<S>(app, permit, body).await.map(|_| ())
 }
 
-/// The schedule; as in Harbor, an empty body where there is none.
+/// The schedule; as in Harbor, an empty body if there is none.
 pub(super) async fn get<S: Served>(app: &AdminState) -> Result<Response, Error> {
     let mut reader = app.db.reader().await?;
     let found = schedule::get(&mut reader, <S::Execution as Job>::KIND, "").await?;

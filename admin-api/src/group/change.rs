@@ -50,10 +50,10 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, [(LOCATION, location)]))
 }
 
-/// Characters of an entry that a message repeats.
+/// Maximum characters of an entry to repeat in a message.
 const SHOWN: usize = 1_024;
 
-/// The group that a body asks for.
+/// The group described by a body.
 async fn check(app: &AdminState, body: GroupRequest) -> Result<NewGroup, Error> {
     let source = body.group_type.and_then(GroupSource::from_id);
     let source = source.ok_or_else(|| Error::BadRequest(NO_SUCH_TYPE.to_owned()))?;
@@ -75,7 +75,7 @@ async fn check(app: &AdminState, body: GroupRequest) -> Result<NewGroup, Error> 
     })
 }
 
-/// A group of the directory, which must have it. Without a name it has the directory's.
+/// A group of the directory, where it must exist. Without a name it gets the directory's.
 async fn from_directory(app: &AdminState, name: &str, dn: &str) -> Result<NewGroup, Error> {
     let found = match dn.parse::<Dn>() {
         Ok(entry) => ldap::group::at(app, &entry).await?,
@@ -113,7 +113,7 @@ pub(crate) async fn rename(
     Ok(group::rename(&app.db, &permit, (id, name), app.clock.now()).await?)
 }
 
-/// Deletes a group: whoever is in it loses the roles that it has.
+/// Deletes a group: its members lose the roles that it has.
 #[utoipa::path(
     delete, path = "/api/v2.0/usergroups/{group_id}", operation_id = "deleteUserGroup", tag = "usergroup",
     responses((status = 200, description = "Deleted."))

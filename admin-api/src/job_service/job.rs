@@ -17,7 +17,7 @@ use crate::input::{Input, in_path};
 use crate::param::text_param;
 use crate::{AdminState, App, Error};
 
-/// Jobs that `all` stops at most.
+/// Maximum jobs that `all` stops.
 const MOST: i64 = 1_000;
 
 /// The job in a path, which may be `all`.
@@ -41,7 +41,7 @@ impl FromRequestParts<Arc<AdminState>> for JobRef {
     }
 }
 
-/// Stops a job, or all that run and are no standing ones. 200 also if there is none such, which has ended then.
+/// Stops a job, or with `all` every running job except standing ones. 200 also if there is no such job (any more).
 #[utoipa::path(
     put, path = "/api/v2.0/jobservice/jobs/{job_id}", operation_id = "stopRunningJob", tag = "jobservice",
     responses((status = 200, description = "It stops within seconds."))

@@ -1,4 +1,4 @@
-//! All jobs of the engine, for user interfaces: what Harbor's routes show of them by kind.
+//! All jobs of the engine, for user interfaces: Harbor's routes show them only by kind.
 
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ pub(crate) struct View {
     last_error: Option<String>,
     progress: Option<String>,
     result: Option<String>,
-    /// Whether it is always there: it is queued again after each run.
+    /// Whether it always exists: it is queued again after each run.
     standing: bool,
     start_time: Option<String>,
     status: String,
@@ -64,7 +64,7 @@ impl From<Job> for View {
     }
 }
 
-/// Lists all jobs, the newest first.
+/// Lists all jobs, newest first.
 #[utoipa::path(
     get, path = "/api/ext/v1/jobs", operation_id = "listJobs", tag = "jobservice",
     responses((status = 200, description = "A page of jobs.", body = Vec<View>))
@@ -146,7 +146,7 @@ pub(crate) async fn get(
     }))
 }
 
-/// Stops a job that runs, or removes one that waits. A standing job pauses for a few seconds. 412 where it has ended.
+/// Stops a running job, or removes a waiting one. A standing job pauses for a few seconds. 412 if it has ended.
 #[utoipa::path(
     post, path = "/api/ext/v1/jobs/{job_id}/stop", operation_id = "stopJob", tag = "jobservice",
     responses((status = 200, description = "It stops within seconds."))
@@ -165,7 +165,7 @@ pub(crate) async fn stop(
     }
 }
 
-/// Makes a job that failed, was cancelled or waits due now. 412 where it runs or is done, or another like it is queued.
+/// Makes a failed, cancelled or waiting job due now. 412 if it is running or done, or another like it is queued.
 #[utoipa::path(
     post, path = "/api/ext/v1/jobs/{job_id}/retry", operation_id = "retryJob", tag = "jobservice",
     responses((status = 200, description = "It runs within seconds."))

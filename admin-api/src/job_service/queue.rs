@@ -1,4 +1,4 @@
-//! Queues of jobs that wait.
+//! Queues of waiting jobs.
 
 use axum::Json;
 use axum::extract::State;
@@ -77,7 +77,7 @@ impl ActionRequest {
     }
 }
 
-/// Stops, pauses or resumes the jobs that wait in a queue, or in all of them. Running jobs go on.
+/// Stops, pauses or resumes the waiting jobs of a queue, or of all queues. Running jobs continue.
 #[utoipa::path(
     put, path = "/api/v2.0/jobservice/queues/{job_type}", operation_id = "actionPendingJobs", tag = "jobservice",
     request_body = ActionRequest,

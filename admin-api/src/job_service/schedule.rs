@@ -37,7 +37,7 @@ pub(crate) struct View {
 
 impl From<Schedule> for View {
     fn from(schedule: Schedule) -> Self {
-        // The schedule of a kind that has one for the whole installation has no ID in Harbor.
+        // A kind's only schedule for the whole installation has no ID in Harbor.
         let vendor_id = match &*schedule.subject {
             "" => Some(-1),
             subject => subject.parse().ok(),
@@ -96,7 +96,7 @@ impl FromRequestParts<Arc<AdminState>> for JobType {
     }
 }
 
-/// Says whether schedules are paused: all of them, since none is by itself.
+/// Says whether schedules are paused. Only all of them can be, not a single one.
 #[utoipa::path(
     get, path = "/api/v2.0/schedules/{job_type}/paused", operation_id = "getSchedulePaused", tag = "schedule",
     responses((status = 200, description = "Whether they are.", body = Status))

@@ -1,5 +1,5 @@
-//! Processes that run jobs, which Harbor calls pools, and what they run. A process that runs no job is not known to
-//! others, so that the one that answers and those that run jobs now are shown.
+//! Processes that run jobs, which Harbor calls pools, and their jobs. A process without running jobs is not known to
+//! others, so the answer has the process that answers, and those that are running jobs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,14 +23,14 @@ use crate::input::{Input, in_path};
 use crate::param::text_param;
 use crate::{AdminState, App, Error};
 
-/// Running jobs that are looked at.
+/// Maximum running jobs to read.
 const MOST: i64 = 1_000;
 
 /// A process.
 #[derive(Serialize, ToSchema)]
 #[schema(as = WorkerPool)]
 pub(crate) struct Pool {
-    /// Jobs that it runs at a time.
+    /// Maximum jobs that it runs at a time.
     concurrency: usize,
     heartbeat_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,7 +55,7 @@ pub(crate) struct Worker {
     start_at: Option<String>,
 }
 
-/// The jobs that processes run, by process; the one that answers is among them.
+/// Running jobs by process, including the process that answers.
 async fn running(app: &AdminState) -> Result<BTreeMap<String, Vec<Job>>, Error> {
     let jobs = job::running(&mut app.db.reader().await?, MOST).await?;
     let mut pools = BTreeMap::from([(app.process.id.clone(), Vec::new())]);
@@ -117,7 +117,7 @@ impl FromRequestParts<Arc<AdminState>> for PoolRef {
     }
 }
 
-/// Lists the places for jobs of a process, or of all, with the jobs in them.
+/// Lists the workers of a process, or of all, with their jobs.
 #[utoipa::path(
     get, path = "/api/v2.0/jobservice/pools/{pool_id}/workers", operation_id = "getWorkers", tag = "jobservice",
     responses((status = 200, description = "The places.", body = Vec<Worker>))

@@ -11,7 +11,7 @@ use crate::allowed::Granted;
 use crate::json::Unread;
 use crate::{App, Error};
 
-/// Makes a label of the installation, for system administrators, or of a project, for those who may make it there.
+/// Makes a label of the installation, for system administrators, or of a project, for callers who may do so there.
 #[utoipa::path(
     post, path = "/api/v2.0/labels", operation_id = "CreateLabel", tag = "label",
     request_body = LabelRequest,

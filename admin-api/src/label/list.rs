@@ -15,7 +15,7 @@ use crate::listing::Listing;
 use crate::param::ProjectRef;
 use crate::{App, Error};
 
-/// Lists the labels of the installation, which everyone sees, or those of a project, for those who may list them.
+/// Lists the labels of the installation, which everyone sees, or those of a project, for callers who may list them.
 #[utoipa::path(
     get, path = "/api/v2.0/labels", operation_id = "ListLabels", tag = "label",
     params(
@@ -46,7 +46,7 @@ pub(crate) async fn list(
     Ok(listing.answer(&views, total))
 }
 
-/// Returns a label: of the installation for system administrators, of a project for those who may read it.
+/// Returns a label: of the installation for system administrators, of a project for callers who may read it.
 #[utoipa::path(
     get, path = "/api/v2.0/labels/{label_id}", operation_id = "GetLabelByID", tag = "label",
     responses((status = 200, description = "The label.", body = View))

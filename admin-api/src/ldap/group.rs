@@ -14,7 +14,7 @@ use crate::error::Rendered;
 use crate::param::Params;
 use crate::{AdminState, App, Error};
 
-/// A group of the directory, which need not be one here.
+/// A group of the directory, which need not exist here.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct LdapGroup {
     group_name: String,
@@ -33,7 +33,7 @@ impl From<FoundGroup> for LdapGroup {
     }
 }
 
-/// Finds groups of the directory by their exact name or their entry.
+/// Finds groups of the directory by exact name or by entry.
 #[utoipa::path(
     get, path = "/api/v2.0/ldap/groups/search", operation_id = "searchLdapGroup", tag = "ldap",
     params(
@@ -75,7 +75,7 @@ pub(crate) async fn at(app: &AdminState, entry: &Dn) -> Result<Option<Group>, Er
     Ok(server.group_at(entry).await?.map(Group::from))
 }
 
-/// The one group of a name.
+/// The only group with a name.
 ///
 /// # Errors
 /// [`Error::BadRequest`] if there are several.

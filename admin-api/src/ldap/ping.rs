@@ -1,4 +1,4 @@
-//! Trying a directory out.
+//! Testing a directory.
 
 use std::sync::Arc;
 
@@ -19,12 +19,12 @@ use crate::error::Rendered;
 use crate::json::{BodyOf, Unread};
 use crate::{AdminState, App, Error};
 
-/// The body of `POST /ldap/ping`: what is left out is as it is stored.
+/// The body of `POST /ldap/ping`; absent fields have the stored values.
 #[derive(Default, Deserialize, ToSchema)]
 pub(crate) struct LdapConf {
     ldap_url: Option<String>,
     ldap_search_dn: Option<String>,
-    /// The stored one is used if it is left out and neither `ldap_url` nor `ldap_search_dn` differs from what is stored.
+    /// If absent, the stored one is used, but only if `ldap_url` and `ldap_search_dn` are the stored ones too.
     ldap_search_password: Option<String>,
     ldap_base_dn: Option<String>,
     ldap_filter: Option<String>,
@@ -38,16 +38,16 @@ impl BodyOf for LdapConf {
     const NAME: &'static str = "ldapconf";
 }
 
-/// What came of it.
+/// The result.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct LdapPingResult {
     success: bool,
-    /// Why it does not work.
+    /// Why it failed.
     #[serde(skip_serializing_if = "String::is_empty")]
     message: String,
 }
 
-/// Tries out the directory of the settings, or of the body.
+/// Tests the directory in the settings, or in the body.
 #[utoipa::path(
     post, path = "/api/v2.0/ldap/ping", operation_id = "pingLdap", tag = "ldap",
     request_body = LdapConf,
@@ -76,7 +76,7 @@ pub(crate) async fn ping(
     }))
 }
 
-/// The directory of a body.
+/// The directory in a body.
 async fn given(app: &AdminState, body: LdapConf) -> Result<Arc<Server>, Error> {
     let stored = app.settings.current();
     let is_other = |given: &Option<String>, stored: &str| {
@@ -85,7 +85,7 @@ async fn given(app: &AdminState, body: LdapConf) -> Result<Arc<Server>, Error> {
     let is_url_other = is_other(&body.ldap_url, &stored.ldap_url);
     let mut values = (*stored).clone();
     if is_url_other || is_other(&body.ldap_search_dn, &stored.ldap_search_dn) {
-        // The stored secrets go to nobody but whom they are stored for.
+        // The stored secrets are sent only to the server for which they are stored.
         values.ldap_search_password = Secret::default();
     }
     if is_url_other {
@@ -95,7 +95,7 @@ async fn given(app: &AdminState, body: LdapConf) -> Result<Arc<Server>, Error> {
     if !values.has_directory() {
         return Err(auth::ldap::Error::NotConfigured.into());
     }
-    // Whoever could fix the address did not give this one.
+    // This address does not come from the configuration file or environment.
     let trust = match is_url_other {
         true => Trust::Guarded,
         false => Config::trust(&app.settings, &values),
@@ -105,7 +105,7 @@ async fn given(app: &AdminState, body: LdapConf) -> Result<Arc<Server>, Error> {
     Ok(Arc::new(server))
 }
 
-/// Puts what a body has into settings, by their rules.
+/// Puts the values of a body into settings, by their rules.
 fn fill(values: &mut Values, body: LdapConf) -> Result<(), InvalidSetting> {
     let texts = [
         ("ldap_url", body.ldap_url),

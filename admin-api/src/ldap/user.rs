@@ -17,7 +17,7 @@ use crate::json::{BodyOf, Unread};
 use crate::param::Params;
 use crate::{AdminState, App, Error};
 
-/// People that one request imports.
+/// Maximum people to import per request.
 const MOST_IMPORTED: usize = 1_000;
 
 /// A person of the directory.
@@ -39,7 +39,7 @@ impl From<FoundPerson> for LdapUser {
     }
 }
 
-/// Finds people of the directory by their exact name, or all of them.
+/// Finds people of the directory by exact name, or all of them.
 #[utoipa::path(
     get, path = "/api/v2.0/ldap/users/search", operation_id = "searchLdapUser", tag = "ldap",
     params(("username" = Option<String>, Query, description = "The name to sign in with; all people without it.")),
@@ -70,14 +70,14 @@ impl BodyOf for LdapImportUsers {
     const NAME: &'static str = "uid_list";
 }
 
-/// Somebody who was not imported.
+/// A person who was not imported.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct LdapFailedImportUser {
     uid: String,
     error: String,
 }
 
-/// Makes users of people of the directory before they sign in, so that they can be given roles.
+/// Makes users for people of the directory before they sign in, so that they can be given roles.
 #[utoipa::path(
     post, path = "/api/v2.0/ldap/users/import", operation_id = "importLdapUser", tag = "ldap",
     request_body = LdapImportUsers,
@@ -99,7 +99,7 @@ pub(crate) async fn import(
             "ldap_uid_list: at most {MOST_IMPORTED} people are imported at a time"
         )));
     }
-    // So that a directory that is not there is one error, not one for each.
+    // So that an unreachable directory is one error, not one for each.
     app.identity.directory().server().await?;
     let mut failed = Vec::new();
     for uid in names {
@@ -121,8 +121,8 @@ pub(crate) async fn import(
     })
 }
 
-/// The user of a person of the directory, made if there is none; `None` if the directory does not know them, or there is
-/// no directory.
+/// The user for a person of the directory, made if there is none; `None` if the directory does not have them, or there
+/// is no directory.
 pub(crate) async fn take_over(
     app: &AdminState,
     name: &str,

@@ -64,7 +64,7 @@ impl View {
     }
 }
 
-/// What a caller may do, as far as anybody can.
+/// A caller's permissions, among those that exist in projects.
 pub(crate) fn permissions(caller: &Caller, standing: &Standing) -> Vec<String> {
     let pairs = Resource::ALL.iter().flat_map(|resource| {
         let known = policy::table::allowed(Role::ProjectAdmin, *resource) | resource.grantable();
@@ -79,8 +79,8 @@ pub(crate) fn permissions(caller: &Caller, standing: &Standing) -> Vec<String> {
     pairs.collect()
 }
 
-/// Lists the projects in which the caller has a role or was given something, with what it may do there. A system
-/// administrator, who may do everything, sees all projects.
+/// Lists the projects in which the caller has a role or permissions, with what it may do there. A system administrator,
+/// who may do everything, sees all projects.
 #[utoipa::path(
     get, path = "/api/ext/v1/me/access", operation_id = "listOwnAccess", tag = "me",
     responses((status = 200, description = "A page of projects.", body = Vec<View>))

@@ -1,4 +1,4 @@
-//! Projects and repositories that the caller wants at hand. They are names: what they name may be gone, or hidden by now.
+//! The caller's favourite projects and repositories, by name. They may have been deleted or hidden since.
 
 use axum::Json;
 use axum::extract::State;
@@ -14,10 +14,10 @@ use crate::error::Rendered;
 use crate::json::{BodyOf, Unread};
 use crate::{App, Error};
 
-/// Favourites of each kind.
+/// Maximum favourites of each kind.
 const MOST: usize = 100;
 
-/// Names, in the order in which they are shown.
+/// Names, in display order.
 #[derive(Default, Deserialize, Serialize, ToSchema)]
 #[serde(default)]
 pub(crate) struct Favourites {

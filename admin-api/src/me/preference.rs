@@ -1,4 +1,4 @@
-//! How the caller's pages look and behave, as a page stored it.
+//! The caller's preferences, as a page stored them.
 
 use axum::Json;
 use axum::extract::State;
@@ -14,10 +14,10 @@ use crate::error::Rendered;
 use crate::json::{BodyOf, Unread};
 use crate::{App, Error};
 
-/// Bytes of preferences, as JSON.
+/// Maximum bytes of preferences, as JSON.
 const LARGEST: usize = 16 << 10;
 
-/// An object that means something to pages alone.
+/// An object that only pages interpret.
 #[derive(Default, Deserialize, Serialize, ToSchema)]
 #[schema(value_type = Object)]
 pub(crate) struct Preferences(Map<String, Value>);
@@ -26,7 +26,7 @@ impl BodyOf for Preferences {
     const NAME: &'static str = "preferences";
 }
 
-/// Returns the caller's preferences; `{}` where none are stored, 412 for a robot.
+/// Returns the caller's preferences; `{}` if none are stored, 412 for a robot.
 #[utoipa::path(
     get, path = "/api/ext/v1/me/preferences", operation_id = "getOwnPreferences", tag = "me",
     responses(
@@ -41,7 +41,7 @@ pub(crate) async fn get(
     Ok(Json(kept(&app.db, &permit, Kind::Preferences).await?))
 }
 
-/// Replaces the caller's preferences by any JSON object of at most 16 KiB.
+/// Replaces the caller's preferences with any JSON object of at most 16 KiB.
 #[utoipa::path(
     put, path = "/api/ext/v1/me/preferences", operation_id = "setOwnPreferences", tag = "me", request_body = Preferences,
     responses((status = 200, description = "Stored."))

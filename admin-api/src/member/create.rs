@@ -56,8 +56,8 @@ enum Entity {
     GroupNamed(NewGroup),
 }
 
-/// Makes a user or a group a member of a project. A group that is not known is made: of an OIDC provider or an
-/// authenticating proxy by its name, of the directory if it has it. So is a user whom the directory knows.
+/// Makes a user or a group a member of a project. An unknown group is created: for an OIDC provider or an
+/// authenticating proxy by its name, for the directory if it exists there. So is a user who exists in the directory.
 #[utoipa::path(
     post, path = "/api/v2.0/projects/{project_name_or_id}/members", operation_id = "createProjectMember", tag = "member",
     request_body = AddMember,
@@ -114,7 +114,7 @@ fn entity(body: AddMember) -> Result<Entity, Error> {
 
 fn named_group(name: String, source: Option<i64>) -> Result<Entity, Error> {
     match source.and_then(GroupSource::from_id) {
-        // Only the directory knows which groups there are.
+        // Only groups in the directory can be used.
         Some(GroupSource::Ldap) => Ok(Entity::GroupOfEntry(name)),
         Some(source) => Ok(Entity::GroupNamed(NewGroup {
             name: check_name(&name)?,
@@ -125,14 +125,14 @@ fn named_group(name: String, source: Option<i64>) -> Result<Entity, Error> {
     }
 }
 
-/// Who becomes a member.
+/// The new member, as found.
 enum Found {
     Principal(PrincipalId),
-    /// A group that may have to be made.
+    /// A group that may have to be created.
     NewGroup(NewGroup),
 }
 
-/// Nothing of the database is held while the directory is asked.
+/// No database connection is held while the directory is asked.
 async fn find(app: &AdminState, caller: &Caller, entity: Entity) -> Result<Found, Error> {
     let principal = match entity {
         Entity::User(id) => {
@@ -169,7 +169,7 @@ async fn find(app: &AdminState, caller: &Caller, entity: Entity) -> Result<Found
     Ok(Found::Principal(principal))
 }
 
-/// A group of the directory by its entry or its name, which is to be made if it is in the directory alone.
+/// A group of the directory by its entry or its name; it has to be created if it exists only in the directory.
 async fn group_of_entry(app: &AdminState, text: &str) -> Result<Option<Found>, Error> {
     let entry = text.parse::<Dn>().ok();
     if let Some(known) = known_group(app, entry.as_ref(), text).await? {
@@ -183,7 +183,7 @@ async fn group_of_entry(app: &AdminState, text: &str) -> Result<Option<Found>, E
         return Ok(None);
     };
     let mut reader = app.db.reader().await?;
-    // By a name that it has in the directory alone.
+    // It was found by a name that only the directory has.
     if let Some(known) = group::by_entry(&mut reader, &found.entry).await? {
         return Ok(Some(Found::Principal(known.principal_id)));
     }
@@ -191,7 +191,7 @@ async fn group_of_entry(app: &AdminState, text: &str) -> Result<Option<Found>, E
     Ok(Some(Found::NewGroup(new)))
 }
 
-/// The group of the directory that is known here by its entry or its name.
+/// The existing group from the directory with an entry or a name.
 async fn known_group(
     app: &AdminState,
     entry: Option<&Dn>,

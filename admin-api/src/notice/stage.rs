@@ -1,6 +1,6 @@
-//! How far something has come, as IDs of notices name it, and how serious that is.
+//! The stage of a notice, as its ID names it, and its severity.
 
-/// Of something that ends in so many days.
+/// For something that ends in this many days.
 pub(super) fn before_end(days: i64) -> (&'static str, &'static str) {
     match days {
         ..0 => ("ended", "error"),
@@ -10,7 +10,7 @@ pub(super) fn before_end(days: i64) -> (&'static str, &'static str) {
     }
 }
 
-/// Of a quota that is used to so many percent.
+/// For a quota of which this percentage is used.
 pub(super) fn of_quota(percent: i64) -> (&'static str, &'static str) {
     match percent {
         ..100 => ("90", "warning"),

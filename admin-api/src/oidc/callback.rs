@@ -1,4 +1,4 @@
-//! Back from the provider.
+//! The callback from the provider.
 
 use auth::Sender;
 use auth::oidc::{Callback, Outcome};
@@ -20,7 +20,7 @@ use crate::input::{Input, in_query};
 use crate::param::Params;
 use crate::{App, ClientAddress, Error, account, cookie};
 
-/// What the provider's redirection carries.
+/// The parameters of the provider's redirect.
 pub(crate) struct Answer(Params);
 
 impl Input for Answer {
@@ -44,7 +44,7 @@ impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Answer {
     }
 }
 
-/// Signs a browser in that comes back from the provider, always with a new session, or sends it to choose a name.
+/// Signs in a browser that comes back from the provider, always with a new session, or sends it on to choose a name.
 #[utoipa::path(
     get, path = "/c/oidc/callback", operation_id = "oidcCallback", tag = "session",
     responses(
@@ -116,7 +116,8 @@ pub(crate) async fn callback(
     Ok(response)
 }
 
-/// Why somebody is not signed in: for a browser, which shows a page and no JSON, as one of a few words that the page knows.
+/// The refusal of a sign-in: a browser, which shows a page instead of JSON, is sent to the page with a word that the
+/// page knows.
 fn refused(error: auth::oidc::Error, headers: &HeaderMap) -> Result<Response, Error> {
     use auth::oidc::Error as E;
     let accepted = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());

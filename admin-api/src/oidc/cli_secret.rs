@@ -20,8 +20,8 @@ impl BodyOf for OIDCCliSecretReq {
     const NAME: &'static str = "secret";
 }
 
-/// Gives a user whom the OIDC provider knows the CLI secret of the body, or a random one, which `GET /users/current` shows.
-/// Registry tokens that were got with the old one are void.
+/// Gives a user of the OIDC provider the CLI secret in the body, or a random one, which `GET /users/current` shows.
+/// Registry tokens obtained with the old one are void.
 #[utoipa::path(
     put, path = "/api/v2.0/users/{user_id}/cli_secret", operation_id = "setCliSecret", tag = "user",
     request_body = OIDCCliSecretReq,

@@ -1,4 +1,4 @@
-//! To the provider.
+//! Starting a sign-in at the provider.
 
 use auth::oidc::is_local_path;
 use axum::extract::State;
@@ -41,8 +41,8 @@ impl<S: Send + Sync> axum::extract::FromRequestParts<S> for RedirectUrl {
     }
 }
 
-/// Sends the browser to the provider to sign in. It comes back to `/c/oidc/callback` within 10 minutes, with the cookie
-/// that this sets.
+/// Sends the browser to the provider to sign in. It must come back to `/c/oidc/callback` within 10 minutes, with the
+/// cookie that this sets.
 #[utoipa::path(
     get, path = "/c/oidc/login", operation_id = "oidcLogin", tag = "session",
     responses(

@@ -1,4 +1,4 @@
-//! Signing out: of the provider as well, and by the provider.
+//! Signing out: also at the provider, and by the provider.
 
 use auth::session::{Renewal, SessionKey};
 use axum::Extension;
@@ -17,8 +17,8 @@ use crate::csrf::SessionChange;
 use crate::form::UnreadForm;
 use crate::{App, ClientAddress, Error, cookie};
 
-/// Ends the browser's session, and sends it to the provider to sign out there too if the setting `oidc_logout` is on and
-/// the session began there; else to the page for signing in.
+/// Ends the browser's session, and sends it to the provider to sign out there too if the setting `oidc_logout` is on
+/// and the session began there; otherwise to the sign-in page.
 #[utoipa::path(
     get, path = "/c/oidc/logout", operation_id = "oidcLogout", tag = "session",
     responses(
@@ -61,7 +61,8 @@ pub(crate) struct BackChannel {
     logout_token: String,
 }
 
-/// Takes a logout token of the provider (OpenID Connect Back-Channel Logout), once, and ends the sessions that it names.
+/// Accepts a logout token of the provider (OpenID Connect Back-Channel Logout), once, and ends the sessions that it
+/// names.
 #[utoipa::path(
     post, path = "/api/ext/v1/oidc/backchannel_logout", operation_id = "oidcBackChannelLogout", tag = "session",
     request_body(content = BackChannel, content_type = "application/x-www-form-urlencoded"),

@@ -1,4 +1,4 @@
-//! A name for whoever is new.
+//! Choosing a name for a new account.
 
 use auth::Sender;
 use axum::Extension;
@@ -27,8 +27,9 @@ impl BodyOf for Onboarding {
     const NAME: &'static str = "onboarding";
 }
 
-/// Makes an account for somebody who has just signed in by the provider and has none, under a name that is free, and
-/// begins a session. Within 10 minutes, with the cookie that the callback set; after a refusal another name can be tried.
+/// Makes an account with a free name for a person who has just signed in at the provider and has none, and begins a
+/// session. Must be called within 10 minutes, with the cookie that the callback set; after a refusal another name can
+/// be tried.
 #[utoipa::path(
     post, path = "/c/oidc/onboard", operation_id = "oidcOnboard", tag = "session",
     request_body = Onboarding,

@@ -1,4 +1,4 @@
-//! Trying a provider out.
+//! Testing a provider.
 
 use auth::oidc::{Config, Provider};
 use axum::extract::State;
@@ -13,7 +13,7 @@ use crate::allowed::Granted;
 use crate::json::{BodyOf, Unread};
 use crate::{AdminState, App, Error};
 
-/// The body of `POST /system/oidc/ping`: what is left out is as it is stored.
+/// The body of `POST /system/oidc/ping`; absent fields have the stored values.
 #[derive(Default, Deserialize, ToSchema)]
 pub(crate) struct OidcEndpoint {
     url: Option<String>,
@@ -40,12 +40,12 @@ pub(crate) async fn ping(
 ) -> Result<(), Error> {
     let (_, body) = body.read(&app, permit).await?;
     let provider = given(&app, body)?;
-    // For administrators, who may know all that is behind it.
+    // For administrators, who may see the causes.
     let answered = provider.ping().await;
     answered.map_err(|error| Error::BadRequest(error.chain()))
 }
 
-/// The provider of a body.
+/// The provider in a body.
 fn given(app: &AdminState, body: OidcEndpoint) -> Result<Provider, Error> {
     let stored = app.settings.current();
     let mut values = (*stored).clone();
@@ -62,7 +62,7 @@ fn given(app: &AdminState, body: OidcEndpoint) -> Result<Provider, Error> {
             "url is missing, and oidc_endpoint is not set".to_owned(),
         ));
     }
-    // Whoever could fix the address did not give this one.
+    // This address does not come from the configuration file or environment.
     let is_fixed = Declaration::named("oidc_endpoint").is_ok_and(|it| app.settings.is_fixed(it));
     let trust = match is_fixed && values.oidc_endpoint == stored.oidc_endpoint {
         true => Trust::Trusted,

@@ -51,8 +51,8 @@ impl ProjectRequest {
     }
 }
 
-/// Creates a project, whose first admin is the caller; with `project_creation_restriction` set to `adminonly` for system
-/// administrators only.
+/// Creates a project, whose first admin is the caller. Only for system administrators if `project_creation_restriction`
+/// is `adminonly`.
 #[utoipa::path(
     post, path = "/api/v2.0/projects", operation_id = "createProject", tag = "project",
     params((
@@ -127,7 +127,7 @@ pub(crate) fn check_name(text: &str) -> Result<ProjectName, Error> {
     })
 }
 
-/// Bytes that the project may hold. Only what a sysadmin says counts; 0 stands for the default, which is `None`.
+/// Bytes that the project may hold. Only a system administrator's value counts; 0 means the default, which is `None`.
 fn check_limit(caller: &Caller, asked: Option<i64>) -> Result<Option<StorageLimit>, Error> {
     match asked.filter(|_| caller.is_sysadmin()) {
         None | Some(0) => Ok(None),

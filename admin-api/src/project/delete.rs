@@ -11,7 +11,7 @@ use crate::allowed::Allowed;
 use crate::error::Rendered;
 use crate::{App, Error};
 
-/// Why a project is not deleted.
+/// Why a project cannot be deleted.
 pub(crate) const NOT_EMPTY: &str = "the project contains repositories, can not be deleted";
 
 /// The response of `GET …/_deletable`: one of the two.

@@ -37,7 +37,7 @@ impl Named for ProjectName {
     const DESCRIPTION: &'static str = "The project's name.";
 }
 
-/// Says whether there is a project with a name that the caller may see: 200, else 404.
+/// Says whether there is a project with that name that the caller may see: 200, else 404.
 #[utoipa::path(
     head, path = "/api/v2.0/projects", operation_id = "headProject", tag = "project",
     responses((status = 200, description = "There is."), (status = 404, description = "There is none."))

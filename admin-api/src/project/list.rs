@@ -16,7 +16,7 @@ use crate::listing::Listing;
 use crate::project::View;
 use crate::{App, Error};
 
-/// Lists the projects that the caller may see: public ones, one's own, and all for system administrators.
+/// Lists the projects that the caller may see: public ones and their own; all for system administrators.
 #[utoipa::path(
     get, path = "/api/v2.0/projects", operation_id = "listProjects", tag = "project",
     params(
@@ -75,7 +75,7 @@ fn select(listing: &mut Listing) -> Result<Selection, Error> {
         ))
 }
 
-/// Who looks at a list of projects. A robot sees those in which it may do anything, or all if it may list them.
+/// The viewer of a list of projects. A robot sees those in which it may do anything, or all if it may list them.
 pub(crate) fn viewer(caller: &Caller) -> Viewer {
     viewer_by(caller, |permissions| {
         let system = permissions.of_system(SystemResource::Project);
@@ -86,14 +86,15 @@ pub(crate) fn viewer(caller: &Caller) -> Viewer {
     })
 }
 
-/// Who looks at a list of repositories. A robot sees those of public projects, and where it may list them.
+/// The viewer of a list of repositories. A robot sees those of public projects, and of projects in which it may list
+/// them.
 pub(crate) fn repository_viewer(caller: &Caller) -> Viewer {
     viewer_by(caller, |permissions| {
         permissions.reach(Resource::Repository, Action::List)
     })
 }
 
-/// The same of what is the caller's own: that a project is public makes it nobody's.
+/// The same for the caller's own projects, which do not include projects only because they are public.
 pub(crate) fn own(viewer: Viewer) -> Viewer {
     match viewer {
         Viewer::Principal(principal) => Viewer::Member(principal),

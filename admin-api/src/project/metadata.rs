@@ -33,7 +33,7 @@ pub(crate) struct Metadata {
     retention_id: Option<String>,
 }
 
-/// A setting that is on or off, and what a request says of it.
+/// A setting that is on or off, and its value in a request.
 type Flag = (fn(bool) -> ProjectSetting, Option<String>);
 
 impl Metadata {

@@ -1,4 +1,4 @@
-//! Who owns a project: who made it, until somebody else is named.
+//! The owner of a project: its creator, until another is named.
 
 use axum::extract::State;
 use db::user;
@@ -22,7 +22,7 @@ impl BodyOf for ProjectOwner {
     const NAME: &'static str = "owner";
 }
 
-/// Names another user as the owner of a project, as when the one who made it has left. Roles stay as they are.
+/// Makes another user the owner of a project, for example when its creator has left. Roles stay unchanged.
 #[utoipa::path(
     put, path = "/api/ext/v1/projects/{project_name_or_id}/owner", operation_id = "setProjectOwner", tag = "project",
     request_body = ProjectOwner,

@@ -54,7 +54,7 @@ pub(crate) async fn list_all(
     Ok(listing.answer(&views, total))
 }
 
-/// Repositories as they are shown, if there is room for what is said of them.
+/// Repositories in the API's form, if there is memory for their descriptions.
 fn views(listing: &mut Listing, found: Vec<Repository>) -> Result<Vec<View>, Error> {
     let texts = found.iter().map(|repository| repository.description.len());
     listing.room.texts(texts.sum())?;

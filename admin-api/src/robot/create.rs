@@ -23,13 +23,13 @@ use crate::{AdminState, App, Error};
 pub(crate) struct RobotCreate {
     description: Option<String>,
     disable: Option<bool>,
-    /// Days for which it is valid; -1 for ever. Without it, as long as `robot_token_duration` says.
+    /// Days for which it is valid; -1 for ever. By default `robot_token_duration`.
     duration: Option<i64>,
     /// `system` or `project`.
     level: Option<String>,
     name: Option<String>,
     permissions: Option<Vec<RobotPermission>>,
-    /// A secret of one's own, which keeps the rule of passwords; a random one without it.
+    /// A chosen secret, which follows the rules for passwords; by default a random one.
     secret: Option<String>,
 }
 
@@ -49,7 +49,7 @@ pub(crate) struct RobotCreated {
     secret: String,
 }
 
-/// Makes a robot of a project, or of the system. It is given nothing that the caller lacks.
+/// Makes a robot of a project, or of the system. It cannot get permissions that the caller lacks.
 #[utoipa::path(
     post, path = "/api/v2.0/robots", operation_id = "CreateRobot", tag = "robot",
     request_body = RobotCreate,
@@ -90,7 +90,7 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, headers, Json(created)))
 }
 
-/// The robot that a body asks for.
+/// The robot described by a body.
 fn check(
     app: &AdminState,
     body: RobotCreate,

@@ -6,7 +6,7 @@ use policy::to;
 use crate::robot::managed::Managed;
 use crate::{App, Error};
 
-/// Deletes a robot: its secret and its tokens open nothing from now on.
+/// Deletes a robot: its secret and its tokens no longer work.
 #[utoipa::path(
     delete, path = "/api/v2.0/robots/{robot_id}", operation_id = "DeleteRobot", tag = "robot",
     responses((status = 200, description = "Deleted."))

@@ -1,4 +1,4 @@
-//! Who may do what to robots: whoever may in the robot's project, or whoever may to robots of the system.
+//! Permission on robots: that in the robot's project, or that on robots of the system.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::{AdminState, Error};
 
 /// The caller may do an action on the robot in the path.
 pub(crate) struct Managed<A> {
-    /// What shows that.
+    /// The permit.
     pub(crate) permit: RobotPermit<A>,
     /// The robot.
     pub(crate) robot: Robot,
@@ -46,7 +46,7 @@ impl<A: To> FromRequestParts<Arc<AdminState>> for Managed<A> {
         permit::permit_signed_in(&caller)?;
         let found = robot::by_id(&mut app.db.reader().await?, id).await?;
         let robot = found.ok_or_else(|| {
-            // Nobody else learns which robots there are.
+            // Only system administrators may learn which robots exist.
             if caller.is_sysadmin() {
                 Error::NotFound(format!("robot {id} not found"))
             } else {
@@ -59,7 +59,7 @@ impl<A: To> FromRequestParts<Arc<AdminState>> for Managed<A> {
     }
 }
 
-/// The one text of refusals, whether there is such a robot or not.
+/// The only text of refusals, whether or not there is such a robot.
 const FORBIDDEN: &str = "forbidden";
 
 /// Permission for an action on the robots of a project, or on those of the system.
@@ -80,7 +80,7 @@ async fn robot_permit<A: To>(
     })
 }
 
-/// The caller is signed in, and may make robots where the body says, which is read first.
+/// The caller is signed in. Whether they may make the robot depends on the body, which is read first.
 pub(crate) struct Making(pub(crate) SignedIn);
 
 impl Input for Making {}
@@ -112,7 +112,7 @@ impl Making {
 
 /// The caller may list the robots that the query names: those of a project, or those of the system.
 pub(crate) struct Listed {
-    /// What shows that.
+    /// The permit.
     pub(crate) permit: RobotPermit<to::List>,
     /// The requested part.
     pub(crate) listing: Listing,

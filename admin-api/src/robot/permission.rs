@@ -28,7 +28,7 @@ pub(crate) struct RobotPermission {
 }
 
 impl RobotPermission {
-    /// Bytes that it needs until it is sent.
+    /// Memory that it needs until it is sent, in bytes.
     pub(super) fn size(&self) -> usize {
         self.access.as_ref().map_or(0, Vec::len) * SIZE
     }
@@ -47,7 +47,7 @@ pub(crate) struct Access {
     resource: Option<Cow<'static, str>>,
 }
 
-/// Where a robot may do something.
+/// Where a permission applies.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Place {
     System,
@@ -58,14 +58,14 @@ enum Place {
 /// An action on a resource in a place, before the project is looked up.
 type Asked = (Place, Access);
 
-/// The permissions that a body asks for.
+/// The requested permissions of a body.
 pub(crate) struct AskedPermissions(Vec<Asked>);
 
 impl AskedPermissions {
-    /// Reads what a body asks for.
+    /// Reads the requested permissions.
     ///
     /// # Errors
-    /// [`Error::BadRequest`] for what robots are not given.
+    /// [`Error::BadRequest`] for permissions that robots cannot have.
     pub(crate) fn parse(given: Option<Vec<RobotPermission>>) -> Result<Self, Error> {
         let mut asked = Vec::new();
         for RobotPermission {
@@ -108,8 +108,8 @@ impl AskedPermissions {
     /// The permissions, with the ids of their projects.
     ///
     /// # Errors
-    /// For what robots are not given, and for a project that is not there: only system administrators learn that it is
-    /// not, to others it is one in which they may give nothing.
+    /// For permissions that robots cannot have, and for a missing project: only system administrators learn that it
+    /// does not exist; others get the answer for a project in which they may give nothing.
     pub(crate) async fn resolve<A: to::To>(
         self,
         reader: &mut Reader,
@@ -121,7 +121,7 @@ impl AskedPermissions {
         });
         let named: Vec<ProjectName> = named.collect();
         let mut ids = project::ids_of(reader, &named).await?;
-        // No project has such an id: the answer for one that is hidden and one that is missing is made by the same steps.
+        // No project has such an id: hidden and missing projects take the same steps to the answer.
         let mut absent: Vec<ProjectName> = Vec::new();
         for name in named {
             if !ids.contains_key(&name) {
@@ -189,7 +189,7 @@ fn permission(
         .ok_or_else(|| Error::BadRequest(format!("bad request permission: {resource}:{action}")))
 }
 
-/// `None` for a resource or an action that there is not.
+/// `None` for a resource or an action that does not exist.
 fn parse(
     place: &Place,
     resource: &str,
@@ -206,16 +206,16 @@ fn parse(
     })
 }
 
-/// Permissions that the robots of a page have together: ten of the largest robots.
+/// Maximum permissions of all robots on a page: those of ten of the largest robots.
 const MOST: usize = 100_000;
-/// Bytes that a permission needs until it is sent.
+/// Memory that a permission needs until it is sent, in bytes.
 const SIZE: usize = 256;
 
-/// The permissions of some robots as clients see them: two statements, however many there are. None is left out, since a
-/// client that changes a robot sends all of them back.
+/// The permissions of some robots as clients see them: always two statements. None is left out, since a client that
+/// changes a robot sends all of them back.
 ///
 /// # Errors
-/// [`Error::BadRequest`] where they are too many for one answer.
+/// [`Error::BadRequest`] if they are too many for one answer.
 pub(crate) async fn of(
     reader: &mut Reader,
     robots: &[RobotId],
@@ -236,7 +236,7 @@ pub(crate) async fn of(
     let named: Vec<ProjectId> = named.into_iter().collect();
     let names = project::names_of(reader, &named).await?;
     let mut all: HashMap<RobotId, Vec<RobotPermission>> = HashMap::new();
-    // Where among a robot's permissions those of a place are.
+    // The index of a place among a robot's permissions.
     let mut at: HashMap<(RobotId, &str, &str), usize> = HashMap::new();
     for (robot, permission) in stored {
         let (kind, namespace) = match permission {

@@ -26,7 +26,8 @@ impl BodyOf for RobotSec {
     const NAME: &'static str = "robotSec";
 }
 
-/// Gives a robot the secret of the body, or a random one, which the answer shows. Tokens made with the old one are revoked.
+/// Gives a robot the secret in the body, or a random one, which the answer shows. Tokens made with the old one are
+/// revoked.
 #[utoipa::path(
     patch, path = "/api/v2.0/robots/{robot_id}", operation_id = "RefreshSec", tag = "robot",
     request_body = RobotSec,
@@ -58,7 +59,7 @@ pub(super) fn random() -> Result<RobotSecret, Error> {
     Ok(RobotSecret::random()?)
 }
 
-/// A secret that somebody chose, if it keeps the rule. The words are Harbor's.
+/// A chosen secret, if it follows the rules. The message is Harbor's.
 pub(super) fn chosen(text: String) -> Result<RobotSecret, Error> {
     let secret = NewPassword::try_from(text).map_err(|_| {
         Error::BadRequest(

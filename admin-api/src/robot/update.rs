@@ -14,15 +14,15 @@ use crate::robot::permission::{AskedPermissions, RobotPermission};
 use crate::robot::{PROJECT, SYSTEM};
 use crate::{AdminState, App, Error};
 
-/// The body of `PUT /robots/{robot_id}`: the robot as it is read, with what is to be changed.
+/// The body of `PUT /robots/{robot_id}`: the robot as read, with the changes.
 #[derive(Default, Deserialize, ToSchema)]
 pub(crate) struct RobotUpdate {
     description: Option<String>,
     disable: Option<bool>,
     duration: Option<i64>,
-    /// As it is.
+    /// Unchanged.
     level: Option<String>,
-    /// As it is.
+    /// Unchanged.
     name: Option<String>,
     /// All of them.
     permissions: Option<Vec<RobotPermission>>,
@@ -32,8 +32,8 @@ impl BodyOf for RobotUpdate {
     const NAME: &'static str = "robot";
 }
 
-/// Changes a robot's description, lifetime (counted from when it was made), and permissions, and disables it. Name and
-/// level stay. It is given nothing new that the caller lacks.
+/// Changes a robot's description, lifetime (counted from its creation) and permissions, and disables or enables it.
+/// Name and level stay. It cannot get new permissions that the caller lacks.
 #[utoipa::path(
     put, path = "/api/v2.0/robots/{robot_id}", operation_id = "UpdateRobot", tag = "robot",
     request_body = RobotUpdate,
@@ -49,7 +49,7 @@ pub(crate) async fn update(
     Ok(robot::update(&app.db, &permit, robot.id, changes, app.clock.now()).await?)
 }
 
-/// What a body asks for.
+/// The changes in a body.
 async fn check(
     app: &AdminState,
     permit: &RobotPermit<to::Update>,

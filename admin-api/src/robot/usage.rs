@@ -1,4 +1,4 @@
-//! How a robot is used.
+//! The use of a robot.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ use crate::App;
 use crate::error::Rendered;
 use crate::robot::managed::Managed;
 
-/// Days that are shown.
+/// Days to show.
 const DAYS: u32 = 30;
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// How a robot is used.
+/// The use of a robot.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct RobotUsage {
     /// What it did by day, oldest first; days without anything are left out.
@@ -29,11 +29,12 @@ pub(crate) struct RobotUsage {
     /// When it was last used, up to a minute late.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_used_at: Option<String>,
-    /// Whether the first day is not whole, and none before it is there: only so many entries of the audit log are counted.
+    /// Whether the first day is incomplete and earlier ones are missing, because the number of counted audit entries is
+    /// limited.
     truncated: bool,
 }
 
-/// What a robot did in a day, by the audit log.
+/// What a robot did in a day, from the audit log.
 #[derive(Serialize, ToSchema)]
 struct RobotDay {
     done: i64,

@@ -23,7 +23,7 @@ pub(crate) struct View {
     id: SessionId,
     /// The address that it began from.
     address: String,
-    /// What the browser called itself then.
+    /// The browser's user agent at that time.
     agent: String,
     created_at: String,
     renewed_at: String,
@@ -46,7 +46,7 @@ impl View {
     }
 }
 
-/// Lists the caller's sessions, the one that was used last first.
+/// Lists the caller's sessions, most recently used first.
 #[utoipa::path(
     get, path = "/api/ext/v1/me/sessions", operation_id = "listOwnSessions", tag = "session",
     responses((status = 200, description = "A page of sessions.", body = Vec<View>))

@@ -19,8 +19,8 @@ struct Elsewhere {
     redirect_location: String,
 }
 
-/// Ends the browser's session, if it has one. One that began with the OIDC provider ends at `/c/oidc/logout`, to which the
-/// answer leads.
+/// Ends the browser's session, if it has one. For a session that began at the OIDC provider, the answer leads to
+/// `/c/oidc/logout`, which ends it.
 #[utoipa::path(
     get, path = "/c/log_out", operation_id = "logOut", tag = "session",
     responses(
@@ -34,7 +34,7 @@ pub(crate) async fn sign_out(
     headers: HeaderMap,
     State(app): App,
 ) -> Result<Response, Error> {
-    // Whoever else the request names, it is this browser's session that ends.
+    // Whatever other credentials the request has, this browser's session ends.
     let key: Option<SessionKey> =
         cookie::only(&headers, cookie::SESSION).and_then(|key| key.parse().ok());
     if let Some(key) = key {

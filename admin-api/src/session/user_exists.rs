@@ -22,8 +22,8 @@ pub(crate) struct UserExists {
     value: String,
 }
 
-/// Says whether a user name or a mail address is taken: to system administrators, and to everyone while the setting
-/// `self_registration` is on, 60 times in five minutes for a network.
+/// Says whether a user name or a mail address is taken: to system administrators, and while people may register to
+/// everyone, 60 times in five minutes per network.
 #[utoipa::path(
     post, path = "/c/userExists", operation_id = "userExists", tag = "session",
     request_body(content = UserExists, content_type = "application/x-www-form-urlencoded"),

@@ -22,7 +22,7 @@ impl BodyOf for NewTag {
     const NAME: &'static str = "tag";
 }
 
-/// Gives an artifact one more tag; a tag that the repository has already is not moved.
+/// Gives an artifact one more tag; an existing tag of the repository is not moved.
 #[utoipa::path(
     post, path = "/api/v2.0/projects/{project_name}/repositories/{repository_name}/artifacts/{reference}/tags",
     operation_id = "createTag", tag = "artifact", request_body = NewTag,

@@ -1,4 +1,4 @@
-//! Taking tags away from artifacts.
+//! Removing tags from artifacts.
 
 use axum::extract::State;
 use policy::{on, to};
@@ -8,7 +8,7 @@ use crate::param::ProjectByName;
 use crate::param::content::{ArtifactRef, TagRef};
 use crate::{App, Error};
 
-/// Takes a tag away from an artifact, which stays.
+/// Removes a tag from an artifact, which stays.
 #[utoipa::path(
     delete, path = "/api/v2.0/projects/{project_name}/repositories/{repository_name}/artifacts/{reference}/tags/{tag_name}",
     operation_id = "deleteTag", tag = "artifact",

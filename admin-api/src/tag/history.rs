@@ -26,7 +26,7 @@ pub(crate) struct TagHistory {
     available: bool,
     digest: String,
     time: String,
-    /// Who set it; absent where it was set on the machine itself, and for callers without a role in the project.
+    /// Who set it; absent if it was set on the machine itself, and for callers without a role in the project.
     #[serde(skip_serializing_if = "Option::is_none")]
     username: Option<String>,
 }
@@ -42,14 +42,14 @@ impl TagHistory {
     }
 }
 
-/// Who is at work in a project is shown to those who belong to it, not to everybody who may see a public one.
+/// Names of people who work in a project are shown to its members, not to everybody who may see a public project.
 fn shows_names(permit: &ProjectPermit<on::Tag, to::List>) -> bool {
     let (standing, caller) = (permit.standing(), permit.caller());
     let log = standing.allowed(caller, Resource::Log);
     standing.roles != Roles::NONE || log.contains(Action::List)
 }
 
-/// Lists what a tag pointed at, newest first by default. A tag that was deleted has a history as well.
+/// Lists what a tag pointed at, newest first by default. A deleted tag has a history too.
 #[utoipa::path(
     get, path = "/api/ext/v1/projects/{project_name}/repositories/{repository_name}/tags/{tag_name}/history",
     operation_id = "listTagHistory", tag = "tag",

@@ -1,4 +1,4 @@
-//! All tags of a repository, with what a page of them shows, in one request.
+//! All tags of a repository, with the data that a page shows, in one request.
 
 use std::collections::{HashMap, HashSet};
 
@@ -35,7 +35,7 @@ pub(crate) struct TagOverview {
     manifest_media_type: String,
     media_type: String,
     name: String,
-    /// `os/architecture[/variant]`: of an index, those of what it lists.
+    /// `os/architecture[/variant]`; for an index, those of its entries.
     platforms: Vec<String>,
     /// How often it was pulled by this tag.
     pull_count: i64,
@@ -44,7 +44,7 @@ pub(crate) struct TagOverview {
     push_time: String,
     /// Whether it has an SBOM.
     sbom: bool,
-    /// Whether it has a signature; whether that is valid is not said.
+    /// Whether it has a signature, which is not verified.
     signed: bool,
     size: i64,
     r#type: String,
@@ -97,7 +97,7 @@ pub(crate) async fn list(
     Ok(listing.answer(&views, total))
 }
 
-/// What is known of the artifacts of a page.
+/// Data about the artifacts of a page.
 struct Facts {
     platforms: HashMap<ManifestId, Vec<String>>,
     accessories: HashSet<(ManifestId, String)>,
@@ -107,11 +107,11 @@ struct Facts {
 
 /// How many labels are shown with a tag, and how many platforms.
 const SHOWN: usize = 100;
-/// What signatures are to their subjects.
+/// The kinds of signatures.
 const SIGNATURES: [AccessoryKind; 2] = [AccessoryKind::Cosign, AccessoryKind::Notation];
 
 impl Facts {
-    /// How many labels and platforms are shown with a tag. Tags of one artifact show the same ones each.
+    /// The number of labels and platforms that a tag shows. Tags of one artifact all show the same ones.
     fn shown(&self, tag: &Listed) -> usize {
         let labels = self.labels.get(&tag.manifest).map_or(0, Vec::len);
         let platforms = self.platforms.get(&tag.manifest).map_or(0, Vec::len);

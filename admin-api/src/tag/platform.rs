@@ -1,4 +1,4 @@
-//! What artifacts run on, in the form `os/architecture[/variant]`.
+//! Platforms of artifacts, in the form `os/architecture[/variant]`.
 
 use std::collections::{HashMap, HashSet};
 
@@ -28,7 +28,7 @@ pub(crate) async fn of_indexes(
     let mut seen: HashSet<(ManifestId, &str)> = HashSet::new();
     for part in &parts {
         let listed = platforms.entry(part.index).or_default();
-        // Attestations stand in an index as images for nothing.
+        // Attestations are in an index as images for an unknown platform.
         let platform = part.platform.as_deref();
         let platform = platform.filter(|text| *text != "unknown/unknown");
         let new = platform.filter(|text| seen.insert((part.index, *text)));

@@ -30,8 +30,8 @@ impl BodyOf for CreateUser {
     const NAME: &'static str = "userReq";
 }
 
-/// Creates a user. While the setting `self_registration` is on, everyone may for themselves, except robots; where mail is
-/// set up, the new account signs in once the link is opened that is mailed to its address.
+/// Creates a user. While people may register, everyone except robots can do so for themselves; if mail is set up, the
+/// new account can sign in once the link mailed to its address was opened.
 #[utoipa::path(
     post, path = "/api/v2.0/users", operation_id = "createUser", tag = "user",
     request_body = CreateUser,
@@ -61,7 +61,7 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, [(LOCATION, location)]))
 }
 
-/// How somebody who registers shows that the address is theirs.
+/// How the address of a registered account is verified.
 fn verification(app: &AdminState, language: MailLanguage) -> Verification {
     match app.settings.current().sends_mail() {
         true => Verification::ByMail(language),
@@ -81,7 +81,7 @@ fn check_lengths(body: &CreateUser) -> Result<(), Error> {
     Ok(())
 }
 
-/// The user that a body asks for.
+/// The user described by a body.
 fn check(body: CreateUser) -> Result<NewUser, Error> {
     let password = body.password.unwrap_or_default().try_into()?;
     let name = body.username.unwrap_or_default().parse()?;

@@ -8,7 +8,7 @@ use crate::allowed::Granted;
 use crate::param::UserRef;
 use crate::{App, Error};
 
-/// Deletes a user: not oneself, not the built-in administrator, and not the last system administrator.
+/// Deletes a user, but not the caller, the built-in administrator or the last system administrator.
 #[utoipa::path(
     delete, path = "/api/v2.0/users/{user_id}", operation_id = "deleteUser", tag = "user",
     responses((status = 200, description = "Deleted."))

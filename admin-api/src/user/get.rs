@@ -23,7 +23,7 @@ pub(crate) async fn get(Granted(permit): Granted<UserPermit>, State(app): App) -
     Ok(Json(find(&app.db, permit.user()).await?.into()))
 }
 
-/// Returns the caller's own user, with the CLI secret if the OIDC provider knows it; 412 for a robot.
+/// Returns the caller's own user, with the CLI secret for a user of the OIDC provider; 412 for a robot.
 #[utoipa::path(
     get, path = "/api/v2.0/users/current", operation_id = "getCurrentUserInfo", tag = "user",
     responses((status = 200, description = "The user.", body = User))

@@ -1,4 +1,4 @@
-//! Changing passwords: one's own with the old one, those of others as a system administrator.
+//! Changing passwords: your own with the old one, those of others as a system administrator.
 
 use auth::session::SessionKey;
 use axum::Extension;
@@ -27,9 +27,8 @@ impl BodyOf for Passwords {
     const NAME: &'static str = "password";
 }
 
-/// Sets a password: one's own with the old one, that of another as a system administrator. A wrong old password counts as
-/// a failed login. Tokens issued before
-/// are revoked, and other sessions end.
+/// Sets a password: your own with the old one, that of another user as a system administrator. A wrong old password
+/// counts as a failed login. Tokens issued before are revoked, and other sessions end.
 #[utoipa::path(
     put, path = "/api/v2.0/users/{user_id}/password", operation_id = "updateUserPassword", tag = "user",
     request_body = Passwords,
@@ -58,7 +57,7 @@ pub(crate) async fn set(
         ));
     }
     let (hasher, now) = (app.identity.hasher(), app.clock.now());
-    // The session with which somebody changes their own password goes on, with a new key.
+    // The session in which users change their own password continues, with a new key.
     let key = SessionKey::random();
     let change = (&new, Some(key.hash()));
     let goes_on = user::set_password(&app.db, hasher, &permit, change, now).await?;

@@ -66,7 +66,7 @@ fn project_of(scope: &str) -> Option<ProjectId> {
 /// The scope of the installation, whose resources have no paths.
 const SYSTEM: &str = "/system";
 
-/// What the caller may do on the installation: everything as a system administrator, what it was given as a robot.
+/// What the caller may do on the installation: everything as a system administrator, its permissions as a robot.
 fn on_system(caller: &Caller) -> Vec<Permission> {
     let held = |resource: SystemResource| match &caller.authority.own {
         Some(robot) => robot.permissions.of_system(resource),
@@ -83,7 +83,7 @@ fn on_system(caller: &Caller) -> Vec<Permission> {
     pairs.collect()
 }
 
-/// All pairs that some role has, or that the robot was given, and this caller may use.
+/// All pairs that some role or the robot has, and this caller may use.
 fn held(caller: &Caller, standing: &Standing) -> impl Iterator<Item = (Resource, Action)> {
     let is_robot = caller.authority.own.is_some();
     Resource::ALL.iter().flat_map(move |resource| {

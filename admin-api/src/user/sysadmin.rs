@@ -21,7 +21,7 @@ impl BodyOf for SysadminFlag {
     const NAME: &'static str = "sysadmin_flag";
 }
 
-/// Gives or takes the right to do everything; 412 for the last system administrator.
+/// Grants or revokes the right to do everything; 412 for the last system administrator.
 #[utoipa::path(
     put, path = "/api/v2.0/users/{user_id}/sysadmin", operation_id = "setUserSysAdmin", tag = "user",
     request_body = SysadminFlag,

@@ -25,9 +25,9 @@ impl BodyOf for Profile {
     const NAME: &'static str = "profile";
 }
 
-/// Sets mail address, name and comment. A mail address that another user has is 409 for a system administrator only. Links for
-/// a new password go on to be mailed to the address of before, until the link is opened that is mailed to a new one that
-/// somebody gave themselves.
+/// Sets mail address, name and comment. A mail address that another user has is 409 for a system administrator only. If
+/// users change their own address, links for a new password still go to the previous one, until the link mailed to the
+/// new one was opened.
 #[utoipa::path(
     put, path = "/api/v2.0/users/{user_id}", operation_id = "updateUserProfile", tag = "user",
     request_body = Profile,
@@ -49,7 +49,7 @@ pub(crate) async fn update(
     let now = app.clock.now();
     let mails = app.settings.current().sends_mail().then_some(language);
     if mails.is_some() && permit.is_own() {
-        // Whoever says that an address is theirs has a mail sent to whomever.
+        // This sends a mail to an address that the caller chose.
         let user = find(&app.db, permit.user()).await?;
         if user.verified_email.as_deref() != Some(profile.email()) {
             allow(&app.identity.allowances().mail, address, now)?;

@@ -1,5 +1,5 @@
-//! Readings: people who are users here, and their groups, are looked up again at intervals. Who is not there any more, or may
-//! not sign in, is out; who is there again is in. What the directory does not say in full changes nothing.
+//! Readings: people who are users here, and their groups, are looked up again at intervals. Those who were deleted, or
+//! may not sign in, are locked out; those who are back are let in. Incomplete answers change nothing.
 
 use std::collections::HashMap;
 
@@ -11,15 +11,15 @@ use super::{Directory, described};
 use crate::error::Error;
 use crate::ldap::{self, FoundGroup, FoundPerson, Lookup, Result, Server, seconds};
 
-/// People who are looked up at a time.
+/// People to look up at a time.
 const PEOPLE: i64 = 100;
-/// People one after the other whose groups the directory does not say in time, after whom it counts as not there.
+/// Consecutive people whose groups the directory does not return in time, after which it counts as down.
 const MOST_SLOW: u32 = 3;
-/// What becomes of people whom nothing knows any more.
+/// The reason for locking people out when there is no directory.
 const NO_DIRECTORY: &str = "no directory is configured any more";
 
 impl Directory {
-    /// True if somebody was not read for as long as the settings say, or may sign in though there is no directory.
+    /// True if somebody is due by the settings, or may still sign in though there is no directory.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -27,11 +27,11 @@ impl Directory {
         Ok(!self.due(1).await?.is_empty())
     }
 
-    /// Reads everybody again who is due; how many. Without a directory they are out: nobody says any more that they may
-    /// sign in.
+    /// Reads everybody who is due; returns how many. Without a directory they are locked out, since nothing confirms
+    /// any more that they may sign in.
     ///
     /// # Errors
-    /// When the directory does not say, or the database fails: what was read before stays.
+    /// When the directory does not answer, or the database fails: the previous results stay.
     pub async fn read(&self) -> Result<usize, Error> {
         let mut read = 0;
         loop {
@@ -56,7 +56,7 @@ impl Directory {
         );
         let mut reader = self.db.reader().await?;
         let due = match self.is_configured() {
-            // What was read later than that was read by a clock that was ahead.
+            // A time of reading in the future was set by a fast clock.
             true => {
                 identity::due(&mut reader, LDAP, now.minus(every)..now.plus(every), limit).await
             }
@@ -102,8 +102,8 @@ fn ended(known: Identity) -> Reading {
     Reading::Ended(known, NO_DIRECTORY)
 }
 
-/// Groups that were read in full; `None` if the answer was cut or late, which ends no other reading: a group of groups may
-/// be large. Counts how many were late one after the other.
+/// Completely read groups; `None` if the answer was cut off or late, which does not end the reading: a group of groups
+/// may be large. Counts consecutive late answers.
 fn whole(groups: Result<Vec<FoundGroup>>, slow: &mut u32) -> Result<Option<Vec<FoundGroup>>> {
     *slow = match &groups {
         Err(ldap::Error::Timeout) => *slow + 1,
@@ -119,12 +119,12 @@ fn whole(groups: Result<Vec<FoundGroup>>, slow: &mut u32) -> Result<Option<Vec<F
     }
 }
 
-/// All groups that these people's entries name.
+/// All groups named in these people's entries.
 async fn groups_of_all<'p>(
     server: &Server,
     people: impl Iterator<Item = &'p FoundPerson> + Clone + Send,
 ) -> Result<HashMap<Dn, FoundGroup>> {
-    /// Entries that are asked for at a time.
+    /// Entries to request at a time.
     const ENTRIES: usize = 500;
     let mut all = HashMap::new();
     let is_ad = people.clone().any(FoundPerson::is_active_directory);

@@ -1,4 +1,4 @@
-//! What the codes mean that a directory answers with (RFC 4511, appendix A).
+//! The meaning of a directory's result codes (RFC 4511, appendix A).
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::error::{Error, Result};
 
 /// The password, or the name, is wrong.
 const INVALID_CREDENTIALS: u32 = 49;
-/// Other ways of refusing somebody's password: the entry is gone, has none, or is locked.
+/// Other refusals of a password: the entry is missing, has no password, or is locked.
 const OTHER_REFUSALS: [u32; 4] = [19, 32, 48, 50];
 
 /// Whether somebody's password is right.
@@ -21,7 +21,7 @@ pub(super) fn is_right(result: LdapResult) -> Result<bool> {
     }
 }
 
-/// Whoever searches was let in, or why not.
+/// Whether the searching entry was allowed to bind, or why not.
 pub(super) fn let_in(result: LdapResult) -> Result<()> {
     match result.rc {
         0 => Ok(()),
@@ -30,12 +30,12 @@ pub(super) fn let_in(result: LdapResult) -> Result<()> {
     }
 }
 
-/// A search was answered in full, or why not. Referrals to other directories are not followed: where the whole answer is one,
-/// nothing is known.
+/// Whether a search was answered completely, or why not. Referrals to other directories are not followed: if the whole
+/// answer is one, nothing is known.
 pub(super) fn searched(result: LdapResult) -> Result<()> {
     match result.rc {
         0 => Ok(()),
-        // A rule (RFC 4511, section 4.5.1.7.7) that it does not have, or does not want to apply.
+        // A matching rule (RFC 4511, section 4.5.1.7.7) that it does not have or apply.
         12 | 17 | 18 | 53 => Err(Error::RuleUnknown(Arc::new(result))),
         _ => Err(error(result)),
     }
@@ -48,9 +48,9 @@ pub(super) fn error(result: LdapResult) -> Error {
         11 => Error::Cut("administrative limit"),
         8 | 13 => Error::StrongAuth(Arc::new(result)),
         32 => Error::NoBase(Arc::new(result)),
-        // Active Directory says so to whoever has not bound.
+        // Active Directory's answer without a bind.
         1 if result.text.contains("successful bind") => Error::SearchRefused(Arc::new(result)),
-        // It is about to go, or busy: another one may do.
+        // It is busy or about to stop: another address may work.
         51 | 52 => Error::Unreachable(Arc::new(result)),
         _ => Error::Refused(Arc::new(result)),
     }

@@ -1,4 +1,4 @@
-//! A directory's settings, as they are used.
+//! A directory's settings in the form in which they are used.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub struct Config {
     /// A certificate and its key.
     pub(super) identity: Option<(String, Secret)>,
     pub(super) timeout: Duration,
-    /// Who searches; empty for nobody.
+    /// The entry for searches; empty for anonymous.
     pub(super) search_dn: String,
     pub(super) search_password: Secret,
     pub(super) base_dn: String,
@@ -40,20 +40,20 @@ pub struct Config {
 pub(super) struct Groups {
     pub(super) base_dn: String,
     pub(super) scope: Scope,
-    /// Empty if no groups are taken over.
+    /// Empty if groups are not used.
     pub(super) filter: String,
     pub(super) name: String,
     pub(super) lookup: Lookup,
 }
 
-/// How it is known which groups somebody is in.
+/// How to find somebody's groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lookup {
     /// By an attribute of the person.
     Attribute,
     /// By the groups' lists of members.
     Search,
-    /// By Active Directory's rule, groups in groups included.
+    /// By Active Directory's rule, including groups in groups.
     Nested,
 }
 
@@ -63,12 +63,12 @@ pub(super) struct Url {
     /// Name or address, in brackets if it has colons.
     pub(super) host: String,
     pub(super) port: u16,
-    /// Whether TLS comes before all else.
+    /// Whether TLS begins with the first byte.
     pub(super) tls: bool,
 }
 
 impl Config {
-    /// The directory that the settings name, with the values that they had; `None` if there is none.
+    /// The configured directory; `None` if there is none.
     ///
     /// # Errors
     /// [`Error::Settings`].
@@ -79,7 +79,7 @@ impl Config {
         Self::from_values(values, Self::trust(settings, values)).map(Some)
     }
 
-    /// Who named the addresses: they are trusted where all of them are fixed, so that no request added one.
+    /// The trust in the addresses: they are trusted if all of them are fixed, so that no request added one.
     pub fn trust(settings: &Settings, values: &Values) -> Trust {
         let is_fixed = |name| Declaration::named(name).is_ok_and(|it| settings.is_fixed(it));
         let is_all_fixed = is_fixed("ldap_url")
@@ -90,7 +90,7 @@ impl Config {
         }
     }
 
-    /// The directory of these values, whatever is stored.
+    /// The directory with these values, regardless of the stored ones.
     ///
     /// # Errors
     /// [`Error::Settings`].
@@ -134,7 +134,7 @@ impl Config {
         })
     }
 
-    /// True if passwords go over the wire as they are.
+    /// True if passwords are sent in the clear.
     pub(super) fn is_plain(&self, url: &Url) -> bool {
         !url.tls && !self.starttls
     }
@@ -168,7 +168,7 @@ impl Url {
         if host.is_empty() || !["ldap", "ldaps"].contains(&scheme) {
             return Err(wrong());
         }
-        // As in Harbor, the port of LDAP over TLS means it.
+        // As in Harbor, the port of LDAP over TLS implies TLS.
         let tls = scheme == "ldaps" || port == Some(636);
         Ok(Self {
             host: host.to_owned(),

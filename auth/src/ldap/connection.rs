@@ -1,5 +1,6 @@
-//! One connection to a directory: opening, binding and searching. Each operation has a bound of time, and what answers it a
-//! bound of bytes (see [`super::wire`]); whatever ends a connection is an error of [`Error::is_of_connection`]'s kind.
+//! One connection to a directory: opening, binding and searching. Each operation has a time limit, and its answer a
+//! limit of bytes (see [`super::wire`]); whatever ends a connection is an error for which [`Error::is_of_connection`]
+//! is true.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,23 +19,23 @@ use super::entry::Entry;
 use super::error::{Error, Result};
 use super::wire::{self, Expected, Stream, Wire};
 
-/// Entries that are asked for at a time where there may be many: Active Directory gives at most 1,000.
+/// Entries to request at a time if there may be many: Active Directory returns at most 1,000.
 const PAGE: i32 = 500;
-/// Entries of one search that are taken.
+/// Maximum entries of one search.
 pub(super) const MOST_ENTRIES: usize = 5_000;
-/// How long an unused connection is kept; a little later it is closed, though nobody looks for it.
+/// How long an unused connection is kept; shortly after, it is closed even if nobody asks for it.
 pub(super) const IDLE: Duration = Duration::from_secs(60);
-/// Times of a single answer that a search in pages may take.
+/// The time limit of a paged search, as a multiple of that of a single answer.
 const PAGED_TIMES: u32 = 12;
 
 /// A connection.
 pub(super) struct Connection {
-    /// Which of the directory's addresses it leads to.
+    /// Which of the directory's addresses it is connected to.
     pub(super) at: usize,
     ldap: Ldap,
     wire: Wire,
     timeout: Duration,
-    /// True once an answer was not taken to its end: what is left of it may still come.
+    /// True once an answer was not read to its end: the rest may still arrive.
     is_spent: bool,
     driver: AbortHandle,
 }
@@ -42,9 +43,9 @@ pub(super) struct Connection {
 /// How many entries a search may find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Extent {
-    /// A few, which come at once; more are an error.
+    /// A few, in one answer; more are an error.
     Few(usize),
-    /// Up to [`MOST_ENTRIES`], which come in pages.
+    /// Up to [`MOST_ENTRIES`], in pages.
     Many,
 }
 
@@ -77,10 +78,10 @@ impl Connection {
         let between = Wire::between(stream, IDLE + config.timeout);
         let (wire, socket) = between.map_err(|error| unreachable(url, &error))?;
         let settings = LdapConnSettings::new().set_std_stream(StdStream::Unix(socket));
-        // Of an address like this the library takes the socket as it is.
+        // With an address like this the library uses the given socket.
         let opened = LdapConnAsync::with_settings(settings, "ldapi:///").await;
         let (connection, ldap) = opened?;
-        // It ends with the handle above it, or when that is dropped in the middle of an operation.
+        // It ends with the handle above, or when that is dropped during an operation.
         let driver = tokio::spawn(async move {
             if let Err(error) = connection.drive().await {
                 tracing::debug!(%error, "a connection to the directory ended");
@@ -96,7 +97,7 @@ impl Connection {
         })
     }
 
-    /// Binds as somebody. An empty password would be let in as nobody, so whoever calls refuses it before.
+    /// Binds as an entry. An empty password would succeed as anonymous, so callers refuse it before.
     pub(super) async fn bind(&mut self, dn: &str, password: &str) -> Result<LdapResult> {
         let Self { ldap, wire, .. } = self;
         let bound = async { Ok(ldap.simple_bind(dn, password).await?) };
@@ -106,7 +107,7 @@ impl Connection {
     /// Searches.
     ///
     /// # Errors
-    /// [`Error::Cut`] for an answer that is not complete.
+    /// [`Error::Cut`] for an incomplete answer.
     pub(super) async fn search(&mut self, search: &Search) -> Result<Vec<Entry>> {
         let (most, within) = match search.extent {
             Extent::Few(most) => (most, self.timeout),
@@ -132,7 +133,7 @@ impl Connection {
     }
 }
 
-/// Sends a search and takes what is found, with its result; `None` where there is more than `most`.
+/// Sends a search and reads the entries and the result; `None` if there are more than `most`.
 async fn run(
     ldap: &mut Ldap,
     search: &Search,

@@ -1,8 +1,8 @@
-//! An entry of a directory as it came. Whatever bytes a directory sends, nothing here panics.
+//! An entry of a directory as received. Nothing here panics, whatever bytes a directory sends.
 
 use ldap3::ResultEntry;
 
-/// An entry: where it is, and its attributes with their values.
+/// An entry: its name, and its attributes with their values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) dn: String,
@@ -10,7 +10,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// Reads an entry; `None` for what is none, such as a referral.
+    /// Reads an entry; `None` for anything else, such as a referral.
     pub(super) fn read(found: ResultEntry) -> Option<Self> {
         if found.is_ref() || found.is_intermediate() {
             return None;
@@ -28,7 +28,7 @@ impl Entry {
         Some(Self { dn, attributes })
     }
 
-    /// The values of an attribute, whatever letters its name is written with.
+    /// The values of an attribute, with its name in any letter case.
     pub(super) fn values(&self, name: &str) -> &[Vec<u8>] {
         let mut all = self.attributes.iter();
         all.find(|(known, _)| known.eq_ignore_ascii_case(name))
@@ -46,7 +46,7 @@ impl Entry {
         self.texts(name).find(|text| !text.is_empty())
     }
 
-    /// True if the directory gave only the first of many values: `memberOf;range=0-1499`.
+    /// True if the directory returned only the first of many values: `memberOf;range=0-1499`.
     pub(super) fn is_cut(&self, name: &str) -> bool {
         let is_range = |known: &str| {
             let (base, option) = known.split_once(';').unwrap_or((known, ""));

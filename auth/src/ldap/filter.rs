@@ -1,17 +1,17 @@
-//! Filters of searches (RFC 4515). What comes from outside stands in them only escaped.
+//! Filters of searches (RFC 4515). Text from outside is always escaped.
 
 use std::fmt::Write as _;
 
 /// The rule by which Active Directory finds members of members.
 const IN_CHAIN: &str = "1.2.840.113556.1.4.1941";
 
-/// A value as it stands in a filter.
+/// A value, escaped for a filter.
 pub(super) fn escaped(value: &str) -> String {
     let mut text = String::with_capacity(value.len());
     for byte in value.bytes() {
         match byte {
             b'*' | b'(' | b')' | b'\\' | 0 => push_escaped(&mut text, byte),
-            // The rest of UTF-8 may stand as it is, byte for byte.
+            // The rest of UTF-8 needs no escape.
             _ if byte.is_ascii() => text.push(char::from(byte)),
             _ => push_escaped(&mut text, byte),
         }
@@ -19,7 +19,7 @@ pub(super) fn escaped(value: &str) -> String {
     text
 }
 
-/// Bytes as they stand in a filter.
+/// Bytes, escaped for a filter.
 pub(super) fn escaped_bytes(value: &[u8]) -> String {
     let mut text = String::with_capacity(value.len() * 3);
     value.iter().for_each(|byte| push_escaped(&mut text, *byte));
@@ -41,12 +41,12 @@ pub(super) fn has(attribute: &str) -> String {
     format!("({attribute}=*)")
 }
 
-/// Those of which an entry is a member, over groups in groups.
+/// Groups of which an entry is a member, directly or through other groups.
 pub(super) fn has_member_in_chain(dn: &str) -> String {
     format!("(member:{IN_CHAIN}:={})", escaped(dn))
 }
 
-/// One of them.
+/// Any of the clauses.
 pub(super) fn any(clauses: &[String]) -> String {
     match clauses {
         [one] => one.clone(),
@@ -54,7 +54,7 @@ pub(super) fn any(clauses: &[String]) -> String {
     }
 }
 
-/// All of a filter that an administrator wrote, perhaps without its parentheses, and of a clause.
+/// A filter that an administrator wrote, possibly without parentheses, and a clause.
 pub(super) fn both(written: &str, clause: &str) -> String {
     let written = written.trim();
     match written {

@@ -1,16 +1,16 @@
-//! What a message of a directory must look like before the library that speaks LDAP sees it: that one recurses for each
-//! nested tag, waits for as long a message as its header says, and ends its task at parts that it does not expect.
+//! Checks messages of a directory before the LDAP library sees them: the library recurses for each nested tag, waits
+//! for a message of whatever length its header says, and panics on unexpected parts.
 //!
-//! Messages are BER (ITU-T X.690) as RFC 4511, section 5.1 narrows it: lengths are definite, and tags have one byte.
+//! Messages are BER (ITU-T X.690) as restricted by RFC 4511, section 5.1: lengths are definite, and tags have one byte.
 
 use std::ops::Range;
 
-/// Bytes of the longest message. Active Directory's own bound of what it takes is 10 MiB; an entry that is asked for the few
-/// attributes of a person, with thousands of groups, has some 300 KiB.
+/// Maximum bytes of a message. Active Directory itself accepts up to 10 MiB; an entry with the few attributes of a
+/// person and thousands of groups has some 300 KiB.
 pub(super) const LONGEST: usize = 1 << 20;
-/// How deep tags may be nested. An entry has five levels, and the longest that RFC 4511 knows of an answer six.
+/// Maximum depth of nested tags. An entry has five levels, and the deepest answer in RFC 4511 six.
 const DEEPEST: usize = 32;
-/// Tags of one message: each takes tens of bytes once it is read.
+/// Maximum tags of a message: each takes tens of bytes in memory.
 const MOST_TAGS: usize = 100_000;
 
 /// The first byte of a message, of a sequence within, and of primitives of the universal class.
@@ -19,16 +19,16 @@ const BOOLEAN: u8 = 0x01;
 const INTEGER: u8 = 0x02;
 const OCTETS: u8 = 0x04;
 const ENUMERATED: u8 = 0x0a;
-/// The first byte of controls, and of what Active Directory puts in their place in a notice of disconnection.
+/// The first byte of controls, and of what Active Directory sends in their place in a notice of disconnection.
 const CONTROLS: u8 = 0xa0;
 const MISPLACED_NAME: u8 = 0x8a;
-/// The bit of a first byte that says that there are tags within.
+/// The bit in a first byte for a tag that contains tags.
 const CONSTRUCTED: u8 = 0x20;
 
-/// Its control says where a search in pages goes on (RFC 2696).
+/// The control with the position of a paged search (RFC 2696).
 const PAGES: &[u8] = b"1.2.840.113556.1.4.319";
 
-/// A message that is none, or too long or too deep.
+/// A message that is malformed, too long or too deep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Malformed(pub(super) &'static str);
@@ -37,7 +37,7 @@ const NOT_SHAPED: Malformed = Malformed("a part of a message is not what LDAP ha
 
 type Result<T, E = Malformed> = std::result::Result<T, E>;
 
-/// What a message is.
+/// The kind of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// The answer to a bind.
@@ -46,14 +46,14 @@ pub(super) enum Kind {
     Found,
     /// The answer to another operation.
     Extended,
-    /// Nobody asked: the directory is about to close the connection (RFC 4511, section 4.4.1).
+    /// Unsolicited: the directory is about to close the connection (RFC 4511, section 4.4.1).
     Notice,
 }
 
-/// How many bytes the message has that these begin; `None` if more of them have to come before that is known.
+/// The length of the message that begins with these bytes; `None` if more bytes are needed to know it.
 ///
 /// # Errors
-/// When no message begins so, or one that is too long.
+/// When no message begins like this, or it is too long.
 pub(super) fn length(bytes: &[u8]) -> Result<Option<usize>> {
     let Some(&first) = bytes.first() else {
         return Ok(None);
@@ -78,7 +78,8 @@ pub(super) fn length(bytes: &[u8]) -> Result<Option<usize>> {
     }
 }
 
-/// What a whole message is. Texts in results that are not UTF-8, as old directories send them, are made ASCII in place.
+/// The kind of a complete message. Texts in results that are not UTF-8, as old directories send them, are made ASCII in
+/// place.
 ///
 /// # Errors
 /// When it is malformed.
@@ -112,7 +113,7 @@ pub(super) fn check(message: &mut [u8]) -> Result<Kind> {
     Ok(kind)
 }
 
-/// The code of a result (RFC 4511, section 4.1.9), and what it says of it. The message was checked.
+/// The code of a result (RFC 4511, section 4.1.9), and its text. The message must have been checked.
 ///
 /// # Errors
 /// When there is none.
@@ -153,7 +154,7 @@ fn check_result(message: &[u8], operation: &Tag) -> Result<Vec<Range<usize>>> {
                     texts.push(address.primitive()?);
                 }
             }
-            // A name of an operation, and two kinds of bytes.
+            // The name of an operation, and two octet strings.
             10 => texts.push(part.primitive()?),
             7 | 11 => {
                 part.primitive()?;
@@ -164,7 +165,7 @@ fn check_result(message: &[u8], operation: &Tag) -> Result<Vec<Range<usize>>> {
     Ok(texts)
 }
 
-/// Whether controls are as RFC 4511, section 4.1.11 has them.
+/// Checks controls by RFC 4511, section 4.1.11.
 fn check_controls(message: &[u8], controls: &Tag) -> Result<()> {
     for control in controls.parts(message)? {
         let parts = control.parts(message)?;
@@ -194,7 +195,7 @@ fn check_controls(message: &[u8], controls: &Tag) -> Result<()> {
     Ok(())
 }
 
-/// Whether a text says where a search in pages goes on: a number, and bytes.
+/// Checks the position of a paged search: a number, and bytes.
 fn check_pages(value: &[u8]) -> Result<()> {
     let whole = Tag::only(value)?;
     whole.walk(value, DEEPEST, &mut 0)?;
@@ -219,7 +220,7 @@ struct Tag {
 }
 
 impl Tag {
-    /// The tag that is all of some bytes.
+    /// The tag that makes up all of some bytes.
     fn only(bytes: &[u8]) -> Result<Self> {
         let (first, content) = header(bytes, 0)?;
         match content.end == bytes.len() {
@@ -240,7 +241,7 @@ impl Tag {
         }
     }
 
-    /// Where its content is, which holds no tags.
+    /// The range of its content, which has no tags.
     fn primitive(&self) -> Result<Range<usize>> {
         match self.first & CONSTRUCTED {
             0 => Ok(self.content.clone()),
@@ -248,7 +249,7 @@ impl Tag {
         }
     }
 
-    /// The tags within.
+    /// The tags in its content.
     fn parts(&self, message: &[u8]) -> Result<Vec<Self>> {
         if self.first & CONSTRUCTED == 0 {
             return Err(NOT_SHAPED);
@@ -266,7 +267,7 @@ impl Tag {
         Ok(parts)
     }
 
-    /// Looks at all tags within: each ends where what holds it does, or before, and they are neither many nor deep.
+    /// Checks all tags in its content: each ends within its parent, and they are neither too many nor too deep.
     fn walk(&self, message: &[u8], deepest: usize, count: &mut usize) -> Result<()> {
         if self.first & CONSTRUCTED == 0 {
             return Ok(());
@@ -286,7 +287,7 @@ impl Tag {
     }
 }
 
-/// The first byte of the tag that begins at a place, and where its content is, which may end after the bytes do.
+/// The first byte of the tag that begins at a position, and the range of its content, which may end after the bytes do.
 fn header(bytes: &[u8], at: usize) -> Result<(u8, Range<usize>)> {
     let cut = Malformed("a tag is cut");
     let (&first, &short) = bytes.get(at).zip(bytes.get(at + 1)).ok_or(cut)?;

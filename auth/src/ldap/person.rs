@@ -6,7 +6,7 @@ use super::config::Config;
 use super::entry::Entry;
 use super::filter;
 
-/// Attributes that never change for an entry, the first that it has being its subject. Of all but the second the values are text.
+/// Attributes that never change for an entry; the first that it has is its subject.
 const SUBJECTS: [&str; 5] = [
     "entryUUID",
     "objectGUID",
@@ -14,7 +14,7 @@ const SUBJECTS: [&str; 5] = [
     "ipaUniqueID",
     "GUID",
 ];
-/// Of these the values are bytes.
+/// Those with binary values.
 const BINARY: [&str; 2] = ["objectGUID", "GUID"];
 /// Attributes that say whether somebody may sign in.
 const STATES: [&str; 6] = [
@@ -28,28 +28,28 @@ const STATES: [&str; 6] = [
 /// What describes a person.
 const DESCRIPTIONS: [&str; 4] = ["cn", "uid", "mail", "email"];
 
-/// A person whom a directory knows.
+/// A person in a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundPerson {
-    /// What never changes: an attribute and its value.
+    /// The id that never changes: an attribute and its value.
     pub subject: String,
     /// Their entry.
     pub dn: String,
-    /// Their names to sign in with, that which was asked for first.
+    /// Their names to sign in with, the requested one first.
     pub names: Vec<String>,
-    /// What they are called.
+    /// The person's name.
     pub realname: String,
     /// Their mail address.
     pub email: Option<String>,
     /// The groups that the entry names.
     pub member_of: Vec<Dn>,
-    /// Whether the directory gave only some of them.
+    /// Whether the directory returned only some of them.
     pub is_cut: bool,
     /// Why they may not sign in.
     pub ended: Option<&'static str>,
 }
 
-/// A group that a directory knows.
+/// A group in a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundGroup {
     /// Its entry.
@@ -64,7 +64,7 @@ impl FoundPerson {
         self.names.first().map(String::as_str).unwrap_or_default()
     }
 
-    /// True if the entry is one of Active Directory.
+    /// True if the entry is from Active Directory.
     pub(crate) fn is_active_directory(&self) -> bool {
         self.subject.starts_with("objectguid:")
     }
@@ -78,7 +78,7 @@ pub(super) fn attributes(config: &Config) -> Vec<String> {
     all.map(str::to_owned).collect()
 }
 
-/// Reads a person; `None` if the entry has no name to sign in with. `asked` is the name that they were asked for by.
+/// Reads a person; `None` if the entry has no name to sign in with. `asked` is the requested name.
 pub(super) fn read(
     entry: &Entry,
     config: &Config,
@@ -101,14 +101,14 @@ pub(super) fn read(
         realname: realname.unwrap_or(&names[0]).to_owned(),
         names,
         email: email.map(str::to_owned),
-        // One that cannot be read takes nothing from the others.
+        // One that cannot be parsed does not affect the others.
         member_of: member_of.filter_map(|dn| dn.parse().ok()).collect(),
         is_cut: entry.is_cut(&config.membership),
         ended: ended(entry, now),
     })
 }
 
-/// What never changes of an entry; where a directory has nothing like that, its name.
+/// The unchanging id of an entry; its name if the directory has no such id.
 fn subject(entry: &Entry) -> String {
     for name in SUBJECTS {
         let Some(value) = entry.values(name).first() else {
@@ -126,7 +126,7 @@ fn subject(entry: &Entry) -> String {
     format!("dn:{key}")
 }
 
-/// What finds the entry of a subject; `None` if that is its name.
+/// The filter that finds the entry of a subject; `None` if the subject is the entry's name.
 pub(super) fn filter_of(subject: &str) -> Option<String> {
     let (kind, value) = subject.split_once(':')?;
     let name = SUBJECTS
@@ -141,7 +141,7 @@ pub(super) fn filter_of(subject: &str) -> Option<String> {
     }
 }
 
-/// Why somebody may not sign in, as several kinds of directories say it.
+/// Why somebody may not sign in, in the forms of several kinds of directories.
 fn ended(entry: &Entry, now: Timestamp) -> Option<&'static str> {
     /// Active Directory's flag of a disabled account.
     const DISABLED: i64 = 2;
@@ -159,7 +159,7 @@ fn ended(entry: &Entry, now: Timestamp) -> Option<&'static str> {
     if is_disabled {
         return Some("the directory has the account disabled");
     }
-    // Locked until an administrator unlocks it; other values are of a lock that passes.
+    // Locked until an administrator unlocks it; other values mean a temporary lock.
     if entry.text("pwdAccountLockedTime") == Some("000001010000Z") {
         return Some("the directory has the account locked");
     }

@@ -1,5 +1,5 @@
-//! Open connections for reuse. There are few, and few may wait for one: a directory that is slow holds up those who ask it,
-//! and nobody else.
+//! Open connections for reuse. There are few, and few requests may wait for one: a slow directory delays only those who
+//! ask it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -10,9 +10,9 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::connection::{Connection, IDLE};
 use super::error::{Error, Result};
 
-/// Connections at a time.
+/// Maximum connections.
 const CONNECTIONS: usize = 8;
-/// How many may wait for one.
+/// Maximum requests that wait for one.
 const QUEUE: usize = 64;
 
 /// Open connections.
@@ -49,7 +49,7 @@ impl Pool {
                 pool: self,
                 _permit: permit,
             }),
-            // It is never closed.
+            // The semaphore is never closed.
             Ok(Err(_)) | Err(_) => Err(Error::Busy),
         }
     }
@@ -63,21 +63,21 @@ impl Place<'_> {
         idle.pop().map(|(connection, _)| connection)
     }
 
-    /// Keeps a connection for others, if it can serve them.
+    /// Keeps a connection for reuse, if it is usable.
     pub(super) fn give_back(&self, connection: Connection) {
         if connection.is_usable() {
             self.pool.idle.lock().push((connection, Instant::now()));
         }
     }
 
-    /// Closes all connections that wait: one of them was found dead, or silent.
+    /// Closes all idle connections: one of them was found dead or silent.
     pub(super) fn clear(&self) {
         let dead = std::mem::take(&mut *self.pool.idle.lock());
         drop(dead);
     }
 }
 
-/// Counts who waits, also if they give up.
+/// Counts waiting requests, even if they give up.
 struct Waiting<'c>(&'c AtomicUsize);
 
 impl<'c> Waiting<'c> {

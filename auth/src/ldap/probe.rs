@@ -1,4 +1,4 @@
-//! Trying a directory out, step by step: what works, what does not, and what to do about it.
+//! Testing a directory step by step: what works, what does not, and what to do about it.
 
 use model::{Dn, Timestamp};
 
@@ -7,26 +7,26 @@ use super::error::{Error, Result};
 use super::person::FoundGroup;
 use super::server::Server;
 
-/// A step of trying a directory out.
+/// A step of the test.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// What was tried.
+    /// What was tested.
     pub what: String,
-    /// What came of it.
+    /// The result.
     pub finding: Finding,
 }
 
-/// What came of a step.
+/// The result of a step.
 #[derive(Clone, Debug)]
 pub enum Finding {
-    /// It worked; with what is worth knowing.
+    /// It worked, with further information.
     Good(String),
-    /// It did not, for this reason.
+    /// It failed, for this reason.
     Bad(Error),
 }
 
 impl Step {
-    /// What to do, where it did not work.
+    /// What to do, if it failed.
     pub fn advice(&self) -> Option<&'static str> {
         let Finding::Bad(error) = &self.finding else {
             return None;
@@ -56,7 +56,7 @@ impl Step {
 }
 
 impl Server {
-    /// Tries all addresses, who searches, and the entries where searches begin.
+    /// Tests all addresses, the entry for searches, and the entries where searches begin.
     pub async fn probe(&self) -> Vec<Step> {
         let mut steps = Vec::new();
         for (at, url) in self.config.urls.iter().enumerate() {
@@ -157,10 +157,10 @@ impl Server {
         steps
     }
 
-    /// Tries the directory out; the first thing that does not work.
+    /// Tests the directory; stops at the first failure.
     ///
     /// # Errors
-    /// What that is.
+    /// That failure.
     pub async fn ping(&self) -> Result<()> {
         for step in self.probe().await {
             if let Finding::Bad(error) = step.finding {
@@ -171,14 +171,14 @@ impl Server {
     }
 }
 
-/// Groups that an entry names and that are not taken over.
+/// Groups that an entry names and that are not used.
 fn not_taken<'d>(named: &'d [Dn], taken: &[FoundGroup]) -> Vec<&'d str> {
     let is_taken = |entry: &Dn| taken.iter().any(|group| group.entry == *entry);
     let others = named.iter().filter(|entry| !is_taken(entry));
     others.map(Dn::as_str).take(10).collect()
 }
 
-/// The entry is there perhaps, and whoever searches does not see it.
+/// The entry may exist, but the entry for searches cannot read it.
 #[derive(Debug, thiserror::Error)]
 #[error("ldap_search_dn does not see it")]
 struct NotReadable;

@@ -1,4 +1,4 @@
-//! A directory with its settings: connections to whichever of its addresses answers, and what is asked over them.
+//! A directory with its settings: connections to whichever of its addresses answers, and operations over them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,9 +22,9 @@ use super::person::{self, FoundGroup, FoundPerson};
 use super::pool::{Place, Pool};
 use crate::random_hex;
 
-/// How long a directory that did not answer is not asked again.
+/// How long a directory that did not answer is left alone.
 const DOWN: Duration = Duration::from_secs(2);
-/// Groups of one person that are taken.
+/// Maximum groups of one person.
 const MOST_GROUPS: usize = 2_000;
 
 /// A directory.
@@ -36,13 +36,13 @@ pub struct Server {
     binders: Pool,
     /// A name that no entry has.
     nobody: String,
-    /// Which address is tried first: that which answered last, unless it failed since.
+    /// The address to try first: the one that answered last, unless it failed since.
     preferred: AtomicUsize,
     down: Mutex<Option<(Instant, Error)>>,
 }
 
 impl Server {
-    /// A directory, to which nothing is connected yet.
+    /// A directory without connections yet.
     ///
     /// # Errors
     /// [`Error::Settings`] for certificates or a key that cannot be used.
@@ -79,10 +79,10 @@ impl Server {
         built.unwrap_or_else(|_| Err(Error::Settings("certificates cannot be read".to_owned())))
     }
 
-    /// Takes as long as checking the password of somebody who is there, for whoever is not.
+    /// Takes as long as checking the password of an existing person, for names that do not exist.
     ///
     /// # Errors
-    /// When the directory does not say.
+    /// When the directory does not answer.
     pub async fn check_nobody(&self, password: &str) -> Result<()> {
         let dn = format!("cn={},{}", self.nobody, self.config.base_dn);
         self.check(&dn, password).await.map(|_| ())
@@ -91,10 +91,10 @@ impl Server {
     /// Whether somebody's password is right.
     ///
     /// # Errors
-    /// When the directory does not say.
+    /// When the directory does not answer.
     #[instrument(name = "auth.ldap.bind", level = "debug", skip_all)]
     pub async fn check(&self, dn: &str, password: &str) -> Result<bool> {
-        // A directory lets in whoever gives no password, as nobody (RFC 4513, section 5.1.2).
+        // A bind without a password succeeds as anonymous (RFC 4513, section 5.1.2).
         if dn.is_empty() || password.is_empty() {
             return Ok(false);
         }
@@ -120,10 +120,10 @@ impl Server {
         }
     }
 
-    /// The person with a name: what `ldap_uid` holds, `DOMAIN\name`, or a principal name of Active Directory.
+    /// The person with a name: the value of `ldap_uid`, `DOMAIN\name`, or a principal name of Active Directory.
     ///
     /// # Errors
-    /// [`Error::Ambiguous`]; when the directory does not say.
+    /// [`Error::Ambiguous`]; when the directory does not answer.
     pub async fn find(&self, name: &str, now: Timestamp) -> Result<Option<FoundPerson>> {
         let bare = name.rsplit_once('\\').map_or(name, |(_domain, name)| name);
         if bare.is_empty() || bare.contains('\0') {
@@ -145,10 +145,10 @@ impl Server {
         }
     }
 
-    /// The people of these subjects that are there.
+    /// The existing people with these subjects.
     ///
     /// # Errors
-    /// When the directory does not say.
+    /// When the directory does not answer.
     pub(crate) async fn find_all(
         &self,
         subjects: &[&str],
@@ -172,7 +172,7 @@ impl Server {
     /// People by their exact name, or all.
     ///
     /// # Errors
-    /// [`Error::Cut`] if there are too many; when the directory does not say.
+    /// [`Error::Cut`] if there are too many; when the directory does not answer.
     pub async fn search_users(
         &self,
         name: Option<&str>,
@@ -198,7 +198,7 @@ impl Server {
             .collect()
     }
 
-    /// How it is known which groups somebody is in; `None` if no groups are taken over.
+    /// How to find somebody's groups; `None` if groups are not used.
     pub(crate) fn lookup(&self) -> Option<Lookup> {
         let groups = &self.config.groups;
         (!groups.filter.is_empty()).then_some(groups.lookup)
@@ -207,7 +207,7 @@ impl Server {
     /// The groups that somebody is in. Without `ldap_group_search_filter` there are none.
     ///
     /// # Errors
-    /// [`Error::Cut`]; when the directory does not say.
+    /// [`Error::Cut`]; when the directory does not answer.
     pub async fn groups_of(&self, person: &FoundPerson) -> Result<Vec<FoundGroup>> {
         let Some(lookup) = self.lookup() else {
             return Ok(Vec::new());
@@ -224,7 +224,7 @@ impl Server {
             Lookup::Nested => {
                 let nested = filter::has_member_in_chain(&person.dn);
                 match self.groups_with(&nested).await {
-                    // The directory never answers it: what it does is all that there is.
+                    // The directory does not support the rule: direct groups are all there is.
                     Err(error @ Error::RuleUnknown(_)) => {
                         warn_of_direct_groups(&error);
                         self.direct_groups_of(person).await
@@ -235,8 +235,8 @@ impl Server {
         }
     }
 
-    /// The groups that somebody is in, for whom no others are known: where those that they are in through others cannot be
-    /// read now, those that name them.
+    /// The groups of somebody whose groups were never read: if indirect groups cannot be read now, only the direct
+    /// ones.
     ///
     /// # Errors
     /// As of [`Self::groups_of`].
@@ -284,7 +284,7 @@ impl Server {
     /// Groups by their exact name, or all.
     ///
     /// # Errors
-    /// [`Error::Cut`] if there are too many; when the directory does not say.
+    /// [`Error::Cut`] if there are too many; when the directory does not answer.
     pub async fn search_groups(&self, name: Option<&str>) -> Result<Vec<FoundGroup>> {
         match name {
             Some(name) => {
@@ -298,7 +298,7 @@ impl Server {
     /// The group of an entry.
     ///
     /// # Errors
-    /// When the directory does not say.
+    /// When the directory does not answer.
     pub async fn group_at(&self, entry: &Dn) -> Result<Option<FoundGroup>> {
         let search = Search {
             base: entry.as_str().to_owned(),
@@ -398,7 +398,7 @@ impl Server {
         }
     }
 
-    /// A connection that was let in as whoever searches.
+    /// A connection bound as the entry for searches.
     async fn open_searcher(&self, place: &Place<'_>) -> Result<Connection> {
         let mut connection = self.open().await?;
         match self.let_in(&mut connection).await {
@@ -420,7 +420,7 @@ impl Server {
         answer::let_in(connection.bind(dn, password.expose()).await?)
     }
 
-    /// A connection to the first address that answers, beginning with that which did last.
+    /// A connection to the first address that answers, starting with the one that answered last.
     async fn open(&self) -> Result<Connection> {
         if let Some((at, error)) = &*self.down.lock()
             && at.elapsed() < DOWN
@@ -456,8 +456,8 @@ impl Server {
         self.preferred.store(at, Ordering::Relaxed);
     }
 
-    /// Of a directory that takes connections and is silent then, the next address is tried next, however many operations
-    /// found that out at once; connections to the same address that wait are of no use either.
+    /// If a directory accepts connections but then stays silent, the next address is tried next, however many
+    /// operations noticed that at once; idle connections to the same address are closed too.
     fn failed(&self, at: usize, place: &Place<'_>, error: Error) -> Error {
         if error.is_of_connection() {
             let next = (at + 1) % self.config.urls.len();

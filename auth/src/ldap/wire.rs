@@ -1,8 +1,8 @@
-//! What lies between a directory and the library that speaks LDAP: TLS, and checks of all that comes. The library takes a
-//! socket alone, so it is given one end of a pair, and a task carries what is good from one to the other.
+//! The layer between a directory and the LDAP library: TLS, and checks of everything received. The library needs a
+//! socket, so it gets one end of a socket pair, and a task forwards checked messages.
 //!
-//! A connection serves one operation at a time. Each says beforehand what may answer it; what comes otherwise, or in too
-//! many bytes, ends the connection, and so does silence.
+//! A connection serves one operation at a time. Each declares which answers it expects; anything else, too many bytes,
+//! or silence ends the connection.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -21,26 +21,26 @@ use tokio_rustls::TlsConnector;
 use super::error::{Error, Result};
 use super::message::{self, Kind, Malformed};
 
-/// Bytes that answer one search, and what answers a bind.
+/// Maximum bytes of the answer to a search, and to a bind.
 const MOST_OF_A_SEARCH: usize = 16 << 20;
 const MOST_OF_A_BIND: usize = 1 << 20;
-/// Bytes that are read at a time.
+/// Bytes to read at a time.
 const CHUNK: usize = 16 << 10;
-/// Asks to go on with TLS (RFC 4511, section 4.14): message 1, an extended request with the name of that.
+/// Requests StartTLS (RFC 4511, section 4.14): message 1, an extended request with its name.
 const START_TLS: &[u8] = b"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037";
 
-/// A way to and from a directory.
+/// A stream to a directory.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-/// What carries messages of one connection. It ends with this.
+/// The task that forwards messages of one connection; it ends when this is dropped.
 pub(super) struct Wire {
     watch: Arc<Mutex<Watch>>,
     carrier: AbortHandle,
 }
 
-/// What answers an operation.
+/// The expected answer to an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expected {
     /// One result.
@@ -49,19 +49,19 @@ pub(super) enum Expected {
     Found,
 }
 
-/// What may come now.
+/// What may be received now.
 #[derive(Debug, Default)]
 struct Watch {
     expected: Option<Expected>,
-    /// Bytes that may still come.
+    /// Bytes that may still be received.
     left: usize,
     /// Why the connection was ended.
     ended: Option<Error>,
 }
 
 impl Wire {
-    /// Carries messages between a directory and the socket that is given back, until either is closed, or nothing comes for
-    /// so long.
+    /// Forwards messages between a directory and the returned socket, until either is closed, or nothing is received
+    /// for too long.
     ///
     /// # Errors
     /// When there are no more sockets.
@@ -77,10 +77,10 @@ impl Wire {
         Ok((Self { watch, carrier }, there))
     }
 
-    /// Runs an operation, which `expected` answers, for so long at most.
+    /// Runs an operation with an expected answer and a time limit.
     ///
     /// # Errors
-    /// [`Error::Timeout`]; why the connection was ended meanwhile; what the operation fails at.
+    /// [`Error::Timeout`]; why the connection was ended meanwhile; errors of the operation.
     pub(super) async fn during<T>(
         &self,
         expected: Expected,
@@ -88,7 +88,7 @@ impl Wire {
         operation: impl Future<Output = Result<T>> + Send,
     ) -> Result<T> {
         self.begin(expected);
-        // Of what the library does not expect of a result it panics, in the task that asked.
+        // The library panics on unexpected results, in the calling task.
         let done = timeout(within, AssertUnwindSafe(operation).catch_unwind()).await;
         let ended = self.end();
         match done {
@@ -99,7 +99,7 @@ impl Wire {
         }
     }
 
-    /// True if nothing more comes over it.
+    /// True if it has ended.
     pub(super) fn has_ended(&self) -> bool {
         self.carrier.is_finished()
     }
@@ -128,7 +128,7 @@ impl Drop for Wire {
 }
 
 impl Watch {
-    /// So many bytes have come.
+    /// Counts received bytes.
     fn take(&mut self, bytes: usize) -> Result<()> {
         let left = self.left.checked_sub(bytes);
         self.left = left.ok_or(match self.expected {
@@ -138,7 +138,7 @@ impl Watch {
         Ok(())
     }
 
-    /// Whether a message may be carried on.
+    /// Whether a message may be forwarded.
     fn judge(&self, kind: Kind) -> Result<()> {
         match (kind, self.expected) {
             (Kind::Bound, Some(Expected::Bound)) | (Kind::Found, Some(Expected::Found)) => Ok(()),
@@ -148,8 +148,8 @@ impl Watch {
     }
 }
 
-/// Goes on with TLS on a connection that began without, as the directory agrees to. What it says before that is one message
-/// and no byte more: all that comes after is TLS.
+/// Upgrades a connection to TLS, if the directory agrees. Before that it may send exactly one message: everything after
+/// it is TLS.
 ///
 /// # Errors
 /// [`Error::Tls`], [`Error::Unreachable`], [`Error::Protocol`].
@@ -180,7 +180,7 @@ pub(super) async fn start_tls<S: Stream>(stream: &mut S) -> Result<()> {
     }
 }
 
-/// TLS over a connection, with whom the name says, which may be an address.
+/// TLS over a connection, to the given name, which may be an address.
 ///
 /// # Errors
 /// [`Error::Tls`].
@@ -216,7 +216,7 @@ fn closing() -> Error {
     Error::Unreachable(Arc::new(why))
 }
 
-/// Carries until either end closes; why the directory's was closed is in `watch`.
+/// Forwards until either end closes; why the directory's end was closed is in `watch`.
 async fn carry(
     stream: Box<dyn Stream>,
     library: UnixStream,

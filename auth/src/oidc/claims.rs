@@ -1,4 +1,4 @@
-//! What a provider says of somebody, as a person: its ID token, over which what its userinfo endpoint says is laid.
+//! A person from a provider's claims: those of the ID token, overridden by those of the userinfo endpoint.
 
 use regex::RegexBuilder;
 use serde_json::Value;
@@ -21,7 +21,7 @@ pub(super) fn describe(
     token: &IdToken,
     userinfo: Option<&Claims>,
 ) -> Result<Described> {
-    // Else it would be somebody else's name and groups (Core, section 5.3.2).
+    // Otherwise it could be somebody else's name and groups (Core, section 5.3.2).
     if let Some(userinfo) = userinfo
         && userinfo.get("sub").and_then(Value::as_str) != Some(&token.subject)
     {
@@ -69,7 +69,7 @@ fn text<'c>(claims: &'c Claims, name: &str) -> Option<&'c str> {
     claims.get(name)?.as_str().filter(|text| !text.is_empty())
 }
 
-/// The groups of the claim; those that the userinfo endpoint says come before those of the ID token.
+/// The groups of the claim; those from the userinfo endpoint take precedence over those of the ID token.
 fn groups(config: &Config, token: &Claims, userinfo: &Claims) -> Vec<String> {
     let name = &*config.groups_claim;
     if name.is_empty() {
@@ -118,7 +118,7 @@ fn bounded(mut groups: Vec<String>) -> Vec<String> {
     groups
 }
 
-/// Before groups are filtered, as in Harbor.
+/// Whether a group makes somebody an administrator; checked before groups are filtered, as in Harbor.
 fn is_admin(config: &Config, groups: &[String]) -> bool {
     !config.admin_group.is_empty() && groups.contains(&config.admin_group)
 }

@@ -1,4 +1,4 @@
-//! A provider's settings, as they are used.
+//! A provider's settings in the form in which they are used.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tenancy::setting::{Declaration, Settings, Values};
 use super::error::{Error, Result};
 use crate::ldap::seconds;
 
-/// What is asked for where the settings do not say: with the last one there is a refresh token.
+/// The default scopes: the last one gives a refresh token.
 const SCOPES: &str = "openid,profile,email,offline_access";
 /// The issuer that asks for refresh tokens in another way.
 const GOOGLE: &str = "https://accounts.google.com";
@@ -17,9 +17,9 @@ const GOOGLE: &str = "https://accounts.google.com";
 /// A provider's settings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// What people call it.
+    /// Its display name.
     pub name: String,
-    /// Its issuer, without a slash at its end.
+    /// Its issuer, without a trailing slash.
     pub(super) endpoint: String,
     /// Who named the endpoint.
     pub(super) trust: Trust,
@@ -44,7 +44,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// The provider that the settings name.
+    /// The configured provider.
     ///
     /// # Errors
     /// [`Error::NotConfigured`], [`Error::Settings`].
@@ -61,7 +61,7 @@ impl Config {
         Self::from_values(&values, trust)
     }
 
-    /// The provider of these values, whatever is stored.
+    /// The provider with these values, regardless of the stored ones.
     ///
     /// # Errors
     /// [`Error::Settings`].
@@ -129,7 +129,7 @@ fn of_endpoint(
     (scopes.collect::<Vec<_>>().join(" "), parameters)
 }
 
-/// Scopes as the provider takes them, `openid` among them.
+/// Scopes in the provider's format, including `openid`.
 fn scope(text: &str) -> String {
     let named = text.split([',', ' ']).filter(|name| !name.is_empty());
     let mut scopes = vec!["openid"];

@@ -1,9 +1,9 @@
-//! Why nobody signs in by the provider.
+//! Why a sign-in by the provider fails.
 
-/// Why nobody signs in by the provider. Messages name no addresses and no secrets; sources do.
+/// Why a sign-in by the provider fails. Messages name no addresses and no secrets; sources do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The settings name no provider.
+    /// No provider is configured.
     #[error(
         "no OIDC provider is configured: a system administrator sets oidc_endpoint, oidc_client_id and external_url"
     )]
@@ -23,24 +23,24 @@ pub enum Error {
     /// The provider refuses Gantry itself.
     #[error("the OIDC provider refuses Gantry: {0}")]
     Client(String),
-    /// The provider refuses what it was given: a code, a refresh token.
+    /// The provider refuses a code or a refresh token.
     #[error("the OIDC provider refuses the sign-in: {0}")]
     Refused(String),
-    /// A token is not what it must be.
+    /// A token is invalid.
     #[error("the OIDC provider's token is refused: {0}")]
     Token(&'static str),
-    /// The callback does not belong to a sign-in that this browser began and that is not over.
+    /// The callback does not belong to a current sign-in of this browser.
     #[error(
         "the sign-in does not belong to this browser, was used already, or took longer than 10 minutes: begin it again"
     )]
     State,
-    /// The provider does not vouch for the account any more, or cannot be asked whether it does.
+    /// The provider no longer confirms the account, or cannot be asked.
     #[error("{0}")]
     Ended(&'static str),
-    /// Somebody else asks the provider about the account.
+    /// Another process is asking the provider about the account.
     #[error("the OIDC provider is being asked about the account: try again")]
     Busy,
-    /// What is kept of people could not be changed.
+    /// The account could not be changed.
     #[error(transparent)]
     Account(#[from] tenancy::Error),
     /// The database cannot be read or written.
@@ -52,7 +52,7 @@ pub enum Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// The error and all that is behind it, on one line, for administrators.
+    /// The error with all its causes, on one line, for administrators.
     pub fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut cause = std::error::Error::source(self);
@@ -63,7 +63,7 @@ impl Error {
         text
     }
 
-    /// True if asking later may give another answer: nothing was said about the account.
+    /// True if the provider gave no answer about the account, so that a later attempt may succeed.
     pub fn is_outage(&self) -> bool {
         match self {
             Self::NotConfigured

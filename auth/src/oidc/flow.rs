@@ -1,4 +1,4 @@
-//! Signing in: to the provider, back from it, and a name for whoever is new.
+//! Signing in: to the provider, back from it, and choosing a name for a new person.
 
 use std::time::Duration;
 
@@ -20,22 +20,22 @@ use super::provider::{Claims, Provider, Tokens, encoded, words};
 use super::token::IdToken;
 use super::{Oidc, hash};
 
-/// How long a sign-in may take, and the choice of a name after it.
+/// How long a sign-in may take.
 pub const SIGN_IN: Duration = Duration::from_secs(600);
-/// How long a choice of a name may take.
+/// How long choosing a name may take.
 pub const ONBOARDING: Duration = Duration::from_secs(600);
-/// What sealed sign-ins, waiting people and ID tokens are for.
+/// Purposes for sealing sign-ins, waiting people and ID tokens.
 const BEGUN: &str = "oidc sign-in";
 const WAITING: &str = "oidc onboarding";
 const ID_TOKEN: &str = "oidc id token";
 /// Bytes of the longest name of a session that is kept as it is.
 const LONGEST_SID: usize = 255;
-/// Bytes of the longest path to which a sign-in leads.
+/// Maximum bytes of the path to which a sign-in leads.
 const LONGEST_PATH: usize = 1_024;
 
 /// A sign-in that has begun.
 pub struct Begun {
-    /// Where the browser goes.
+    /// Where to send the browser.
     pub location: String,
     /// Which sign-in this is, among several of a browser.
     pub state: String,
@@ -43,7 +43,7 @@ pub struct Begun {
     pub cookie: String,
 }
 
-/// What the browser kept.
+/// The content of the browser's cookie.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     state: String,
@@ -51,32 +51,32 @@ struct Kept {
     verifier: String,
     /// The path to which the sign-in leads.
     path: String,
-    /// Whom it was begun with.
+    /// The issuer with which it began.
     issuer: String,
     client: String,
     expires_at: i64,
 }
 
-/// What the provider's redirection carries.
+/// The parameters of the provider's redirect.
 #[derive(Default)]
 pub struct Callback<'r> {
-    /// What the browser kept.
+    /// The browser's cookie.
     pub cookie: Option<&'r str>,
-    /// What belongs to it.
+    /// The state, which must match the cookie.
     pub state: Option<&'r str>,
-    /// What tokens are given for.
+    /// The code to exchange for tokens.
     pub code: Option<&'r str>,
-    /// Who says so (RFC 9207).
+    /// The issuer (RFC 9207).
     pub issuer: Option<&'r str>,
-    /// Why nobody is signed in.
+    /// Why the sign-in failed.
     pub error: Option<&'r str>,
 }
 
-/// Whom a sign-in is of.
+/// The person of a sign-in.
 pub struct SignedIn {
-    /// Among principals.
+    /// Their id among principals.
     pub principal: PrincipalId,
-    /// Its generation.
+    /// The principal's generation.
     pub generation: i64,
     /// The session at the provider.
     pub session: AtProvider,
@@ -94,13 +94,13 @@ pub(crate) struct Underway {
     pub(crate) begun_at: Timestamp,
 }
 
-/// What becomes of a sign-in, and the path to which it leads.
+/// The result of a sign-in, and the path to which it leads.
 pub enum Outcome {
-    /// Somebody with an account.
+    /// A person with an account.
     SignedIn(SignedIn, String),
     /// Somebody who needs a name.
     Unknown {
-        /// What the browser shows when the name is chosen.
+        /// The ticket that the browser sends with the chosen name.
         ticket: Secret,
         /// A name that may be free.
         suggestion: String,
@@ -123,7 +123,7 @@ struct Waiting {
     begun_at: i64,
 }
 
-/// Who somebody has proved to be.
+/// A person who has signed in at the provider.
 pub(super) struct Proved {
     pub(super) vouched: Vouched,
     name: String,
@@ -143,10 +143,10 @@ impl Proved {
 }
 
 impl Oidc {
-    /// Begins a sign-in that leads to a path of this server in the end.
+    /// Begins a sign-in that finally leads to a path of this server.
     ///
     /// # Errors
-    /// When the provider cannot be asked where its pages are.
+    /// When the provider's configuration cannot be read.
     #[instrument(name = "auth.oidc.begin", level = "debug", skip_all)]
     pub async fn begin(&self, path: &str) -> Result<Begun> {
         let provider = self.provider()?;
@@ -164,7 +164,7 @@ impl Oidc {
             ("code_challenge", &*challenge),
             ("code_challenge_method", "S256"),
         ];
-        // They add to what is asked, and replace nothing of it.
+        // They add parameters but replace none.
         let own: Vec<&str> = query.iter().map(|(name, _)| *name).collect();
         let further = config.parameters.iter();
         let further = further.filter(|(name, _)| !own.contains(&&**name));
@@ -191,7 +191,7 @@ impl Oidc {
         })
     }
 
-    /// Ends a sign-in: takes the code, and learns who it is.
+    /// Completes a sign-in: exchanges the code and identifies the person.
     ///
     /// # Errors
     /// [`Error::State`], [`Error::Refused`], [`Error::Token`], [`Error::Account`] for a name that is taken; when the
@@ -202,7 +202,7 @@ impl Oidc {
         let kept = self.opened(&callback)?;
         let now = self.clock.now();
         let metadata = provider.metadata().await?;
-        // Begun with another provider, answered by this one.
+        // Begun with another provider, but answered by this one.
         if kept.issuer != metadata.issuer || kept.client != provider.config().client_id {
             return Err(Error::State);
         }
@@ -230,7 +230,7 @@ impl Oidc {
         self.admit(&provider, proved, kept.path, (by, now)).await
     }
 
-    /// What the browser kept, if the callback belongs to it.
+    /// The content of the browser's cookie, if the callback belongs to it.
     fn opened(&self, callback: &Callback<'_>) -> Result<Kept> {
         let sealed = callback
             .cookie
@@ -246,7 +246,7 @@ impl Oidc {
         }
     }
 
-    /// Notes that something was used.
+    /// Records the use of a single-use ticket.
     pub(super) async fn spend(&self, hash: [u8; 32], until: Timestamp) -> Result<()> {
         let spent = self
             .db
@@ -347,7 +347,7 @@ impl Oidc {
         })
     }
 
-    /// Gives somebody who waits with a ticket an account of this name.
+    /// Gives a person with a ticket an account with this name.
     ///
     /// # Errors
     /// [`Error::State`]; [`Error::Account`] for a name that is taken, after which another may be chosen.
@@ -381,7 +381,7 @@ impl Oidc {
     }
 }
 
-/// Who tokens are of that were given for a code.
+/// The person whose tokens were exchanged for a code.
 async fn prove(
     provider: &Provider,
     tokens: Tokens,
@@ -407,7 +407,7 @@ async fn prove(
     })
 }
 
-/// What the userinfo endpoint says, where there is one and a token for it.
+/// The answer of the userinfo endpoint, if there is one and a token for it.
 pub(super) async fn userinfo(
     provider: &Provider,
     access_token: Option<&Secret>,
@@ -418,7 +418,7 @@ pub(super) async fn userinfo(
     }
 }
 
-/// What the provider calls the session, after the issuer: two providers may use one name.
+/// The issuer and the provider's session id: two providers may use the same id.
 fn sid(token: &IdToken) -> String {
     let sid = token.claims.get("sid").and_then(|sid| sid.as_str());
     let sid = sid.filter(|sid| !sid.is_empty());
@@ -433,7 +433,7 @@ pub(super) fn name_of_session(issuer: &str, sid: &str) -> String {
     }
 }
 
-/// True for a path of this server, and nothing that a browser takes for another's address.
+/// True for a path of this server, and not for anything that a browser would take for another server's address.
 pub fn is_local_path(text: &str) -> bool {
     text.starts_with('/')
         && !text.starts_with("//")

@@ -1,4 +1,4 @@
-//! Signing out: at the provider as well when somebody signs out here, and here when the provider says so.
+//! Signing out: at the provider too when somebody signs out here, and here when the provider requests it.
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ use super::flow::{ONBOARDING, SIGN_IN, Underway, name_of_session};
 use super::provider::encoded;
 use super::{Oidc, hash};
 
-/// How long a logout token is remembered that was used: longer than one is taken.
+/// How long a used logout token is remembered: longer than one is valid.
 const REMEMBERED: Duration = Duration::from_secs(900);
 
 /// How long it is remembered that somebody was signed out: longer than a sign-in takes that was under way.
 const SIGNED_OUT_FOR: Duration = SIGN_IN.saturating_add(ONBOARDING);
 
-/// Where browsers go that were signed out. The path is Harbor's.
+/// Where browsers go after signing out. The path is Harbor's.
 const SIGNED_OUT: &str = "/account/sign-in";
 
 impl Oidc {
@@ -67,7 +67,7 @@ impl Oidc {
                 None
             }
         };
-        // It goes to a browser: no address but a page's.
+        // The browser is sent there, so it must be a page's address.
         let is_page = |url: &String| url.starts_with("https://") || url.starts_with("http://");
         let Some(endpoint) = endpoint.filter(is_page) else {
             return here();
@@ -82,7 +82,7 @@ impl Oidc {
         format!("{endpoint}{joint}{query}")
     }
 
-    /// Ends the sessions that a logout token of the provider names, once; how many people had one.
+    /// Ends the sessions that a logout token of the provider names, once; returns how many people had one.
     ///
     /// # Errors
     /// [`Error::Token`]; when the provider's keys or the database cannot be read.
@@ -106,7 +106,7 @@ impl Oidc {
                     None => None,
                 };
                 let mut ended: Vec<PrincipalId> = match (&known, &sid) {
-                    // Of somebody who has no account here.
+                    // A person without an account here.
                     (None, _) if subject.is_some() => Vec::new(),
                     (known, Some(sid)) => {
                         let principal = known.as_ref().map(|it| it.principal);

@@ -1,31 +1,31 @@
-//! Trying a provider out, step by step: what works, what does not, and what to do about it.
+//! Testing a provider step by step: what works, what does not, and what to do about it.
 
 use super::config::Config;
 use super::error::{Error, Result};
 use super::provider::Provider;
 
-/// A step of trying a provider out.
+/// A step of the test.
 #[derive(Debug)]
 pub struct Step {
-    /// What was tried.
+    /// What was tested.
     pub what: &'static str,
-    /// What came of it.
+    /// The result.
     pub finding: Finding,
 }
 
-/// What came of a step.
+/// The result of a step.
 #[derive(Debug)]
 pub enum Finding {
-    /// It worked; with what is worth knowing.
+    /// It worked, with further information.
     Good(String),
-    /// It did not, for this reason.
+    /// It failed, for this reason.
     Bad(Error),
-    /// It works, and something should be otherwise.
+    /// It works, but something should be improved.
     Poor(&'static str),
 }
 
 impl Step {
-    /// What to do, where it did not work.
+    /// What to do, if it failed.
     pub fn advice(&self) -> Option<&'static str> {
         let Finding::Bad(error) = &self.finding else {
             return None;
@@ -57,7 +57,7 @@ impl Step {
     }
 }
 
-/// Tries a provider's configuration, its keys, and the client's id and secret.
+/// Tests a provider's configuration, its keys, and the client's id and secret.
 pub async fn probe(provider: &Provider) -> Vec<Step> {
     let mut steps = Vec::new();
     let metadata = provider.read_metadata().await;
@@ -133,12 +133,12 @@ pub async fn probe(provider: &Provider) -> Vec<Step> {
     steps
 }
 
-/// Where the provider tells of sign-outs.
+/// The address for back-channel logout.
 fn back_channel(config: &Config) -> String {
     format!("{}/api/ext/v1/oidc/backchannel_logout", config.external_url)
 }
 
-/// Whether the provider takes the client's id and secret: with a code that it never gave, it then refuses the code.
+/// Whether the provider accepts the client's id and secret: given an invalid code, it then refuses only the code.
 async fn client(provider: &Provider) -> Result<()> {
     match provider.exchange("none", &crate::random_hex::<32>()).await {
         Ok(_) | Err(Error::Refused(_)) => Ok(()),

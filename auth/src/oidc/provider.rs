@@ -1,9 +1,9 @@
-//! The provider itself: where its endpoints are, its keys, and what is asked of it over HTTP.
+//! The provider itself: its endpoints, its keys, and requests to it over HTTP.
 //!
-//! Where endpoints are is read once an hour, and keys as well, by one request at a time for whom all others wait; after a
-//! reading that failed the next one is two seconds later, so that a provider that is down is not made to suffer more; a token of a key that is not known has the keys read at
-//! once, though not more than every 10 seconds, so that whoever sends made-up tokens does not make us ask. Redirects are
-//! not followed.
+//! Endpoints and keys are read once an hour, by one request at a time, for which all others wait. After a failure the
+//! next attempt is made two seconds later, so that a provider that is down does not get more load. A token with an
+//! unknown key makes Gantry read the keys at once, but at most every 10 seconds, so that made-up tokens do not cause
+//! requests. Redirects are not followed.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -26,27 +26,27 @@ use tracing::instrument;
 use super::config::Config;
 use super::error::{Error, Result};
 
-/// How long endpoints and keys that were read are used.
+/// How long endpoints and keys are cached.
 const KEPT: Duration = Duration::from_secs(3_600);
-/// How often keys are read for tokens of keys that are not known.
+/// Minimum time between reading the keys for tokens with unknown keys.
 const REFETCH: Duration = Duration::from_secs(10);
-/// How long a provider that did not answer is not asked again where its endpoints and its keys are.
+/// How long a provider that did not answer is not asked again for endpoints and keys.
 const DOWN: Duration = Duration::from_secs(2);
-/// Bytes of the longest answer.
+/// Maximum bytes of an answer.
 const LARGEST: usize = 1 << 20;
-/// Keys that are taken.
+/// Maximum keys.
 const MOST_KEYS: usize = 100;
-/// Characters of the provider's own words that are shown.
+/// Maximum characters of the provider's own messages to show.
 const LONGEST_WORDS: usize = 200;
 
-/// What needs no escape in a form or a query.
+/// Characters that need no escape in a form or a query.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// Claims of somebody.
+/// Claims about a person.
 pub(super) type Claims = Map<String, Value>;
 
 /// A provider.
@@ -55,13 +55,13 @@ pub struct Provider {
     http: HttpClient,
     metadata: Mutex<Option<(Instant, Arc<Metadata>)>>,
     keys: Mutex<Option<(Instant, Arc<Vec<Jwk>>)>>,
-    /// Held while endpoints or keys are read.
+    /// Locked while endpoints or keys are read.
     reading: tokio::sync::Mutex<()>,
-    /// When that failed last.
+    /// When reading last failed.
     failed_at: Mutex<Option<Instant>>,
 }
 
-/// What the provider says of itself (OpenID Connect Discovery 1.0, section 3).
+/// The provider's metadata (OpenID Connect Discovery 1.0, section 3).
 #[derive(Debug, Deserialize)]
 pub(super) struct Metadata {
     pub(super) issuer: String,
@@ -85,7 +85,7 @@ pub(super) struct Metadata {
     pub(super) backchannel_logout_supported: bool,
 }
 
-/// What the provider gives for a code or a refresh token.
+/// The tokens that the provider gives for a code or a refresh token.
 #[derive(Deserialize)]
 pub(super) struct Tokens {
     pub(super) access_token: Option<Secret>,
@@ -101,7 +101,7 @@ struct Refusal {
 }
 
 impl Provider {
-    /// A provider, of which nothing is asked yet.
+    /// A provider that has not been asked anything yet.
     ///
     /// # Errors
     /// [`Error::Settings`] for certificates that cannot be used.
@@ -136,7 +136,7 @@ impl Provider {
         self.read_metadata().await.map(|_| ())
     }
 
-    /// Where its endpoints are.
+    /// Its endpoints.
     pub(super) async fn metadata(&self) -> Result<Arc<Metadata>> {
         let known = || fresh(&self.metadata, KEPT);
         if let Some(metadata) = known() {
@@ -149,7 +149,7 @@ impl Provider {
         }
     }
 
-    /// Reads, unless that failed a moment ago.
+    /// Runs a reading, unless one failed a moment ago.
     async fn unless_down<T>(&self, reading: impl Future<Output = Result<T>>) -> Result<T> {
         let failed_at = *self.failed_at.lock();
         if failed_at.is_some_and(|at| at.elapsed() < DOWN) {
@@ -164,7 +164,7 @@ impl Provider {
     pub(super) async fn read_metadata(&self) -> Result<Arc<Metadata>> {
         let url = format!("{}/.well-known/openid-configuration", self.config.endpoint);
         let metadata: Metadata = self.get_json(&url, None, "its configuration").await?;
-        // Another issuer's tokens are not this one's, whoever says so (section 4.3).
+        // The issuer must be the configured one (section 4.3).
         if metadata.issuer.trim_end_matches('/') != self.config.endpoint {
             return Err(Error::Protocol(format!(
                 "it says that its issuer is {}, so set oidc_endpoint to that",
@@ -184,7 +184,7 @@ impl Provider {
         Ok(metadata)
     }
 
-    /// Whether an address that the provider names may be used: a secret is not sent in the clear, unless the endpoint
+    /// Whether an address that the provider names may be used: secrets are not sent in the clear, unless the endpoint
     /// itself is on this machine.
     fn check_url(&self, url: &str) -> Result<Uri, &'static str> {
         let uri: Uri = url.parse().map_err(|_| "is no address")?;
@@ -195,13 +195,13 @@ impl Provider {
         }
     }
 
-    /// Its public keys for signatures; `again` if one is looked for that is not among those that are known.
+    /// Its public keys for signatures; `again` if the wanted key is not among the known ones.
     pub(super) async fn keys(&self, again: bool) -> Result<Arc<Vec<Jwk>>> {
         let known = || fresh(&self.keys, if again { REFETCH } else { KEPT });
         if let Some(keys) = known() {
             return Ok(keys);
         }
-        // Before the lock, which it takes itself.
+        // Before the lock, because it takes the lock itself.
         self.metadata().await?;
         let _reading = self.reading.lock().await;
         match known() {
@@ -223,7 +223,7 @@ impl Provider {
         };
         let set: Set = self.get_json(&metadata.jwks_uri, None, "its keys").await?;
         let keys = set.keys.into_iter().take(MOST_KEYS);
-        // Of keys that are not understood, none signs what is taken.
+        // Keys that do not parse cannot sign accepted tokens.
         let keys = keys.filter_map(|key| serde_json::from_value(key).ok());
         let keys: Vec<Jwk> = keys.filter(is_for_signatures).collect();
         let keys = Arc::new(keys);
@@ -234,7 +234,7 @@ impl Provider {
     /// The tokens for a code.
     ///
     /// # Errors
-    /// [`Error::Refused`] where the code is not taken.
+    /// [`Error::Refused`] if the code is not accepted.
     #[instrument(name = "auth.oidc.exchange", level = "debug", skip_all)]
     pub(super) async fn exchange(&self, code: &str, verifier: &str) -> Result<Tokens> {
         let redirect = self.config.redirect_uri();
@@ -250,7 +250,7 @@ impl Provider {
     /// New tokens for a refresh token.
     ///
     /// # Errors
-    /// [`Error::Refused`] where the provider does not vouch for its owner any more.
+    /// [`Error::Refused`] if the provider no longer confirms its owner.
     #[instrument(name = "auth.oidc.refresh", level = "debug", skip_all)]
     pub(super) async fn refresh(&self, token: &Secret) -> Result<Tokens> {
         self.grant(&[
@@ -264,7 +264,7 @@ impl Provider {
         let metadata = self.metadata().await?;
         let (id, secret) = (&*self.config.client_id, self.config.client_secret.expose());
         let methods = &metadata.token_endpoint_auth_methods_supported;
-        // Where it does not say, it takes Basic (Discovery, section 3).
+        // The default is Basic (Discovery, section 3).
         let takes_basic =
             methods.is_empty() || methods.iter().any(|it| it == "client_secret_basic");
         let mut form = encoded(parameters);
@@ -290,7 +290,7 @@ impl Provider {
         Err(refusal(status, &body))
     }
 
-    /// What the provider says of the owner of an access token; `None` where it has no such endpoint.
+    /// The provider's claims about the owner of an access token; `None` if it has no such endpoint.
     #[instrument(name = "auth.oidc.userinfo", level = "debug", skip_all)]
     pub(super) async fn userinfo(&self, access_token: &Secret) -> Result<Option<Claims>> {
         let metadata = self.metadata().await?;
@@ -343,8 +343,8 @@ impl Provider {
         Ok((answer.status(), answer.into_body()))
     }
 
-    /// Who named an address: whoever named the endpoint, if it is the same server; else the provider, whom nobody
-    /// trusts to lead into this network.
+    /// The trust in an address: that of the endpoint, if it is the same server; otherwise none, since a provider must
+    /// not lead into this network.
     fn trust(&self, uri: &Uri) -> Trust {
         let endpoint: Option<Uri> = self.config.endpoint.parse().ok();
         let is_same = endpoint.is_some_and(|endpoint| {
@@ -357,7 +357,7 @@ impl Provider {
     }
 }
 
-/// What was read, unless that was too long ago.
+/// The cached value, unless it is too old.
 fn fresh<T>(read: &Mutex<Option<(Instant, Arc<T>)>>, kept: Duration) -> Option<Arc<T>> {
     let read = read.lock();
     let (at, what) = read.as_ref()?;
@@ -409,7 +409,7 @@ fn parsed<T: for<'de> Deserialize<'de>>(body: &[u8], what: &str) -> Result<T> {
         .map_err(|_| Error::Protocol(format!("{what} is not the JSON that it should be")))
 }
 
-/// Words of the provider, cut to what can be shown.
+/// A message of the provider, cut and cleaned for display.
 pub(super) fn words(text: &str) -> String {
     let visible = text.chars().filter(|it| !it.is_control());
     visible.take(LONGEST_WORDS).collect()
@@ -424,7 +424,7 @@ fn basic(id: &str, secret: &str) -> Result<HeaderValue> {
     Ok(value)
 }
 
-/// Pairs as they stand in a form or a query.
+/// Pairs, encoded for a form or a query.
 pub(super) fn encoded(pairs: &[(&str, &str)]) -> String {
     let mut text = String::new();
     for (name, value) in pairs {

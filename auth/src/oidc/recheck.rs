@@ -1,9 +1,9 @@
-//! Asking the provider again, by refresh tokens: whether somebody may still sign in, and in which groups they are.
+//! Asking the provider again, by refresh tokens: whether people may still sign in, and which groups they are in.
 //!
-//! Providers take a refresh token once and give a new one for it; one that comes a second time ends all that were given
-//! with it. So one process asks at a time: it takes the account by `held_until`, for longer than the provider has for its
-//! answers, and whoever comes second waits for what the first stores, or says to try again. A provider that does not answer
-//! leaves the hold to run out, which is the pause before the next attempt.
+//! Providers accept a refresh token once and give a new one for it; a second use revokes all tokens that were given
+//! with it. So one process asks at a time: it reserves the account by `held_until`, for longer than the provider may
+//! take to answer, and a second process waits for the result, or asks the client to retry. If the provider does not
+//! answer, the reservation expires, which is the pause before the next attempt.
 
 use std::time::Duration;
 
@@ -30,22 +30,22 @@ const HELD: Duration = Duration::from_secs(30);
 const MOST_ANSWERS: u32 = 4;
 /// People who are asked about at a time.
 const AT_A_TIME: usize = 8;
-/// How often, and how many times, whoever comes second looks whether the first is done.
+/// How often, and how many times, a second process checks whether the first is done.
 const LOOKS: (Duration, u32) = (Duration::from_millis(200), 15);
-/// People who are asked about in the background at a time.
+/// Maximum people to ask about in the background at a time.
 const MOST_CHECKS: usize = 64;
-/// People of one reading.
+/// People per reading.
 const PEOPLE: i64 = 50;
 
-/// Checks in the background; they end with this.
+/// Checks in the background; they end when this is dropped.
 #[derive(Default)]
 pub(super) struct Checks(Mutex<JoinSet<()>>);
 
 impl Oidc {
-    /// Whether the CLI secret of a user is good now.
+    /// Whether the CLI secret of a user is valid now.
     ///
-    /// It is, without asking, for `oidc_secret_secs` after the provider vouched for the user. After that a use goes
-    /// through while the provider is asked in the background, and once `oidc_outage_secs` have passed the use waits for
+    /// It is valid without asking for `oidc_secret_secs` after the provider confirmed the user. After that a use
+    /// succeeds while the provider is asked in the background, and once `oidc_outage_secs` have passed, a use waits for
     /// the answer.
     ///
     /// # Errors
@@ -125,7 +125,7 @@ impl Oidc {
     /// more, and the new one must not be lost with a request that was given up. False if another process asks already.
     ///
     /// # Errors
-    /// [`Error::Refused`] where it does not vouch for them any more, after which they are out; why it cannot be asked.
+    /// [`Error::Refused`] if it no longer confirms them, which locks them out; why it cannot be asked.
     #[instrument(name = "auth.oidc.check", level = "debug", skip_all)]
     pub(crate) async fn check(&self, principal: PrincipalId) -> Result<bool> {
         let oidc = self.clone();
@@ -147,7 +147,7 @@ impl Oidc {
         if !held.await? {
             return Ok(false);
         }
-        // It is read after it is held: whoever held it before has put another token there.
+        // Read after the reservation: the previous holder may have stored another token.
         let mut reader = self.db.reader().await?;
         let known = identity::of_principal(&mut reader, OIDC, principal).await?;
         let account = oidc::account(&mut reader, principal).await?;
@@ -180,7 +180,7 @@ impl Oidc {
         }
         let tokens = provider.refresh(&token).await?;
         let refresh_token = tokens.refresh_token.clone().unwrap_or(token);
-        // At once: whatever is wrong with the rest, the old one does not work any more.
+        // At once: the old token no longer works, whatever is wrong with the rest.
         let kept = self.accounts.replace_token(account, &refresh_token, now);
         let Some(asked_with) = kept.await? else {
             return Ok(());
@@ -199,7 +199,7 @@ impl Oidc {
         Ok(())
     }
 
-    /// True if somebody with a session was not asked about for as long as the settings say.
+    /// True if somebody with a session is due by the settings.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -274,8 +274,8 @@ impl Oidc {
     }
 }
 
-/// What the provider says of a user with new tokens; `None` if it only vouches for them, without an ID token and a userinfo
-/// endpoint.
+/// The provider's claims about a user with new tokens; `None` if it only confirmed them, without an ID token and a
+/// userinfo endpoint.
 async fn who(
     provider: &Provider,
     known: &Identity,
@@ -299,7 +299,7 @@ async fn who(
     Ok(Some(described.person))
 }
 
-/// Whom a refresh without an ID token is about: whose refresh token it was.
+/// The subject of a refresh without an ID token: the owner of the refresh token.
 fn of_before(known: &Identity) -> Result<IdToken> {
     let corrupt = Error::Token("whom it is of is not known");
     let (issuer, subject) = known.subject.split_once(' ').ok_or(corrupt)?;

@@ -1,5 +1,5 @@
-//! ID tokens (OpenID Connect Core 1.0, section 3.1.3.7) and logout tokens (Back-Channel Logout 1.0, section 2.6): whose
-//! they are, once everything about them is as it must be.
+//! ID tokens (OpenID Connect Core 1.0, section 3.1.3.7) and logout tokens (Back-Channel Logout 1.0, section 2.6):
+//! checking them, and reading whose they are.
 
 use std::time::Duration;
 
@@ -12,18 +12,18 @@ use tenancy::secret::equal;
 use super::error::{Error, Result};
 use super::provider::{Claims, Metadata, Provider};
 
-/// By how much clocks may differ.
+/// Tolerated clock difference.
 const LEEWAY: Duration = Duration::from_secs(60);
-/// How old a logout token may be.
+/// Maximum age of a logout token.
 const LOGOUT_AGE: Duration = Duration::from_secs(300);
-/// Bytes of the longest token.
+/// Maximum bytes of a token.
 const LONGEST: usize = 64 << 10;
-/// Bytes of the longest subject, of which the specification allows 255.
+/// Maximum bytes of a subject: the specification allows 255.
 const LONGEST_SUBJECT: usize = 255;
-/// What a logout token says that it is.
+/// The event of a logout token.
 const LOGOUT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
-/// Algorithms whose keys only the provider has. Those with a shared secret, and none at all, are not among them.
+/// Algorithms whose signing keys only the provider has: none with a shared secret, and not `none`.
 const ASYMMETRIC: [Algorithm; 9] = [
     Algorithm::RS256,
     Algorithm::RS384,
@@ -36,7 +36,7 @@ const ASYMMETRIC: [Algorithm; 9] = [
     Algorithm::EdDSA,
 ];
 
-/// Claims of an ID token that is what it must be.
+/// Claims of a valid ID token.
 pub(super) struct IdToken {
     pub(super) issuer: String,
     pub(super) subject: String,
@@ -48,7 +48,7 @@ pub(super) struct Logout {
     pub(super) issuer: String,
     pub(super) subject: Option<String>,
     pub(super) sid: Option<String>,
-    /// What the token is called, by which it is told from others.
+    /// The token's id, which distinguishes it from others.
     pub(super) id: String,
 }
 
@@ -101,7 +101,7 @@ impl Provider {
             .get("events")
             .and_then(|events| events.get(LOGOUT))
             .is_some_and(Value::is_object);
-        // With a nonce it could be an ID token.
+        // A token with a nonce could be an ID token.
         if !is_logout || claims.contains_key("nonce") {
             return Err(Error::Token("it is no logout token"));
         }
@@ -118,7 +118,7 @@ impl Provider {
         })
     }
 
-    /// The claims of a token that a key of the provider's set signed.
+    /// The claims of a token signed by a key of the provider's set.
     async fn signed(&self, token: &str, metadata: &Metadata) -> Result<Claims> {
         if token.len() > LONGEST {
             return Err(Error::Token("it is too long"));
@@ -161,7 +161,7 @@ fn verified(
     Ok(decoded.claims)
 }
 
-/// Of the crate's checks the signature alone: the others need our clock, or are stricter here.
+/// Uses only the crate's signature check: the others need our clock, or are stricter here.
 fn validation(algorithm: Algorithm) -> Validation {
     let mut validation = Validation::new(algorithm);
     validation.required_spec_claims.clear();
@@ -170,7 +170,7 @@ fn validation(algorithm: Algorithm) -> Validation {
     validation
 }
 
-/// The key of a name that is for an algorithm; without a name the only one that is.
+/// The key with an id for an algorithm; without an id, the only key for it.
 fn find(keys: &[Jwk], kid: Option<&str>, algorithm: Algorithm) -> Option<Jwk> {
     let fits = |key: &&Jwk| {
         let named = key.common.key_algorithm.map(|it| it.to_string());
@@ -189,7 +189,7 @@ fn find(keys: &[Jwk], kid: Option<&str>, algorithm: Algorithm) -> Option<Jwk> {
     }
 }
 
-/// Who made it, and for whom.
+/// Checks issuer and audience.
 fn check_parties(claims: &Claims, issuer: &str, client: &str) -> Result<()> {
     if text(claims, "iss") != Some(issuer) {
         return Err(Error::Token("it is of another issuer"));
@@ -235,7 +235,7 @@ fn text<'c>(claims: &'c Claims, name: &str) -> Option<&'c str> {
 
 fn time(claims: &Claims, name: &str) -> Option<Timestamp> {
     let value = claims.get(name)?;
-    // Some write fractions.
+    // Some providers write fractions.
     let seconds = value
         .as_f64()
         .filter(|it| it.is_finite() && it.abs() < 1e12)?;

@@ -1,4 +1,4 @@
-//! People whom an OIDC provider knows, by their CLI secrets.
+//! Users of an OIDC provider, by their CLI secrets.
 
 use async_trait::async_trait;
 use db::Db;
@@ -11,10 +11,10 @@ use crate::login::{Checked, Login};
 use crate::oidc::Oidc;
 use crate::verified::{Proof, Verified};
 
-/// Compares CLI secrets, and sees to it that the provider still vouches for their owners.
+/// Compares CLI secrets, and makes sure that the provider still confirms their owners.
 ///
-/// A wrong one is passed on as of a name that is not known here: the next source hashes it as any other, so that time does
-/// not tell whom a provider knows.
+/// A wrong one is treated as an unknown name: the next source hashes it like any other, so that timing does not reveal
+/// a provider's users.
 pub(crate) struct CliSecrets {
     db: Db,
     oidc: Oidc,
@@ -25,7 +25,7 @@ impl CliSecrets {
         Self { db, oidc }
     }
 
-    /// Who has a name, and what is kept of them.
+    /// The identity and account with a name.
     async fn find(&self, name: &str) -> Result<Option<(Identity, Account)>> {
         if name.contains('\0') {
             return Ok(None);
@@ -55,7 +55,7 @@ impl PasswordSource for CliSecrets {
             return Ok(Checked::Unknown(login));
         }
         if let Err(error) = self.oidc.vouches(&known, &account).await {
-            // Whoever has the secret guesses nothing.
+            // The secret was right, so this is not a guess.
             login.excuse();
             return Err(Error::Provider(error));
         }

@@ -1,4 +1,4 @@
-//! People whom a directory knows.
+//! People in a directory.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,13 +32,13 @@ struct Shared {
     clock: Arc<dyn Clock>,
     verified: Arc<VerifiedCredentials>,
     proofs: Arc<Proofs>,
-    /// What is checked again in the background; it ends with this.
+    /// Checks in the background; they end when this is dropped.
     checks: Mutex<JoinSet<()>>,
-    /// When the log said last that the directory could not be asked.
+    /// When the log last said that the directory could not be asked.
     warned: Mutex<Option<Instant>>,
 }
 
-/// What the directory says of a name and a password.
+/// The directory's answer for a name and a password.
 enum Answer {
     Unknown,
     Wrong,
@@ -62,10 +62,10 @@ impl Ldap {
         }))
     }
 
-    /// Whose name and password these are, if the directory has confirmed them lately. It is never waited for.
+    /// The owner of a name and password, if the directory has confirmed them lately. Never waits for it.
     pub(crate) fn recall(&self, name: &str, password: &str) -> Option<Verified> {
         let shared = &self.0;
-        // Nothing holds that was confirmed by another directory, or where there is none.
+        // Proofs from another directory, or without a directory, are not valid.
         let Some(Ok(Some(Epoch { number, .. }))) = shared.directory.known() else {
             return None;
         };
@@ -120,7 +120,7 @@ impl Shared {
         }
     }
 
-    /// Says in the log that the directory could not be asked, once in a while.
+    /// Logs that the directory could not be asked, at most once in a while.
     fn warn(&self, error: &Error) {
         let mut warned = self.warned.lock();
         if warned.is_none_or(|at| at.elapsed() > WARNINGS) {
@@ -130,8 +130,8 @@ impl Shared {
         }
     }
 
-    /// Asks the directory, and keeps what it confirms. Whom it finds is shown to `found`, which says how long to
-    /// wait before their password is checked.
+    /// Asks the directory, and remembers what it confirms. `found` gets the person and returns how long to wait before
+    /// checking the password.
     async fn ask(
         &self,
         name: &str,
@@ -157,7 +157,7 @@ impl Shared {
         found: impl FnOnce(&FoundPerson) -> Result<Duration> + Send,
     ) -> Result<Answer> {
         let person = match server.find(name, self.clock.now()).await {
-            // Whoever signs in learns no more of the name than of one that nobody has.
+            // The answer is the same as for an unknown name.
             Err(error @ ldap::Error::Ambiguous) => {
                 self.warn(&error.into());
                 None
@@ -193,7 +193,7 @@ impl PasswordSource for Ldap {
         }
         login.allowed()?;
         let (name, password) = (login.name().to_owned(), login.secret());
-        // However somebody writes their name, the guesses at their password are counted together.
+        // Failures are counted together for a person, however the name is written.
         let found = |person: &FoundPerson| login.is_of(&person.subject);
         match self.0.ask(&name, &password, found).await {
             Ok(Answer::Right(verified)) => Ok(login.right(verified)),
@@ -212,7 +212,7 @@ impl PasswordSource for Ldap {
     }
 }
 
-/// An error and all that is behind it, on one line.
+/// An error with all its causes, on one line.
 fn causes(error: &Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);

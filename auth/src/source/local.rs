@@ -1,4 +1,4 @@
-//! The users of this database that have a password in it.
+//! Local users, with a password in this database.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use crate::error::{Error, Result};
 use crate::login::{Checked, Login};
 use crate::verified::{Proof, Verified};
 
-/// Checks passwords against the hashes in the database, off the async threads. A name that is not known takes as long as
-/// any other.
+/// Checks passwords against the hashes in the database, off the async threads. An unknown name takes as long as any
+/// other.
 pub(crate) struct Local {
     db: Db,
     hasher: Arc<PasswordHasher>,
@@ -51,7 +51,7 @@ impl PasswordSource for Local {
         let settle = move |right| match known {
             Some(verified) if right => {
                 let checked = login.right(verified);
-                // Only whoever knows the password is told.
+                // Only a caller who knows the password is told.
                 (!unverified).then_some(checked).ok_or(Error::Unverified)
             }
             Some(_) => Ok(login.wrong()),

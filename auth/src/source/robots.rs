@@ -14,8 +14,8 @@ use crate::error::{Error, Result};
 use crate::login::{Checked, Login};
 use crate::verified::{Proof, Verified};
 
-/// Checks secrets of robots. A random one takes no slow hash; a wrong one goes on to the next source, as names do that
-/// nobody has, so that no time tells which robots there are.
+/// Checks secrets of robots. A random one takes no slow hash; a wrong one goes on to the next source, as unknown names
+/// do, so that timing does not reveal which robots exist.
 pub(crate) struct Robots {
     db: Db,
     hasher: Arc<PasswordHasher>,
@@ -26,7 +26,7 @@ impl Robots {
         Self { db, hasher }
     }
 
-    /// A secret that somebody chose is hashed like a password.
+    /// A chosen secret is hashed like a password.
     async fn check_chosen(&self, login: Login, robot: &Robot) -> Result<Checked> {
         let slot = self.hasher.slot(login.applicant()).await?;
         login.allowed()?;
@@ -77,7 +77,7 @@ fn verified(robot: &Robot) -> Verified {
     }
 }
 
-/// Whoever has the secret may know why it opens nothing.
+/// A caller who has the secret may know why it does not work.
 fn refuse_ended(robot: &Robot, now: Timestamp) -> Result<()> {
     if robot.disabled {
         return Err(Error::RobotDisabled);

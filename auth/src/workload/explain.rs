@@ -1,4 +1,4 @@
-//! Trying a token out: which rules of a project it meets, and what the others want.
+//! Testing a token: which rules of a project it matches, and what the others require.
 
 use db::list::Selection;
 use db::workload_rule::{self, Rule};
@@ -11,29 +11,29 @@ use super::keys::KeySource;
 use super::subject_token::SubjectToken;
 use crate::error::Result;
 
-/// What a token would open.
+/// The result of testing a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
-    /// Its issuer; empty if it is no token.
+    /// Its issuer; empty if it is not a token.
     pub issuer: String,
     /// Its subject.
     pub subject: String,
-    /// Until when it is valid.
+    /// When it expires.
     pub expires_at: Option<Timestamp>,
     /// Why it is refused whatever the rules say.
     pub problem: Option<String>,
-    /// What each rule of the project says of it.
+    /// The result for each rule of the project.
     pub rules: Vec<Verdict>,
 }
 
 impl Explanation {
-    /// True if a rule lets the token in.
+    /// True if a rule admits the token.
     pub fn admits(&self) -> bool {
         self.problem.is_none() && self.rules.iter().any(|rule| rule.problems.is_empty())
     }
 }
 
-/// What one rule says of a token.
+/// The result of one rule for a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// The rule's id.
@@ -42,12 +42,12 @@ pub struct Verdict {
     pub name: String,
     /// The role that it gives.
     pub role: Role,
-    /// Why it does not let the token in; empty if it does.
+    /// Why it does not admit the token; empty if it does.
     pub problems: Vec<String>,
 }
 
 impl Workloads {
-    /// What the rules of a project say of a token. Nothing is issued, and nothing recorded.
+    /// Tests a token against the rules of a project. Nothing is issued or recorded.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -78,7 +78,7 @@ impl Workloads {
         Ok(rules)
     }
 
-    /// Keys are looked at only for what meets all conditions, so that no issuer is asked in vain.
+    /// Keys are used only if all conditions are met, so that no issuer is asked in vain.
     async fn verdict(&self, token: &SubjectToken, rule: Rule) -> Result<Verdict> {
         let conditions = rule.conditions()?;
         let mut problems = conditions.unmet(token.claims());

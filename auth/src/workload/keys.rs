@@ -1,4 +1,4 @@
-//! The public keys of issuers: given with a rule, or read from the issuer (OpenID Connect Discovery 1.0) and kept.
+//! The public keys of issuers: given with a rule, or read from the issuer (OpenID Connect Discovery 1.0) and cached.
 //!
 //! What was read is fresh for ten minutes, and is then read again in the background; after twenty, whoever needs it waits for
 //! that. While the issuer is down, the last reading goes on for a day. A token with a key that is not known, or a signature
@@ -26,15 +26,15 @@ use super::subject_token::SubjectToken;
 const FRESH: Duration = Duration::from_secs(600);
 /// How long a reading is used without waiting for the next.
 const STALE: Duration = Duration::from_secs(1_200);
-/// How long a reading goes on while the issuer is down.
+/// How long a reading stays valid while the issuer is down.
 const LONGEST: Duration = Duration::from_secs(86_400);
-/// Time between two questions to an issuer.
+/// Minimum time between two requests to an issuer.
 const INTERVAL: Duration = Duration::from_secs(10);
 /// How often one issuer is asked in this time, for rules with different authorities.
 const MOST_ASKED: u32 = 5;
 /// Readings at a time, of all issuers.
 const MOST_READINGS: usize = 8;
-/// Issuers whose keys are kept.
+/// Maximum issuers whose keys are cached.
 const MOST_ISSUERS: u64 = 1_000;
 
 /// Where the keys of a rule come from.
@@ -42,8 +42,7 @@ const MOST_ISSUERS: u64 = 1_000;
 pub(super) enum KeySource {
     /// From the rule itself, as a JWK set.
     Given(String),
-    /// From the issuer, whose certificate is checked by these authorities, in PEM; by those of the system where there
-    /// are none.
+    /// From the issuer, whose certificate is checked by these authorities, in PEM, or by those of the system.
     Discovered { issuer: Issuer, ca: Option<String> },
 }
 
@@ -148,13 +147,13 @@ impl Keys {
     }
 }
 
-/// An issuer that is asked for its keys.
+/// An issuer from which keys are read.
 struct Remote {
     issuer: Issuer,
     ca: Option<String>,
     guard: Arc<Guard>,
     state: Mutex<State>,
-    /// Held by whoever asks.
+    /// Locked by the request that asks.
     asking: tokio::sync::Mutex<()>,
     /// Shared with others of the same issuer.
     asked: Arc<Mutex<Asked>>,
@@ -164,7 +163,7 @@ struct Remote {
 #[derive(Default)]
 struct State {
     keys: Option<(Arc<KeySet>, Instant)>,
-    /// When it was asked last, and why that failed.
+    /// When it was last asked, and why that failed.
     asked: Option<Instant>,
     failure: Option<String>,
 }
@@ -184,13 +183,13 @@ impl State {
 }
 
 impl Remote {
-    /// Keys among which the named one is, if the issuer has it.
+    /// Keys including the named one, if the issuer has it.
     async fn keys(self: &Arc<Self>, key: Option<&str>) -> Result<Arc<KeySet>, String> {
         if let Some(keys) = self.known(key) {
             return Ok(keys);
         }
         let _asking = self.asking.lock().await;
-        // Whoever asked before may have brought it.
+        // An earlier request may have read it.
         if let Some(keys) = self.known(key) {
             return Ok(keys);
         }
@@ -247,7 +246,7 @@ impl Remote {
         Some(keys)
     }
 
-    /// Asks the issuer, whoever still waits for it.
+    /// Asks the issuer, even if no request waits for it any more.
     async fn ask(&self) {
         let now = Instant::now();
         self.state.lock().asked = Some(now);

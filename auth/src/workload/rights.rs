@@ -1,4 +1,4 @@
-//! What a workload may do by the rules that its token met, as far as they are still the same.
+//! The rights of a workload by the rules that its token matched, as far as these are unchanged.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use policy::{Authority, OwnRights, Workload};
 
 use crate::error::Result;
 
-/// What the rules give together now; `None` if none of them is left as it was. `name` is what the history has of the
-/// workload.
+/// The combined rights that the rules give now; `None` if all of them were changed or deleted. `name` is the workload's
+/// name in the history.
 pub(crate) async fn bind(
     db: &Db,
     workload: &Arc<Workload>,

@@ -1,4 +1,4 @@
-//! A rule as somebody writes it, and its form in the database.
+//! A rule as written by administrators, and its form in the database.
 
 use std::collections::BTreeMap;
 
@@ -10,34 +10,34 @@ use policy::workload::ROLES;
 
 use super::keys::KeySet;
 
-/// Seconds for which registry tokens are issued, if a rule does not say.
+/// Default lifetime of registry tokens, in seconds.
 const LIFETIME: i64 = 3_600;
-/// Least and most of them.
+/// Its minimum and maximum.
 const SHORTEST: i64 = 60;
 const LONGEST: i64 = 86_400;
-/// Bytes of a JWK set, and of authorities.
+/// Maximum bytes of a JWK set, and of authorities.
 const LARGEST_KEYS: usize = 32 << 10;
 
-/// What somebody wants a rule to say.
+/// The texts of a rule, as given.
 #[derive(Clone, Debug, Default)]
 pub struct RuleText {
     /// Its name within the project.
     pub name: String,
     /// The issuer's URL.
     pub issuer: String,
-    /// For what the tokens are made.
+    /// The audience of the tokens.
     pub audience: String,
-    /// The subject, or a pattern of it.
+    /// The subject, or a pattern for it.
     pub subject: String,
-    /// Further claims, with what they must be.
+    /// Further claims, with their values or patterns.
     pub claims: BTreeMap<String, String>,
     /// The name of the role that it gives.
     pub role: String,
-    /// Seconds for which registry tokens are issued at most; an hour by default.
+    /// Maximum lifetime of registry tokens in seconds; an hour by default.
     pub lifetime: Option<i64>,
-    /// The issuer's keys as a JWK set; `None` to ask the issuer.
+    /// The issuer's keys as a JWK set; `None` to read them from the issuer.
     pub jwks: Option<String>,
-    /// Authorities of the issuer's own, in PEM.
+    /// Authorities for the issuer's certificate, in PEM.
     pub ca: Option<String>,
 }
 

@@ -1,5 +1,5 @@
-//! A token of a workload: a JWT (RFC 7519) as it was sent. What it says is read here, and whether its times hold; its
-//! signature is checked in [`super::keys`].
+//! A token of a workload: a JWT (RFC 7519) as sent. Its claims are read and its times checked here; its signature is
+//! checked in [`super::keys`].
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -7,15 +7,15 @@ use jsonwebtoken::Algorithm;
 use model::Timestamp;
 use serde_json::{Map, Value};
 
-/// Bytes of a token.
+/// Maximum bytes of a token.
 const LONGEST: usize = 16 << 10;
-/// Bytes of a subject and an issuer.
+/// Maximum bytes of a subject and an issuer.
 const LONGEST_NAME: usize = 512;
-/// Seconds that an issuer's clock may be ahead.
+/// Seconds by which an issuer's clock may be ahead.
 const SKEW_SECS: f64 = 60.0;
-/// Seconds that a token may be valid for in all.
+/// Maximum total validity of a token, in seconds.
 const LONGEST_LIFE_SECS: f64 = 86_400.0;
-/// Algorithms that are accepted: asymmetric ones alone.
+/// Accepted algorithms: only asymmetric ones.
 const ALGORITHMS: [(&str, Algorithm); 9] = [
     ("RS256", Algorithm::RS256),
     ("RS384", Algorithm::RS384),
@@ -36,7 +36,7 @@ pub(super) struct SubjectToken {
 }
 
 impl SubjectToken {
-    /// What a text says that has the form of a JWT with an issuer and a subject; `None` for any other.
+    /// Reads a text in the form of a JWT with an issuer and a subject; `None` for any other text.
     pub(super) fn parse(text: &str) -> Option<Self> {
         if text.len() > LONGEST {
             return None;
@@ -55,12 +55,12 @@ impl SubjectToken {
         (is_name(token.issuer()) && is_name(token.subject())).then_some(token)
     }
 
-    /// The token as it was sent.
+    /// The token as sent.
     pub(super) fn text(&self) -> &str {
         &self.text
     }
 
-    /// What it claims.
+    /// Its claims.
     pub(super) fn claims(&self) -> &Map<String, Value> {
         &self.claims
     }
@@ -82,7 +82,7 @@ impl SubjectToken {
         self.claim("sub")
     }
 
-    /// Subject and issuer, as the history has them.
+    /// Subject and issuer, as written in the history.
     pub(super) fn claimed(&self) -> String {
         let plain = |letter: &char| !letter.is_control();
         let subject: String = self.subject().chars().filter(plain).collect();
@@ -115,8 +115,7 @@ impl SubjectToken {
         })
     }
 
-    /// When it ends, if it is valid at `now`. An end that has passed is not forgiven; what lies ahead may be ahead by a
-    /// minute.
+    /// When it expires, if it is valid at `now`. Expiry has no leeway; `iat` and `nbf` may be a minute ahead.
     ///
     /// # Errors
     /// Why it is refused.

@@ -1,4 +1,4 @@
-//! What is shown of the configs of manifests: read from their blobs when it is first asked for, and kept here.
+//! The shown parts of the configs of manifests: read from blobs when first requested, and stored here.
 
 use model::{Digest, ManifestId};
 use serde::Serialize;
@@ -17,12 +17,12 @@ row! {
         pub digest: Digest = b.digest,
         /// Where its bytes are.
         pub key: String = b.object_key,
-        /// How many they are.
+        /// Their number.
         pub size: u64 = b.size,
     }
 }
 
-/// The configs of manifests, as far as they are in the store.
+/// The configs of manifests, without missing ones.
 ///
 /// # Errors
 /// When the statement fails.
@@ -48,7 +48,7 @@ pub async fn configs(reader: &mut Reader, manifests: &[ManifestId]) -> Result<Ve
     rows.iter().map(Config::read).collect()
 }
 
-/// What is shown of a manifest's config; nothing where that is broken.
+/// The shown part of a manifest's config; none if the config is broken.
 #[derive(Clone, Debug, Serialize)]
 pub struct Shown {
     /// The manifest's row.
@@ -57,7 +57,7 @@ pub struct Shown {
     pub attrs: Option<String>,
 }
 
-/// What is kept of the configs of some manifests, unless it is longer than `longest` bytes.
+/// The stored parts of the configs of some manifests, unless longer than `longest` bytes.
 ///
 /// # Errors
 /// When the statement fails.
@@ -86,7 +86,7 @@ pub async fn kept(
     rows.iter().map(read).collect()
 }
 
-/// Keeps what is shown of some configs, of manifests that are still there.
+/// Stores the shown parts of configs, for manifests that still exist.
 ///
 /// # Errors
 /// When the statement fails.

@@ -1,4 +1,4 @@
-//! Everything that belongs to a manifest, to be copied elsewhere: what it lists, what belongs to these, and so on.
+//! Everything that belongs to a manifest, for copying: what it lists, the accessories of these, and so on.
 
 use model::{Digest, ManifestId, RepositoryId, Tag};
 
@@ -74,7 +74,7 @@ pub async fn is_accessory(reader: &mut Reader, manifest: ManifestId) -> Result<b
     Ok(row.is_some())
 }
 
-/// How much manifests list and name, counted up to `limit`.
+/// The number of references in manifests, counted up to `limit`.
 ///
 /// # Errors
 /// When the statement fails.
@@ -118,8 +118,8 @@ pub async fn payloads(
         .collect()
 }
 
-/// The blobs that manifests name and that are there, at most `limit`, held in the order of their ids: none of them
-/// goes until the transaction ends.
+/// The existing blobs that manifests name, at most `limit`, locked in the order of their ids: none of them is deleted
+/// until the transaction ends.
 ///
 /// # Errors
 /// When the statement fails.
@@ -149,8 +149,7 @@ pub async fn hold_blobs(
     rows.iter().map(StoredBlob::read).collect()
 }
 
-/// The tags of a manifest, and those of others that may name what they belong to (`sha256-…`), by their names: at most
-/// `limit`.
+/// The tags of a manifest, and tags of the others that may name a subject (`sha256-…`), by name: at most `limit`.
 ///
 /// # Errors
 /// When the statement fails.

@@ -1,4 +1,4 @@
-//! What a list of artifacts has: conditions on rows of `manifest` (`m`), some of which look at other tables.
+//! Which artifacts a list has: conditions on rows of `manifest` (`m`), some of which use other tables.
 
 use model::{Digest, ProjectId, RepositoryId};
 
@@ -53,8 +53,8 @@ pub(super) fn asked(postgres: bool, scope: Scope, selection: &Selection) -> Cond
     conditions
 }
 
-/// Of each repository the one that was pushed last among those of its kind, which a column names: a walk over the scope's
-/// artifacts, however many there are of a kind.
+/// The last pushed one of each kind in each repository; a column names the kind. This reads the scope's artifacts once,
+/// however many there are of a kind.
 pub(super) fn latest(conditions: Conditions, scope: Scope, kind: &str) -> Conditions {
     let (there, of) = scope.of("n.repository_id");
     let last = format!(

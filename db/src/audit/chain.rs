@@ -1,5 +1,5 @@
-//! The hash chain over the audit log. A sealer takes committed rows in batches; each seal holds the
-//! hash of its rows and of the seal before it, signed with a key that is not in the database.
+//! The hash chain over the audit log. A sealer takes committed rows in batches; each seal holds the hash of its rows
+//! and of the previous seal, signed with a key that is not in the database.
 
 use model::Timestamp;
 use serde::Serialize;
@@ -29,14 +29,14 @@ pub async fn is_waiting(reader: &mut Reader) -> Result<bool> {
 /// How far the log may be sealed, once some transactions have ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Horizon {
-    /// The newest id that was given out.
+    /// The newest id that was assigned.
     pub last_id: i64,
-    /// Open transactions that write into the log, and may hold an id up to that one.
+    /// Open transactions that write into the log, and may have an id up to that one.
     writers: Vec<String>,
 }
 
-/// Looks how far the log may be sealed. A transaction holds its lock on the table from before it is given
-/// an id until its end, so that none is missed.
+/// Finds how far the log may be sealed. A transaction has its lock on the table from before it gets an id until its
+/// end, so none is missed.
 ///
 /// # Errors
 /// When a statement fails.
@@ -69,7 +69,7 @@ pub async fn is_settled(reader: &mut Reader, horizon: &Horizon) -> Result<bool> 
 async fn writers(reader: &mut Reader) -> Result<Vec<String>> {
     let rows = reader
         .query_either(
-            // The one writer is the one who asks.
+            // The only writer is the caller itself.
             "select '' as writer where 0",
             "select virtualtransaction as writer from pg_locks
              where locktype = 'relation' and relation = cast('audit' as regclass) and mode = 'RowExclusiveLock'
@@ -80,8 +80,8 @@ async fn writers(reader: &mut Reader) -> Result<Vec<String>> {
     rows.iter().map(|row| row.get("audit", "writer")).collect()
 }
 
-/// Seals rows up to an id that are not sealed yet, at most [`BATCH`] of them; how many it were. No
-/// transaction may be able to add one any more ([`is_settled`]).
+/// Seals unsealed rows up to an id, at most [`BATCH`] of them; returns how many. No transaction may be able to add one
+/// any more ([`is_settled`]).
 ///
 /// # Errors
 /// When a statement fails.
@@ -136,23 +136,23 @@ pub async fn seal(tx: &mut Tx, sign: Sign<'_>, up_to: i64, now: Timestamp) -> Re
 /// What a verification found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// Seals that hold.
+    /// Valid seals.
     pub seals: i64,
-    /// Rows that they cover and that are there.
+    /// Rows that they cover and that exist.
     pub sealed: i64,
-    /// Rows that they cover and that were purged, as a signed statement says.
+    /// Rows that they cover and that were purged, by a signed record.
     pub purged: i64,
     /// Rows that are not sealed yet.
     pub unsealed: i64,
-    /// What does not hold; empty where all is well.
+    /// What is wrong; empty if everything is valid.
     pub findings: Vec<String>,
 }
 
-/// Checks every seal and row, and, where `exported` is given, that the chain still contains it. Seals up to an exported
-/// one need no signature: it was kept elsewhere, and its hash is over all of them.
+/// Checks every seal and row, and that the chain still contains `exported`, if given. Seals up to an exported one need
+/// no signature: it was kept elsewhere, and its hash covers all of them.
 ///
 /// # Errors
-/// When a statement fails; what does not hold is in the report.
+/// When a statement fails; what is wrong is in the report.
 pub async fn verify(
     reader: &mut Reader,
     sign: Sign<'_>,
@@ -183,18 +183,17 @@ pub async fn verify(
     Ok(found.report)
 }
 
-/// How far a verification has come, and what it found.
+/// The state of a verification, and what it found.
 #[derive(Default)]
 struct Verification {
     report: Report,
-    /// Hash, last row and number of the seal that was looked at last.
+    /// Hash, last row and number of the seal that was checked last.
     previous: Vec<u8>,
     last_id: i64,
     sequence: i64,
-    /// Seals whose signature is not of the key.
+    /// Seals whose signature is not by this key.
     unsigned: Vec<i64>,
-    /// Seals of which a statement that is not signed by the key says what was purged. No head vouches for these: it is
-    /// exported without them.
+    /// Seals whose record of purged rows is not signed by this key. No exported head vouches for these records.
     unstated: Vec<i64>,
 }
 
@@ -238,8 +237,8 @@ impl Verification {
         (self.previous, self.last_id, self.sequence) = (seal.hash, seal.last_id, seal.sequence);
     }
 
-    /// Names the seals whose signature is wrong, but for those up to one that is vouched for, and those whose purge nobody
-    /// signed.
+    /// Reports the seals whose signature is wrong, except those that an exported head vouches for, and those whose
+    /// purge record has no valid signature.
     fn name_unsigned(&mut self, vouched: i64) {
         self.unsigned.retain(|sequence| *sequence > vouched);
         for (first, last) in runs(&self.unstated) {

@@ -1,23 +1,23 @@
-//! How many entries a filter lets through: exactly while they are few, and about where counting would take long.
+//! How many entries match a filter: exactly if they are few, estimated if counting would take long.
 
 use super::Filter;
 use crate::error::Result;
 use crate::list::Direction;
 use crate::sql::Reader;
 
-/// As many entries are counted exactly.
+/// The number of entries that are counted exactly.
 pub const EXACT: i64 = 10_000;
 
 /// How many entries there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Count {
-    /// So many.
+    /// This many.
     Exact(i64),
-    /// More than [`EXACT`], estimated from how close together the newest and the oldest ones are.
+    /// More than [`EXACT`], estimated from how dense the newest and the oldest ones are.
     About(i64),
 }
 
-/// Counts the entries that a filter lets through.
+/// Counts the entries that match a filter.
 ///
 /// # Errors
 /// When a statement fails.
@@ -63,8 +63,8 @@ impl End {
     }
 }
 
-/// Both ends, and what lies between them if it is as dense as they are on average. Where they overlap, the oldest ones
-/// count as far as they are older.
+/// Both ends, and the entries between them if these have the average density of both. If they overlap, only the part of
+/// the oldest ones outside the newest counts.
 fn estimate(newest: &End, oldest: &End) -> i64 {
     let between = newest.first - oldest.last;
     let more = if between > 0 {

@@ -1,5 +1,5 @@
-//! Writing the history: [`Tx::record`] is the only way. An event stands in the transaction of the change that it
-//! tells of, so that neither is there without the other. How the history is read stands in [`super`].
+//! Writing the history: [`Tx::record`] is the only way. An event is written in the transaction of its change, so that
+//! neither exists without the other. Reading the history is in [`super`].
 
 use std::borrow::Cow;
 
@@ -102,7 +102,7 @@ impl<'a> EventRow<'a> {
     }
 }
 
-/// Bytes of a detail that are kept: whoever makes events by the thousand must not fill memory with them when they are read.
+/// Maximum bytes of a detail to keep, so that thousands of events cannot fill memory when they are read.
 const LONGEST_DETAIL: usize = 2_000;
 
 fn shortened(text: &str) -> Cow<'_, str> {
@@ -113,7 +113,7 @@ fn shortened(text: &str) -> Cow<'_, str> {
     format!("{}…", &text[..kept]).into()
 }
 
-/// PostgreSQL stores no NUL: one in a name that a client made up must not keep others from being written.
+/// PostgreSQL stores no NUL: one in a name from a client must not prevent other events from being written.
 fn storable(text: Cow<'_, str>) -> Cow<'_, str> {
     if text.contains('\0') {
         text.replace('\0', "\u{fffd}").into()

@@ -1,7 +1,7 @@
 //! Which entries of the log a list shows, as conditions of its statement.
 //!
-//! Each condition that has an index leads to one range of it that ends with time and id, so that a page costs the same
-//! wherever it lies. Where a list shows a principal's own entries and those of some projects, each of these is a range
+//! Each condition with an index leads to one range of that index, which ends with time and id, so that a page costs the
+//! same wherever it is. If a list shows a principal's own entries and those of some projects, each of these is a range
 //! of its own, and the ranges are merged.
 
 use model::{
@@ -29,7 +29,7 @@ const PROJECT: Field = Field::new(
 )
 .unsorted();
 
-/// What lists can be narrowed by; they are sorted by time alone.
+/// Fields by which lists can be filtered; they are sorted by time only.
 pub const FIELDS: [Field; 13] = [
     ID,
     TIME,
@@ -80,10 +80,10 @@ pub enum Scope {
     },
 }
 
-/// Ranges that are merged at most: more projects share one.
+/// Maximum ranges to merge: more projects share one.
 const RANGES: usize = 50;
 
-/// Which entries a list shows: those that all of it fits.
+/// Which entries a list shows: those that meet all conditions.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     /// Whose they are.
@@ -92,7 +92,7 @@ pub struct Filter {
     pub principal: Option<String>,
     /// The project that they belong to.
     pub project: Option<ProjectName>,
-    /// The repository, or what is in it.
+    /// The repository, or its content.
     pub repository: Option<RepositoryName>,
     /// The tag of a repository.
     pub tag: Option<Tag>,
@@ -102,9 +102,9 @@ pub struct Filter {
     pub from: Option<Timestamp>,
     /// Before this time.
     pub to: Option<Timestamp>,
-    /// A text within the resource or the detail, and the time since when it is looked for: no index helps.
+    /// A text within the resource or the detail, and the time from which to search: no index helps.
     pub contains: Option<(String, Timestamp)>,
-    /// What else is asked of [`FIELDS`].
+    /// Further conditions on [`FIELDS`].
     pub tests: Vec<(Field, Test)>,
     /// Types that are not shown.
     pub hidden: Vec<EventType>,
@@ -112,14 +112,14 @@ pub struct Filter {
     pub before: Option<i64>,
 }
 
-/// The conditions of a statement, and those of its ranges: an entry fits one of these.
+/// The conditions of a statement, and those of its ranges: an entry meets one of these.
 pub(super) struct Ranges {
     pub(super) conditions: Conditions,
     pub(super) ranges: Vec<String>,
 }
 
 impl Filter {
-    /// The same, narrowed by what a request asks of [`FIELDS`].
+    /// The same, narrowed by a request's conditions on [`FIELDS`].
     #[must_use]
     pub fn narrowed(mut self, selection: &Selection) -> Self {
         for (field, test) in &selection.tests {
@@ -135,7 +135,7 @@ impl Filter {
         self
     }
 
-    /// Where entries have to be looked at one by one, since no one index answers what is asked: those that are looked at.
+    /// The entries to read one by one, if no single index answers the search; otherwise `None`.
     pub(super) fn walked(&self) -> Option<Self> {
         let narrows =
             |(field, test): &&(Field, Test)| *field != ID && !matches!(test, Test::Flag(true));
@@ -148,7 +148,7 @@ impl Filter {
         };
         let by_index = match self.scope {
             Scope::Everything => INDEXED.iter().find_map(exactly),
-            // The scope is what the index is of.
+            // The index is on the scope.
             Scope::Project(_) | Scope::Own { .. } => None,
         };
         let asked = asked.len() + usize::from(!self.hidden.is_empty());
@@ -202,7 +202,7 @@ impl Filter {
         self.upper_bound(reader, all).await
     }
 
-    /// What is asked of fields. A project's name leads to its id, which has an index.
+    /// The conditions on fields. A project's name is replaced by its id, which has an index.
     async fn asked(&self, reader: &mut Reader, all: Conditions) -> Result<Conditions> {
         let mut all = all;
         for (field, test) in &self.tests {
@@ -216,7 +216,7 @@ impl Filter {
         Ok(all)
     }
 
-    /// One of both bounds, whichever is narrower: with two, SQLite may read on from the other one.
+    /// The narrower one of both bounds: with two, SQLite may read on from the other one.
     async fn upper_bound(&self, reader: &mut Reader, all: Conditions) -> Result<Conditions> {
         let mut all = all;
         if let Some(id) = self.before {
@@ -224,9 +224,9 @@ impl Filter {
                 Some(at) if self.to.is_none_or(|to| at < to) => {
                     return Ok(older_than(reader, all, at, id));
                 }
-                // It lies beyond the other bound.
+                // It is beyond the other bound.
                 Some(_) => {}
-                // It is gone.
+                // It was deleted.
                 None => all = all.and_value("e.id < $", id),
             }
         }
@@ -260,7 +260,7 @@ impl Scope {
 }
 
 impl Ranges {
-    /// A statement for ids and times of a page: `limit` and `offset` are places or numbers.
+    /// A statement for ids and times of a page: `limit` and `offset` are placeholders or numbers.
     pub(super) fn keys(&self, direction: Direction, limit: &str, offset: &str) -> String {
         let suffix = match direction {
             Direction::Up => "",
@@ -289,7 +289,7 @@ impl Ranges {
     }
 }
 
-/// Ids of the project with a name, and of deleted ones that had it.
+/// Ids of the project with a name, and of deleted ones that had the name.
 async fn projects(reader: &mut Reader, name: &str) -> Result<Vec<i64>> {
     let rows = reader
         .query("select id from project where name = $1 order by id")
@@ -309,10 +309,10 @@ async fn time_of(reader: &mut Reader, id: i64) -> Result<Option<Timestamp>> {
     row.map(|row| row.get("audit", "at")).transpose()
 }
 
-/// Goes on after an entry.
+/// Continues after an entry.
 fn older_than(reader: &Reader, all: Conditions, at: Timestamp, id: i64) -> Conditions {
     let all = match reader.is_postgres() {
-        // It tells which partitions to leave alone.
+        // It excludes partitions.
         true => all.and_value("e.at <= $", at),
         false => all,
     };

@@ -1,4 +1,4 @@
-//! Lists of entries: pages by number, or after the last entry of the page before.
+//! Lists of entries: pages by number, or after the last entry of the previous page.
 
 use model::Timestamp;
 
@@ -27,7 +27,7 @@ impl Listed {
     }
 }
 
-/// The newest entries that a filter lets through, newest first; [`Filter::before`] goes on from the last one.
+/// The newest entries that match a filter, newest first; [`Filter::before`] continues from the last one.
 ///
 /// # Errors
 /// When the statement fails.
@@ -39,7 +39,7 @@ pub async fn list(reader: &mut Reader, filter: &Filter, limit: i64) -> Result<Ve
     page(reader, filter, newest, Direction::Down).await
 }
 
-/// A page of the entries that a filter lets through, by time. Rows that are skipped are looked up in an index alone.
+/// A page of the entries that match a filter, by time. Skipped rows are read only from an index.
 ///
 /// # Errors
 /// When the statement fails.
@@ -70,11 +70,11 @@ pub async fn page(
     query.all().await?.iter().map(Listed::read).collect()
 }
 
-/// A search that no one index answers looks at so many of the newest entries of its scope and time.
+/// How many of the newest entries of its scope and time a search reads that no single index answers.
 pub const SEARCHED: i64 = 100_000;
 
-/// Bounds a search that has to look at entries one by one to `most` of them: since when it looks, if that is later than
-/// what was asked for. What is older is found by asking for the time until then.
+/// Limits a search that has to read entries one by one to `most` of them: returns the time from which it searches, if
+/// that is later than requested. Older entries are found by a search for the time before that.
 ///
 /// # Errors
 /// When the statement fails.
@@ -87,7 +87,7 @@ pub async fn bound_search(
         return Ok(None);
     };
     let ranges = walked.ranges(reader).await?;
-    // Ranges are merged, and as many entries of each are looked at.
+    // Ranges are merged, and the same number of entries of each is read.
     let searched = most / ranges.ranges.len().max(1) as i64;
     let sql = ranges.keys(Direction::Down, "1", &searched.to_string());
     let row = ranges

@@ -1,10 +1,10 @@
 //! Partitions of the audit log on PostgreSQL: one for each month in UTC, and one for all other times, so that no entry
 //! is ever refused. SQLite has none.
 //!
-//! Partitions are made ahead, at each start and by a job. Entries that came before the partition of their month move
-//! into it when it is made. It is made as a table of its own and then attached: writers of other months do not wait for
-//! that, readers do, for at most [`PATIENCE`]. Where it cannot be made in that time, entries go into the partition of
-//! all other times, and the next attempt moves them.
+//! Partitions are made ahead, at each start and by a job. Entries that were written before the partition of their month
+//! existed move into it when it is made. It is made as a table of its own and then attached: writers of other months do
+//! not wait for that, readers do, for at most [`PATIENCE`]. If it cannot be made in that time, entries go into the
+//! partition for all other times, and the next attempt moves them.
 
 use model::Timestamp;
 
@@ -12,16 +12,16 @@ use crate::database::Db;
 use crate::error::Result;
 use crate::sql::{Reader, Row, Tx, json_list};
 
-/// How far ahead partitions are made, and how far apart the times are whose months are looked at.
+/// How far ahead partitions are made, and the distance between the times whose months are checked.
 const AHEAD: std::time::Duration = std::time::Duration::from_secs(60 * 24 * 3_600);
 const STEPS: u32 = 4;
-/// How long making one waits for readers of the log, who meanwhile wait behind it.
+/// How long making one waits for readers of the log; new readers wait behind it meanwhile.
 const PATIENCE: &str = "set local lock_timeout = '2s'";
 
-/// Makes the partitions of this and the following months that are not there.
+/// Makes the missing partitions of this and the following months.
 ///
 /// # Errors
-/// When a statement fails, also because readers of the log did not end in time.
+/// When a statement fails, or when readers of the log did not end in time.
 pub async fn make_ahead(db: &Db, now: Timestamp) -> Result<()> {
     if !db.is_shared() {
         return Ok(());
@@ -37,7 +37,7 @@ pub async fn make_ahead(db: &Db, now: Timestamp) -> Result<()> {
         .await
 }
 
-/// Makes the partitions of entries that are about to be put in as rows of JSON, in which the time is at a position.
+/// Makes the partitions for entries that are about to be inserted as rows of JSON, with the time at the given position.
 pub(crate) async fn make_for(tx: &mut Tx, rows: &str, position: usize) -> Result<()> {
     let times = format!(
         "select cast(value ->> {position} as bigint) as at from json_array_elements(cast($1 as json)) as r (value)"
@@ -103,7 +103,7 @@ impl Partition {
     }
 }
 
-/// The partitions of times that are not there. Times that no clock shows have none.
+/// The missing partitions for some times. Implausible times have none.
 async fn missing(reader: &mut Reader, times: &str, values: &str) -> Result<Vec<Partition>> {
     let sql = format!(
         "select cast('audit_' || to_char(month, 'YYYY_MM') as text) as name,

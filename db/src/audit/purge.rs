@@ -1,13 +1,13 @@
-//! Removing old entries so that the chain can still be proved.
+//! Removing old entries so that the chain can still be verified.
 //!
-//! A seal's hash is over all of its entries, also those that a purge removes, and the next seal builds on it. So seals
-//! stay as they are, and what was removed from one is stated beside it: how many entries, how many are left, the hash
-//! over those that are left, the rule, and the time, signed with the key of the chain. A purge first proves that a
-//! seal holds, by its own hash or by the statement before: what was changed by hand is never covered up. Entries and
-//! statement go in one transaction. Entries that are not sealed yet are not purged.
+//! A seal's hash covers all of its entries, including those that a purge removes, and the next seal builds on it. So
+//! seals stay unchanged, and a record beside a seal says what was removed: how many entries, how many are left, the
+//! hash over the remaining ones, the rule, and the time, signed with the key of the chain. A purge first verifies the
+//! seal, by its own hash or by the previous record, so that it never covers up a change by hand. Entries are removed
+//! and the record is written in one transaction. Entries that are not sealed yet are not purged.
 //!
-//! Two purges do not work on one seal at once: each holds an advisory lock for the transaction. The sealer only adds
-//! seals, and looks at none but the newest.
+//! Two purges never work on one seal at once: each takes an advisory lock for its transaction. The sealer only adds
+//! seals, and reads only the newest.
 
 use model::{EventType, Timestamp};
 use sha2::{Digest as _, Sha256};
@@ -20,7 +20,7 @@ use crate::sql::{Reader, Tx, json_list, row};
 
 row! {
     columns purged_columns;
-    /// What was purged of the entries of a seal.
+    /// The record of entries purged from a seal.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct Purged of audit_purge {
         /// The seal.
@@ -31,7 +31,7 @@ row! {
         pub remaining: i64 = a.remaining,
         /// The hash over those.
         pub hash: Vec<u8> = a.hash,
-        /// The rule by which entries were removed last.
+        /// The rule of the last purge.
         pub rule: String = a.rule,
         /// When that was.
         pub purged_at: Timestamp = a.purged_at,
@@ -76,7 +76,7 @@ impl Purged {
     }
 }
 
-/// What was purged of a seal, if anything.
+/// The record of what was purged from a seal, if any.
 pub(super) async fn of_seal(reader: &mut Reader, sequence: i64) -> Result<Option<Purged>> {
     let row = reader
         .query(concat!(
@@ -104,7 +104,7 @@ pub struct Rule {
 pub struct Types {
     /// These.
     pub named: Vec<EventType>,
-    /// Also all but these.
+    /// Also all except these.
     pub all_but: Option<Vec<EventType>>,
 }
 
@@ -176,7 +176,7 @@ pub async fn extent(reader: &mut Reader, rule: &Rule) -> Result<Option<Extent>> 
     Ok((extent.entries > 0).then_some(extent))
 }
 
-/// The seal that covers the first entry from an id on; `None` where there is none.
+/// The seal that covers the first entry at or after an id; `None` if there is none.
 ///
 /// # Errors
 /// When the statement fails.
@@ -198,10 +198,10 @@ pub struct Step {
     pub last_id: i64,
 }
 
-/// Removes the entries of a seal that fit a rule, and states that beside it. `None` where there is no such seal.
+/// Removes the entries of a seal that match a rule, and records that. `None` if there is no such seal.
 ///
 /// # Errors
-/// [`Error::ChainBroken`] where the seal does not hold; when a statement fails.
+/// [`Error::ChainBroken`] if the seal is not valid; when a statement fails.
 pub async fn purge(
     tx: &mut Tx,
     sequence: i64,
@@ -245,7 +245,7 @@ pub async fn purge(
     Ok(Some(step))
 }
 
-/// Fails unless a seal, or what is stated beside it, holds: a purge must not cover up what was changed.
+/// Fails unless a seal, or its purge record, is valid: a purge must not cover up a change.
 fn prove(seal: &Seal, entries: &[Entry], earlier: Option<&Purged>, sign: Sign<'_>) -> Result<()> {
     let hash = seal::hash(seal.sequence, &seal.previous, entries);
     let holds = match earlier {

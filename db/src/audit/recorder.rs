@@ -1,7 +1,7 @@
-//! Events that belong to no transaction: logins and refusals. They gather in memory, and a job writes them in
-//! batches. Logins that are alike within a second become one event with a count. Of a caller's refusals of one kind,
-//! the first is an event at once, and all that follow within a minute are a second one, whatever they named: who is
-//! refused a million names leaves two rows a minute.
+//! Events that belong to no transaction: logins and refusals. They are collected in memory, and a task writes them in
+//! batches. Equal logins within a second become one event with a count. Of a caller's refusals of one kind, the first
+//! is an event at once, and all that follow within a minute are a second one, whatever they named: a million refused
+//! names leave two rows a minute.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -13,15 +13,15 @@ use parking_lot::Mutex;
 use crate::database::Db;
 use crate::error::Result;
 
-/// Different events that may wait; what comes beyond is counted as dropped.
+/// Maximum number of waiting events; further ones are counted as dropped.
 const CAPACITY: usize = 100_000;
-/// Of these, the ones that only failed logins may take: no flood of anything else hides them.
+/// Places among these that are reserved for failed logins, so that no flood of other events hides them.
 const RESERVE: usize = 20_000;
-/// Callers whose refusals are counted at a time, by kind.
+/// Maximum number of callers and kinds whose refusals are counted at a time.
 const MOST_WINDOWS: usize = 20_000;
 /// Seconds for which refusals are counted together.
 const WINDOW_SECS: i64 = 60;
-/// Events that one transaction writes.
+/// Events to write per transaction.
 const BATCH: usize = 500;
 
 #[derive(PartialEq, Eq, Hash)]
@@ -30,7 +30,7 @@ struct Key {
     operation: Operation,
     subject: Subject,
     outcome: Outcome,
-    /// So that each reason of a refusal is there.
+    /// Part of the key, so that each reason of a refusal is recorded.
     detail: String,
     second: i64,
 }
@@ -48,7 +48,7 @@ impl Key {
     }
 }
 
-/// What refusals are counted by: a caller and the kind of thing that it was refused.
+/// The key for counting refusals: a caller and a kind.
 #[derive(PartialEq, Eq, Hash)]
 struct Refused {
     principal: Principal,
@@ -60,9 +60,9 @@ struct Refused {
 struct Window {
     /// The second in which it ends.
     ends: i64,
-    /// What followed the first refusal, with a count.
+    /// The refusals after the first one, with a count.
     following: Option<Event>,
-    /// Whether what followed differs in more than the time.
+    /// Whether they differ in more than the time.
     mixed: bool,
 }
 
@@ -97,7 +97,7 @@ impl Window {
 pub struct Recorder {
     waiting: Mutex<HashMap<Key, Event>>,
     refusals: Mutex<HashMap<Refused, Window>>,
-    /// Batches that are being written, or could not be; held by whoever writes.
+    /// Batches being written, or whose write failed; locked by the writer.
     batches: tokio::sync::Mutex<VecDeque<Batch>>,
     dropped: AtomicU64,
 }
@@ -113,8 +113,7 @@ impl Recorder {
         self.enqueue(event, CAPACITY);
     }
 
-    /// Records what a caller was refused. `kind` comes from a closed set, such as the routes: it is what refusals of
-    /// one caller are told apart by.
+    /// Records a refusal. `kind` comes from a closed set, such as the routes, and distinguishes refusals of one caller.
     pub fn record_refusal(&self, kind: &str, event: Event) {
         let key = Refused {
             principal: event.origin.principal.clone(),
@@ -159,15 +158,15 @@ impl Recorder {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// How many events are not written yet, refusals that are still being counted not included.
+    /// How many events are not written yet, without refusals that are still being counted.
     pub async fn unwritten(&self) -> usize {
         let batches = self.batches.lock().await;
         let taken: usize = batches.iter().map(|batch| batch.events.len()).sum();
         taken + self.waiting.lock().len()
     }
 
-    /// Writes all that waits, but for refusals that are still being counted at `now`, under an id that no other
-    /// process uses. What cannot be written stays.
+    /// Writes all waiting events except refusals that are still being counted at `now`, under an id that no other
+    /// process uses. Events that cannot be written stay.
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -176,7 +175,7 @@ impl Recorder {
         self.write_waiting(db, id).await
     }
 
-    /// Writes all that waits, when nothing more will come.
+    /// Writes everything, when no more events will come.
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -200,7 +199,7 @@ impl Recorder {
 
     async fn write_waiting(&self, db: &Db, id: &str) -> Result<usize> {
         let mut batches = self.batches.lock().await;
-        // Those of before first, so that what waits stays bounded while the database is down.
+        // Earlier batches first, so that waiting events stay bounded while the database is down.
         let mut written = write_batches(db, &mut batches).await?;
         let mut events: Vec<Event> = {
             let mut waiting = self.waiting.lock();
@@ -217,8 +216,7 @@ impl Recorder {
     }
 }
 
-/// Events that are written together, under one id: where the answer to the commit is lost they are written
-/// again, and count once.
+/// Events written together under one id: if the answer to the commit is lost, they are written again but count once.
 #[derive(Clone)]
 struct Batch {
     id: String,

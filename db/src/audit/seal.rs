@@ -1,4 +1,4 @@
-//! Links of the hash chain: each seal covers entries of the log, and its hash is over these and the seal before.
+//! Links of the hash chain: each seal covers entries of the log, and its hash covers these and the previous seal.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -22,7 +22,7 @@ pub struct Seal {
     pub last_id: i64,
     /// Number of rows.
     pub entries: i64,
-    /// Hash of the seal before.
+    /// Hash of the previous seal.
     pub previous: Vec<u8>,
     /// Hash over all of the above and the rows.
     pub hash: Vec<u8>,
@@ -30,7 +30,7 @@ pub struct Seal {
     pub signature: Vec<u8>,
 }
 
-/// Rows that one seal covers at most.
+/// Maximum rows per seal.
 pub const BATCH: i64 = 1_000;
 
 fn read(row: &Row) -> Result<Seal> {
@@ -109,7 +109,7 @@ pub(super) async fn after(reader: &mut Reader, sequence: i64) -> Result<Option<S
     row.as_ref().map(read).transpose()
 }
 
-/// The rows that a seal covers, which come after the last one of the seal before: one more than it can cover at most.
+/// The rows that a seal covers, which come after the last one of the previous seal: at most one more than it can cover.
 pub(super) async fn sealed_by(reader: &mut Reader, seal: &Seal, before: i64) -> Result<Vec<Entry>> {
     audit::between(reader, before, seal.last_id, BATCH + 1).await
 }

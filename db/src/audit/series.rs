@@ -7,10 +7,10 @@ use crate::error::Result;
 use crate::list::Direction;
 use crate::sql::Reader;
 
-/// As many of the newest entries are counted.
+/// How many of the newest entries are counted.
 pub const COUNTED: i64 = 200_000;
 
-/// The entries of a span of time. What happened several times within one entry counts as often.
+/// The events of a span of time. An entry with a count counts that often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Point {
     /// When it begins.
@@ -21,8 +21,8 @@ pub struct Point {
     pub refused: i64,
 }
 
-/// How many entries a filter lets through by spans of `step` microseconds, oldest first; spans without any are left out.
-/// Also whether there are more than [`COUNTED`], in which case the first span is not whole and none before it is there.
+/// How many entries match a filter, by spans of `step` microseconds, oldest first; spans without any are left out. Also
+/// whether there are more than [`COUNTED`]: the first span is then incomplete, and earlier ones are missing.
 ///
 /// # Errors
 /// When the statement fails.

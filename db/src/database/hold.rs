@@ -1,27 +1,27 @@
-//! How a transaction holds the project that it writes into.
+//! How a transaction locks the project that it writes into.
 
 use model::ProjectId;
 
 use crate::error::Result;
 use crate::sql::Reader;
 
-/// The class of the advisory locks that hold a project.
+/// The class of the advisory locks on projects.
 const PROJECT_LOCKS: i32 = 7103;
 
-/// How a transaction holds its project. Lock order: project, the job that writes, shards of the project's usage,
-/// repository, upload, blobs and their links by id, manifests by id, tags by name, counters of pulls. Rows that are only
-/// added come last.
+/// How a transaction locks its project. Lock order: project, the job that writes, shards of the project's usage,
+/// repository, upload, blobs and their links by id, manifests by id, tags by name, counters of pulls. Rows that are
+/// only added come last.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hold {
-    /// Beside others; it cannot be deleted meanwhile.
+    /// Shared with others; it cannot be deleted meanwhile.
     Shared(ProjectId),
-    /// Alone: nobody begins to write into it meanwhile.
+    /// Exclusively: no other transaction writes into it meanwhile.
     Alone(ProjectId),
 }
 
 impl Hold {
-    /// Takes the lock, then looks whether the project is there: one statement each, so that the second sees
-    /// what was committed before the first was answered.
+    /// Takes the lock, then checks that the project exists: one statement each, so that the second sees everything
+    /// committed before the lock was granted.
     pub(super) fn statements(self) -> String {
         let (lock, ProjectId(id)) = match self {
             Self::Shared(id) => ("pg_advisory_xact_lock_shared", id),
@@ -41,7 +41,7 @@ impl Hold {
     }
 }
 
-/// Whether a project is there.
+/// Whether a project exists.
 pub(super) async fn is_living(reader: &mut Reader, id: ProjectId) -> Result<bool> {
     let row = reader
         .query("select id from project where id = $1 and deleted_at is null")

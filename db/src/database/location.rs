@@ -16,7 +16,7 @@ pub enum Location {
 }
 
 impl Location {
-    /// Looks at it without connecting.
+    /// Checks it without connecting.
     ///
     /// # Errors
     /// When it is not the URL of a PostgreSQL server.

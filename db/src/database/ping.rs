@@ -8,10 +8,10 @@ use crate::error::Result;
 use crate::sql::unreachable;
 
 impl Db {
-    /// Asks the database for nothing.
+    /// Runs an empty query.
     ///
     /// # Errors
-    /// [`Error::Unreachable`] with the cause, where no connection can be had.
+    /// [`Error::Unreachable`] with the cause, if there is no connection.
     pub async fn ping(&self) -> Result<()> {
         match &self.backend {
             Backend::Sqlite { .. } => {
@@ -23,7 +23,7 @@ impl Db {
     }
 }
 
-/// A connection of its own, not the pool's: under load the pool may have none, which is no failure of the server.
+/// A connection of its own, not the pool's: under load the pool may have none, which is not a failure of the server.
 async fn connect(pool: &PgPool) -> Result<()> {
     let failed = |error| unreachable(pool, error);
     let options = pool.connect_options();

@@ -1,5 +1,4 @@
-//! Opens PostgreSQL: a pool whose connections notice a server that is gone, and bounds of time for each session and
-//! transaction.
+//! Opens PostgreSQL: a pool whose connections notice a lost server, and time limits for each session and transaction.
 
 use std::time::Duration;
 
@@ -12,26 +11,27 @@ use crate::schema;
 
 /// Connections of one process.
 const CONNECTIONS: u32 = 16;
-/// How long a connection is idle before it is asked whether its server is still there.
+/// How long a connection may be idle before it is checked.
 const IDLE: Duration = Duration::from_secs(1);
 /// How long a statement waits for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What a connection to PostgreSQL is set to. Not by options of the start, which poolers refuse. Statements
-/// are short: compiling one, or planning it anew for each `limit`, takes about as long as running it, and each
-/// is written for one plan, by one process: of an audit log of years the pages by operation were sorted by three, in
-/// seconds instead of milliseconds. A client that is gone, or a server's host, is noticed within half a minute.
+/// Settings of a connection to PostgreSQL. They are not given as startup options, which poolers refuse. Statements are
+/// short: compiling one, or planning it again for each `limit`, takes about as long as running it. Each is written for
+/// one plan without parallel workers: with these, pages of a large audit log were sorted in seconds instead of
+/// milliseconds. A lost client or server is noticed within half a minute.
 const SESSION: &str = "set jit = off; set plan_cache_mode = force_generic_plan; set max_parallel_workers_per_gather = 0;
     set statement_timeout = '30s'; set lock_timeout = '10s'; set idle_in_transaction_session_timeout = '30s';
     set client_connection_check_interval = '2s';
     set tcp_keepalives_idle = 10; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3;
     set tcp_user_timeout = '30s'";
-/// The same bounds for one transaction, on whichever connection a pooler runs it: locks are never held for
-/// long by a process that is gone.
+/// The same limits for one transaction, on whichever connection a pooler runs it: a dead process never holds locks for
+/// long.
 pub(super) const BEGIN: &str = "begin isolation level read committed;
     set local statement_timeout = '30s'; set local lock_timeout = '10s';
     set local idle_in_transaction_session_timeout = '30s'; set local client_connection_check_interval = '2s'";
-/// One view for as long as a reader needs it: a statement may take any time, the reader may not rest long.
+/// One snapshot for as long as a reader needs it: a statement may take any time, but the reader may not be idle for
+/// long.
 pub(super) const SNAPSHOT: &str = "begin isolation level repeatable read read only;
     set local statement_timeout = 0; set local idle_in_transaction_session_timeout = '10min'";
 
@@ -51,7 +51,7 @@ pub(super) async fn open(url: &str) -> Result<PgPool> {
         .before_acquire(|connection, rest| Box::pin(is_usable(connection, rest)))
         .after_connect(|connection, _| {
             Box::pin(async move {
-                // Where this fails, the first statement fails too, and replaces the connection.
+                // If this fails, the first statement fails too, and replaces the connection.
                 if let Err(error) = connection.execute(SESSION).await {
                     tracing::debug!(%error, "a connection to PostgreSQL could not be set up");
                 }
@@ -61,8 +61,8 @@ pub(super) async fn open(url: &str) -> Result<PgPool> {
         .connect_lazy_with(options))
 }
 
-/// Whether a connection may be used. One that was returned a moment ago was checked then; should its server have
-/// gone since, the first statement is run again on a new connection.
+/// Whether a connection may be used. One that was returned a moment ago was checked then; if its server was lost since,
+/// the first statement is run again on a new connection.
 async fn is_usable(
     connection: &mut PgConnection,
     rest: PoolConnectionMetadata,

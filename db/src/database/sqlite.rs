@@ -16,19 +16,19 @@ use crate::error::{Error, Result, sqlite_code};
 use crate::schema;
 use crate::writer::Writer;
 
-/// Connections that read at once.
+/// Connections for reading.
 const READERS: u32 = 4;
-/// Connections besides that read for the REST API and for lists: more than there are turns of lists, so that no number of these
-/// keeps others waiting.
+/// Additional connections for the REST API and lists: more than there are turns for lists, so that lists cannot make
+/// others wait.
 const LISTERS: u32 = 6;
-/// How long a connection for lists may read until it is given back.
+/// How long a connection for lists may read before it is returned.
 pub(super) const LONGEST_READ: Duration = Duration::from_secs(10);
-/// Steps of SQLite's machine between two looks at the time: about a tenth of a millisecond.
+/// Steps of SQLite's virtual machine between two checks of the time: about a tenth of a millisecond.
 const STEPS: i32 = 10_000;
 /// How long a statement waits for a connection or for another process's lock.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Opens the file, made when it is absent, and starts its writer.
+/// Opens the file, created if absent, and starts its writer.
 pub(super) async fn open(path: &Path) -> Result<(Backend, Arc<Caches>)> {
     let shown = path.display().to_string();
     let options = SqliteConnectOptions::new()
@@ -44,13 +44,13 @@ pub(super) async fn open(path: &Path) -> Result<(Backend, Arc<Caches>)> {
         .disable_statement_logging();
     let failed = |error| Error::Open(shown.clone(), error);
     let mut connection = options.connect().await.map_err(failed)?;
-    // SQLite opens a file that it cannot write for reading, and says so at the first change.
+    // SQLite opens a file that it cannot write for reading only, and fails at the first change.
     match connection
         .execute("begin immediate; pragma user_version = 0; rollback")
         .await
     {
         Err(error) if is_read_only(&error) => return Err(Error::ReadOnly(shown, error)),
-        // The next statement waits for whoever is writing.
+        // The next statement waits for the current writer.
         Err(_) => drop(connection.execute("rollback").await),
         Ok(_) => {}
     }
@@ -74,7 +74,8 @@ pub(super) async fn open(path: &Path) -> Result<(Backend, Arc<Caches>)> {
     Ok((backend, caches))
 }
 
-/// A connection whose statements are stopped after a while. SQLite has no such limit: it asks whether to go on.
+/// A connection whose statements are stopped after a time. SQLite has no such limit, but asks regularly whether to
+/// continue.
 pub(super) async fn acquire_for(
     pool: &SqlitePool,
     time: Duration,
@@ -99,7 +100,7 @@ mod tests {
     use crate::sql::Reader;
     use crate::{Db, Location};
 
-    /// It goes through more rows than anybody waits for.
+    /// It reads more rows than anyone would wait for.
     const ENDLESS: &str =
         "with recursive n (i) as (select 1 union all select i + 1 from n where i < 1000000000000)
                            select count(*) as total from n";

@@ -8,12 +8,12 @@ use crate::error::{Error, Result};
 use crate::sql::{Reader, Row, Tx, json_list};
 use crate::touch::Touch;
 
-/// Where a permission holds, as it is stored.
+/// The scope of a permission, as stored.
 const SYSTEM: &str = "system";
 const EVERYWHERE: &str = "everywhere";
 const PROJECT: &str = "project";
 
-/// The permissions of some robots, each robot's in the order in which they were given. Those in projects that are gone are
+/// The permissions of some robots, for each robot in the order in which they were given. Those in deleted projects are
 /// left out.
 ///
 /// # Errors
@@ -25,7 +25,7 @@ pub async fn permissions_of(
     permissions_within(reader, robots, i64::MAX).await
 }
 
-/// The same, so many at most.
+/// The same, at most `limit`.
 ///
 /// # Errors
 /// When the statement fails.
@@ -78,7 +78,7 @@ fn permission(row: &Row) -> Result<Permission> {
     }
 }
 
-/// A permission on its way into the database.
+/// A permission to be stored.
 #[derive(Serialize)]
 struct Stored {
     place: &'static str,

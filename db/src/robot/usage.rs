@@ -1,5 +1,5 @@
-//! When and from where robots were last used. Requests leave that in memory, at most once a minute for each robot, and a
-//! job writes it: no request waits for the database.
+//! When and from where robots were last used. Requests record it in memory, at most once a minute for each robot, and a
+//! task writes it, so that no request waits for the database.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,9 +13,9 @@ use crate::database::Db;
 use crate::error::Result;
 use crate::sql::json_list;
 
-/// What is newer than what was noted by less is not noted.
+/// Minimum time between recorded uses of a robot.
 const EVERY: Duration = Duration::from_secs(60);
-/// Robots whose last use is kept in memory.
+/// Maximum robots whose last use is kept in memory.
 const MOST: usize = 100_000;
 
 /// A use of a robot.
@@ -31,7 +31,7 @@ struct Use {
 pub struct RobotUses(RwLock<HashMap<PrincipalId, Use>>);
 
 impl RobotUses {
-    /// Notes that a robot is used.
+    /// Records that a robot is used.
     pub fn note(&self, robot: PrincipalId, address: IpAddr, now: Timestamp) {
         let known = self.0.read().get(&robot).copied();
         if known.is_some_and(|known| now < known.at.plus(EVERY)) {
@@ -51,7 +51,7 @@ impl RobotUses {
         }
     }
 
-    /// Writes what was noted. What cannot be written stays.
+    /// Writes the recorded uses. Those that cannot be written stay.
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -75,7 +75,7 @@ impl RobotUses {
     }
 }
 
-/// A use on its way into the database.
+/// A use to be stored.
 #[derive(Serialize)]
 struct Stored {
     principal: i64,
@@ -83,7 +83,8 @@ struct Stored {
     address: String,
 }
 
-/// Writes uses, unless a later one is known. Rows are locked in the order of their ids, as replicas write them too.
+/// Writes uses, unless a later one is stored. Rows are locked in the order of their ids, because other replicas write
+/// them too.
 async fn write(db: &Db, uses: &[(PrincipalId, Use)]) -> Result<()> {
     let mut rows: Vec<Stored> = uses
         .iter()

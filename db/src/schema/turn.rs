@@ -8,12 +8,12 @@ use sqlx::{ConnectOptions as _, Connection as _};
 use super::{Schema, migrate};
 use crate::error::{Error, Result};
 
-/// How often a process that waits for another looks whether it has ended.
+/// How often a waiting process checks whether the other has finished.
 const WAIT: Duration = Duration::from_millis(100);
 
 /// Brings the schema up to date while no other process does. The lock belongs to a transaction, not to a session, which
-/// a pooler may give to others. Who waits for it runs no statement meanwhile: an index that is built concurrently would
-/// wait for that.
+/// a pooler may give to others. A waiting process runs no statement meanwhile, since an index that is built
+/// concurrently would wait for it.
 pub(crate) async fn migrate_alone(options: &PgConnectOptions, schema: &Schema) -> Result<()> {
     let failed = |error| Error::Statement("migrate", error);
     let mut turn = options.connect().await.map_err(failed)?;
@@ -29,7 +29,7 @@ pub(crate) async fn migrate_alone(options: &PgConnectOptions, schema: &Schema) -
     turn.close().await.map_err(failed)
 }
 
-/// Whether the transaction has got the lock.
+/// Whether the transaction got the lock.
 async fn take(held: &mut PgConnection) -> Result<bool, sqlx::Error> {
     let taken = sqlx::query_scalar("select pg_try_advisory_xact_lock(7100)");
     taken.persistent(false).fetch_one(held).await

@@ -13,7 +13,7 @@ pub(super) enum Connection {
     Postgres(Pooled),
 }
 
-/// A connection, by what a statement has to know of it.
+/// A connection, as far as statements distinguish them.
 pub(super) enum Dialect<'c> {
     Sqlite(&'c mut SqliteConnection),
     Postgres(&'c mut Pooled),

@@ -1,4 +1,4 @@
-//! A connection of the pool to PostgreSQL, replaced once where the server dropped it while it was idle.
+//! A pooled connection to PostgreSQL, replaced once if the server dropped it while it was idle.
 
 use std::io;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use sqlx::{AssertSqlSafe, Connection as _, Postgres};
 
 use crate::error::{Error, Result};
 
-/// How long a statement may take that is not read row by row. Without a bound, a server that falls silent would
-/// hold the connection for ever, and in the end all of them.
+/// Time limit of a statement that is not read row by row. Without it, a silent server would block the connection for
+/// ever, and in the end all of them.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long to look for the cause where the pool has no connection.
+/// How long to look for the cause if the pool has no connection.
 const CAUSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A connection to PostgreSQL. Dropping it returns it to the pool, or closes it if a statement may still be running.
@@ -60,7 +60,7 @@ impl Pooled {
         true
     }
 
-    /// Begins or ends a transaction; the rows that its statements return.
+    /// Begins or ends a transaction; returns the rows of its statements.
     pub(super) async fn control(&mut self, sql: &str) -> Result<Vec<PgRow>, sqlx::Error> {
         self.busy = true;
         loop {
@@ -75,7 +75,7 @@ impl Pooled {
     }
 }
 
-/// Bounds a statement by [`STATEMENT_TIMEOUT`].
+/// Limits a statement to [`STATEMENT_TIMEOUT`].
 pub(super) trait InTime<T> {
     async fn in_time(self) -> Result<T, sqlx::Error>;
 }
@@ -102,11 +102,11 @@ fn is_dropped(error: &sqlx::Error) -> bool {
     }
 }
 
-/// A connection of the pool, or why there is none. The pool says only that its time ran out, whatever the server
-/// answered to its attempts: whether the server is gone or all connections are in use, another attempt tells.
+/// A connection of the pool, or why there is none. The pool only reports a timeout, whatever the server answered:
+/// another attempt shows whether the server is down or all connections are in use.
 ///
 /// # Errors
-/// [`Error::Unreachable`] where the server is gone, [`Error::Statement`] where all connections are in use.
+/// [`Error::Unreachable`] if the server is down, [`Error::Statement`] if all connections are in use.
 async fn acquire(pool: &PgPool) -> Result<PoolConnection<Postgres>> {
     match pool.acquire().await {
         Ok(connection) => Ok(connection),
@@ -119,7 +119,7 @@ async fn acquire(pool: &PgPool) -> Result<PoolConnection<Postgres>> {
     }
 }
 
-/// Why no connection can be had; `None` where one can.
+/// Why no connection can be made; `None` if one can.
 async fn cause(pool: &PgPool) -> Option<sqlx::Error> {
     let options = pool.connect_options();
     let attempt = PgConnection::connect_with(&options);

@@ -86,7 +86,7 @@ fn refine(statement: &'static str, error: sqlx::Error) -> Error {
     }
 }
 
-/// True where the deadline of the connection has passed: SQLITE_INTERRUPT.
+/// True if the deadline of the connection has passed: SQLITE_INTERRUPT.
 fn is_interrupted(error: &sqlx::Error) -> bool {
     const INTERRUPTED: i32 = 9;
     // Codes of PostgreSQL may be numbers too.
@@ -96,14 +96,14 @@ fn is_interrupted(error: &sqlx::Error) -> bool {
     of_sqlite.is_some() && sqlite_code(error) == Some(INTERRUPTED)
 }
 
-/// True for a prepared statement that is there already, or not there any more.
+/// True for a prepared statement that exists already, or no longer exists.
 pub(crate) fn is_pooler_conflict(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code());
     code.is_some_and(|code| ["42P05", "26000"].contains(&&*code))
 }
 
 impl Query<'_, Writing> {
-    /// Runs it; the number of rows changed.
+    /// Runs it; returns the number of changed rows.
     pub(crate) async fn execute(self) -> Result<u64> {
         statements::note();
         let span = span::of(self.name);
@@ -158,7 +158,7 @@ impl<'c, Kind> Query<'c, Kind> {
         run.instrument(span).await
     }
 
-    /// Hands the rows on as they come, so that there may be any number of them.
+    /// Passes the rows on as they arrive, so that there may be any number of them.
     pub(crate) async fn each<E: From<Error>>(
         self,
         mut take: impl FnMut(Row) -> Result<(), E> + Send,

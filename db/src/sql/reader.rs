@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::relist::{Relist, Relists};
 use crate::touch::Touch;
 
-/// A connection to read with. Nothing that takes one can write.
+/// A connection for reading. Functions that take one cannot write.
 pub struct Reader {
     connection: Connection,
 }
@@ -36,7 +36,7 @@ impl Reader {
         }
     }
 
-    /// A view of one moment.
+    /// A snapshot.
     pub(crate) fn sqlite_snapshot(transaction: Transaction<'static, Sqlite>) -> Self {
         Self {
             connection: Connection::SqliteSnapshot(transaction),
@@ -54,7 +54,7 @@ impl Reader {
         Query::new(self.connection.dialect(), sql, sql.into_sql_str())
     }
 
-    /// A statement of which each database has its own text.
+    /// A statement with a text for each database.
     pub(crate) fn query_either(
         &mut self,
         sqlite: &'static str,
@@ -64,7 +64,7 @@ impl Reader {
         self.query(sql)
     }
 
-    /// A statement put together from constant parts; values are bound as in all others.
+    /// A statement composed of constant parts; values are bound as in all others.
     pub(crate) fn query_built(&mut self, name: &'static str, sql: String) -> Query<'_, Reading> {
         Query::new(
             self.connection.dialect(),
@@ -73,7 +73,7 @@ impl Reader {
         )
     }
 
-    /// Whether other transactions run beside this one.
+    /// Whether other transactions can run at the same time.
     pub(crate) fn is_postgres(&self) -> bool {
         self.connection.is_postgres()
     }
@@ -98,7 +98,7 @@ impl Tx {
         Self::new(Connection::SqliteWriter(connection))
     }
 
-    /// Begins a transaction with the statements of `begin`; the rows that they return.
+    /// Begins a transaction with the statements of `begin`; returns their rows.
     pub(crate) async fn postgres(pool: &PgPool, begin: &str) -> Result<(Self, Vec<PgRow>)> {
         let mut pooled = Pooled::acquire(pool).await?;
         let begun = pooled.control(begin).await;
@@ -123,12 +123,12 @@ impl Tx {
         Ok(())
     }
 
-    /// To read with only, from here on.
+    /// Turns it into a reader.
     pub(crate) fn into_reader(self) -> Reader {
         self.reader
     }
 
-    /// Says that the transaction changes something that caches hold.
+    /// Records that the transaction changes something that is cached.
     pub(crate) fn touch(&mut self, touch: Touch) {
         self.touched.push(touch);
     }
@@ -137,8 +137,8 @@ impl Tx {
         std::mem::take(&mut self.touched)
     }
 
-    /// What the transaction changes in a repository that decides which manifests are listed. It is looked at when the
-    /// transaction is about to commit.
+    /// Changes of the transaction in a repository that affect which manifests are listed. They are processed before the
+    /// commit.
     pub(crate) fn relist(&mut self, repository: RepositoryId) -> &mut Relist {
         self.relists.entry(repository).or_default()
     }

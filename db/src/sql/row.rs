@@ -22,17 +22,17 @@ pub(crate) trait Stored: Sized {
     /// How the databases hold it.
     type Raw: Raw;
 
-    /// The value, unless no version of this program writes such a one.
+    /// The value; `None` if no version of this program writes such a value.
     fn parse(raw: Self::Raw) -> Option<Self>;
 }
 
-/// A type that a column yields: a [`Stored`] one, or an option of one where the column may be null.
+/// The type of a column: a [`Stored`] one, or an option of one if the column may be null.
 pub(crate) trait Column: Sized {
     /// Reads it.
     fn read(row: &Row, table: &'static str, column: &'static str) -> Result<Self>;
 }
 
-/// What both databases know.
+/// A type that both databases have.
 pub(crate) trait Raw: Sized {
     fn get(row: &Row, column: &str) -> Result<Option<Self>, sqlx::Error>;
 }
@@ -121,7 +121,7 @@ impl Row {
     }
 }
 
-/// Declares the names that an enum is stored by.
+/// Declares the names under which an enum is stored.
 macro_rules! stored_names {
     ($type:ident { $($variant:ident = $name:literal,)* }) => {
         impl From<$type> for $crate::sql::Value {
@@ -147,9 +147,9 @@ macro_rules! stored_names {
 }
 pub(crate) use stored_names;
 
-/// Declares a struct that rows are read into. Each field names its column, by the table's alias in statements, or,
-/// after `computed`, an expression that the field's name is given to. The macro named first is the select list;
-/// `read` takes a row, and says [`Error::Corrupt`] with table and column where it cannot be understood.
+/// Declares a struct for rows. Each field names its column, with the table's alias in statements, or, after `computed`,
+/// an expression, which gets the field's name. The macro named first is the select list; `read` takes a row, and
+/// returns [`Error::Corrupt`] with table and column if a value cannot be parsed.
 macro_rules! row {
     (
         columns $columns:ident;

@@ -15,7 +15,7 @@ pub(super) fn of(sql: &'static str) -> Span {
     span
 }
 
-/// `db.tag.insert` for a statement on tags; `db.project.list` for one that was put together and named so.
+/// `db.tag.insert` for a statement on tags; `db.project.list` for a composed one with that name.
 fn span_name(sql: &str) -> String {
     if !sql.is_empty() && !sql.contains(char::is_whitespace) {
         return format!("db.{sql}");
@@ -40,7 +40,7 @@ fn span_name(sql: &str) -> String {
     }
 }
 
-/// The words of a statement that stand in no parentheses.
+/// The words of a statement outside parentheses.
 fn outermost(sql: &str) -> Vec<&str> {
     let mut depth = 0;
     let mut words = Vec::new();

@@ -54,13 +54,13 @@ values! {
     Option<&Digest> => |x| Self::Bytes(x.map(Digest::to_bytes));
 }
 
-/// Values as one JSON array, which either database takes apart.
+/// Values as one JSON array, which both databases can unpack.
 pub(crate) fn json_list<T: serde::Serialize>(values: impl IntoIterator<Item = T>) -> String {
     let values: Vec<T> = values.into_iter().collect();
     serde_json::to_string(&values).unwrap_or_default()
 }
 
-/// The ids of the JSON array `$1` as `j.id`, to be joined with on PostgreSQL.
+/// The ids of the JSON array `$1` as `j.id`, for joins on PostgreSQL.
 macro_rules! ids_of_postgres {
     () => {
         "(select cast(json_array_elements_text(cast($1 as json)) as bigint) as id) j"
@@ -73,7 +73,7 @@ pub(crate) fn json_digests<'d>(digests: impl IntoIterator<Item = &'d Digest>) ->
     json_list(digests.into_iter().map(hex_of))
 }
 
-/// The bytes of a digest in hex, for a statement that takes JSON apart.
+/// The bytes of a digest in hex, for a statement that unpacks JSON.
 pub(crate) fn hex_of(digest: &Digest) -> String {
     hex::encode(digest.to_bytes())
 }

@@ -1,9 +1,10 @@
-//! Asking whether tags may be pointed at a manifest. Only what answers yes can be handed to [`super::set`], so that nobody
-//! sets a tag past the rules and the other conditions.
+//! Checks whether tags may be pointed at a manifest. [`super::set`] takes only the result of this check, so that no tag
+//! is set against the rules and the other conditions.
 //!
-//! **Beside others.** Who sets a tag that a rule covers holds its name first, whether it is there or not; of two who do,
-//! the second waits, and then sees what the first one set. Other tags are not held: the statement that sets one looks at
-//! what is there, and the last one wins, or finds the tag taken. Names are held before manifests, in their order.
+//! **Concurrency.** A transaction that sets a tag covered by a rule locks its name first, whether the tag exists or
+//! not; of two, the second waits, and then sees what the first one set. Other tags are not locked: the statement that
+//! sets one reads the existing row, and the last one wins, or finds the tag taken. Names are locked before manifests,
+//! in order.
 
 use model::{Digest, RepositoryId, Tag};
 
@@ -12,14 +13,14 @@ use crate::error::Result;
 use crate::immutability::Immutability;
 use crate::sql::Tx;
 
-/// What a tag may point at when it is set.
+/// What a tag may point at before it is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Onto {
     /// Anything: it is moved.
     Anything,
     /// Nothing: it is a new one.
     Nothing,
-    /// What an earlier import pointed it at.
+    /// The target that an earlier import gave it.
     Imported,
 }
 
@@ -32,22 +33,22 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Whether nothing is left to be set.
+    /// Whether nothing is left to set.
     pub fn is_empty(&self) -> bool {
         self.tags.is_empty()
     }
 }
 
-/// Why a tag stays where it is.
+/// Why a tag may not be moved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kept {
-    /// A rule keeps it.
+    /// A rule makes it immutable.
     Immutable(Tag),
-    /// It points at what it may not be moved from.
+    /// It points at something from which it may not be moved.
     Taken(Tag),
 }
 
-/// Asks whether tags may be pointed at a manifest. Immutable ones that point there already are left out.
+/// Checks whether tags may be pointed at a manifest. Immutable ones that point there already are left out.
 ///
 /// # Errors
 /// When a statement fails.
@@ -73,8 +74,8 @@ pub async fn claim(
     Ok(Ok(Claim { tags, to, onto }))
 }
 
-/// The digest that a tag points at, which nobody else who asks for it changes until the transaction ends: also not by
-/// making the tag, where there is none.
+/// The digest that a tag points at, with its name locked: no other claim can change or create the tag until the
+/// transaction ends.
 async fn hold_name(tx: &mut Tx, repository: RepositoryId, tag: &Tag) -> Result<Option<Digest>> {
     tx.query_either(
         "select $1 as locked where $2 is not null",

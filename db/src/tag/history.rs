@@ -1,4 +1,4 @@
-//! What tags pointed at from when on. It outlives tags, manifests and purges of the audit log.
+//! The history of tags' targets. It outlives tags, manifests and purges of the audit log.
 
 use model::{Digest, PrincipalId, RepositoryId, Tag, Timestamp};
 
@@ -8,7 +8,7 @@ use crate::sql::{Reader, row};
 
 row! {
     columns pointed_columns;
-    /// What a tag pointed at, from when on, and who set it; `None` for the command line.
+    /// A target of a tag, from when, and who set it; `None` for the command line.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct Pointed of tag_history {
         /// The digest.
@@ -19,17 +19,17 @@ row! {
         pub by: Option<PrincipalId> = h.principal_id,
     }
     computed {
-        /// The name of who set it.
+        /// The name of the principal that set it.
         pub by_name: Option<String> = "p.name",
         /// Whether the manifest is still in the repository.
         pub is_there: bool = "cast(case when m.id is null then 0 else 1 end as bigint)",
     }
 }
 
-/// When it was set: in this order, too, rows are written.
+/// When it was set, which is also the order in which rows are written.
 pub const SET: Field = Field::new("time", Kind::Time, "h.at");
 
-/// What a history can be narrowed by.
+/// Fields by which a history can be filtered.
 pub const FIELDS: [Field; 1] = [SET];
 
 const SOURCE: Source = Source {
@@ -41,7 +41,7 @@ const SOURCE: Source = Source {
     order: SET,
 };
 
-/// What a tag pointed at, and how often it was set in all.
+/// The targets of a tag, and how often it was set in all.
 ///
 /// # Errors
 /// When a statement fails.

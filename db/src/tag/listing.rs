@@ -1,4 +1,4 @@
-//! Lists of tags, with what clients see of them.
+//! Lists of tags as clients see them.
 
 use model::{ManifestId, RepositoryId, Tag, TagId, Timestamp};
 
@@ -36,10 +36,10 @@ pub const NAME: Field = Field::new("name", Kind::Text, "t.name").unique();
 pub const PUSHED: Field = Field::new("push_time", Kind::Time, "t.pushed_at");
 const PULLED: Field = Field::new("pull_time", Kind::Time, "s.pulled_at").optional();
 
-/// What the tags of an artifact can be narrowed and sorted by.
+/// Fields by which the tags of an artifact can be filtered and sorted.
 pub const FIELDS: [Field; 4] = [NAME, PUSHED, PULLED, Field::new("id", Kind::Int, "t.id")];
 
-/// What the tags of a repository can be narrowed and sorted by.
+/// Fields by which the tags of a repository can be filtered and sorted.
 pub const ALL_FIELDS: [Field; 6] = [
     NAME,
     PUSHED,
@@ -57,7 +57,7 @@ const SOURCE: Source = Source {
     order: NAME,
 };
 
-/// What their artifacts are, and when they were pulled, is elsewhere.
+/// Data of artifacts and pull times are in other tables.
 const LEAN: Lean = Lean {
     from: "tag t",
     without: &["s.", "m."],
@@ -85,7 +85,7 @@ pub async fn of_repository(
     repository: RepositoryId,
     selection: &Selection,
 ) -> Result<(Vec<Listed>, i64)> {
-    // Of deleted manifests there are few, which is quicker than a look at each living one.
+    // There are few deleted manifests, so excluding them is quicker than checking each living one.
     let conditions = Conditions::default()
         .and_value("t.repository_id = $", repository)
         .and_value(

@@ -29,14 +29,14 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Copy an artifact with what belongs to it and all tags into another repository. No bytes are moved.
+    /// Copy an artifact with its accessories and all its tags into another repository. No blobs are copied.
     Copy {
         /// PROJECT/REPOSITORY:TAG or PROJECT/REPOSITORY@DIGEST.
         from: Address,
         /// The other repository's name, project included.
         into: RepositoryName,
     },
-    /// Delete an artifact with all its tags and what belongs to it.
+    /// Delete an artifact with all its tags and accessories.
     Delete {
         /// PROJECT/REPOSITORY:TAG or PROJECT/REPOSITORY@DIGEST.
         artifact: Address,
@@ -58,7 +58,7 @@ impl Command {
     }
 }
 
-/// The repository of this name.
+/// The repository with this name.
 pub(super) async fn find(
     reader: &mut db::Reader,
     name: &RepositoryName,
@@ -78,7 +78,7 @@ struct Row {
     r#type: String,
 }
 
-/// Artifacts whose tags are read together.
+/// Number of artifacts whose tags are read together.
 const TOGETHER: usize = 50;
 
 async fn list(

@@ -24,11 +24,11 @@ use crate::bootstrap;
 pub(super) enum Command {
     /// Show the newest entries, newest last.
     List(List),
-    /// Print how many entries there are; beyond 10,000 about how many.
+    /// Print the number of entries; above 10,000 an estimate.
     Count(Chosen),
-    /// Remove old entries of some types, so that the chain can still be proved: what went is stated and signed.
+    /// Remove old entries of some types. The chain can still be verified: a signed statement says what was removed.
     Purge(Purge),
-    /// Print all entries as JSON lines, or the head of the chain, to be kept elsewhere.
+    /// Print all entries as JSON lines, or the head of the chain, to keep elsewhere.
     Export {
         /// Print the head of the chain instead of the entries.
         #[arg(long)]
@@ -36,8 +36,8 @@ pub(super) enum Command {
     },
     /// Verify the chain; exit code 1 if entries were changed, removed or reordered.
     Verify {
-        /// A previously exported head: it must still be in the chain, and vouches for the seals up to its own,
-        /// whichever key signed them.
+        /// A previously exported head: it must still be in the chain, and seals up to it are accepted whichever key
+        /// signed them.
         #[arg(long, value_name = "FILE")]
         head: Option<PathBuf>,
     },
@@ -58,16 +58,16 @@ pub(super) struct List {
     json: bool,
 }
 
-/// Which entries are removed.
+/// Which entries to remove.
 #[derive(Args)]
 pub(super) struct Purge {
-    /// Keep entries of this time: a number and h or d.
+    /// Keep entries younger than this: a number and h or d.
     #[arg(long, value_name = "SPAN", value_parser = parse::span)]
     keep: i64,
-    /// Types, separated by commas, such as pull_artifact; `other` for all but those of artifacts.
+    /// Types, separated by commas, such as pull_artifact; `other` for all types but those of artifacts.
     #[arg(long, value_name = "TYPES")]
     types: String,
-    /// Only say what would be removed.
+    /// Only print what would be removed.
     #[arg(long)]
     dry_run: bool,
 }
@@ -87,7 +87,7 @@ pub(super) struct Chosen {
     /// On this tag, of any repository unless --repository is given.
     #[arg(long)]
     tag: Option<Tag>,
-    /// What was done, or refused.
+    /// The operation that was done, or refused.
     #[arg(long, value_parser = operations())]
     operation: Option<Operation>,
     /// From this time on: 2026-01-31 or 2026-01-31T12:00:00Z.
@@ -96,13 +96,13 @@ pub(super) struct Chosen {
     /// Before this time.
     #[arg(long, value_name = "TIME", value_parser = parse::time)]
     to: Option<Timestamp>,
-    /// Only what was refused.
+    /// Only refused operations.
     #[arg(long)]
     refused: bool,
     /// Also types that the setting `disabled_audit_log_event_types` hides.
     #[arg(long)]
     hidden: bool,
-    /// With this text in the resource or the detail, in any case. It is looked for entry by entry, so give --from too.
+    /// With this text in the resource or the detail, in any case. This reads entry by entry, so give --from too.
     #[arg(long, value_name = "TEXT", requires = "from")]
     contains: Option<String>,
 }
@@ -137,7 +137,7 @@ fn operations() -> impl TypedValueParser<Value = Operation> {
     PossibleValuesParser::new(names).try_map(|name| name.parse())
 }
 
-/// Entries that are read at once.
+/// Number of entries read at once.
 const BATCH: i64 = 1_000;
 
 impl Command {
@@ -173,7 +173,7 @@ impl List {
 impl Purge {
     async fn run(self, local: &Local) -> anyhow::Result<ExitCode> {
         anyhow::ensure!(self.keep >= 3_600, "--keep: at least 1h");
-        // With another key, what is stated would look forged.
+        // With another key, the statement would look forged.
         bootstrap::verify_master_key(&local.db, &local.master).await?;
         let parameters = Parameters {
             audit_retention_hour: self.keep / 3_600,
@@ -203,7 +203,7 @@ async fn count(local: &Local, filter: &Filter) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The newest entries, newest first, however many are asked for.
+/// The newest entries, newest first, as many as requested.
 async fn newest(local: &Local, mut filter: Filter, limit: i64) -> anyhow::Result<Vec<Listed>> {
     let mut entries: Vec<Listed> = Vec::new();
     loop {
@@ -287,7 +287,7 @@ async fn verify(local: &Local, head: Option<PathBuf>) -> anyhow::Result<ExitCode
     };
     // With another key, every seal would look forged.
     bootstrap::verify_master_key(&local.db, &local.master).await?;
-    // At one moment: beside a purge, rows and what is told of them would not fit together.
+    // In one snapshot: during a purge, rows and the statement about them would not match.
     let mut tx = local.db.snapshot().await?;
     let sign = |hash: &[u8]| jobs::audit_seal::sign(&local.master, hash);
     let report = chain::verify(&mut tx, &sign, head.as_ref()).await?;

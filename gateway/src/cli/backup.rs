@@ -48,7 +48,7 @@ pub(super) struct Restore {
 
 impl Backup {
     pub(super) async fn run(self, local: &Local) -> anyhow::Result<ExitCode> {
-        // Operators are told to keep this key: it has to be the right one.
+        // Operators are told to keep this key, so it must be the right one.
         bootstrap::verify_master_key(&local.db, &local.master).await?;
         let done = backup::backup(&local.db, &self.folder).await?;
         line(&format!(
@@ -66,13 +66,12 @@ impl Backup {
 }
 
 impl Restore {
-    /// Looks at everything first, then writes: what is refused leaves database and store as they were. Can be run
-    /// again.
+    /// Checks everything first, then writes: a refusal leaves database and store unchanged. Can be run again.
     pub(super) async fn run(self, config: Config) -> anyhow::Result<ExitCode> {
         folder::refuse_root(&config.server.data)?;
         let location = config.database();
         let backup = backup::Backup::open(&self.folder)?;
-        // Not created here: only the key that the backup was made with decrypts it.
+        // Not created here: only the backup's own key decrypts it.
         let master = MasterKey::load(&config.master_key())?;
         bootstrap::check_master_key(&master, backup.installation(bootstrap::CA)?.as_deref())?;
         let _lock = match location {
@@ -116,7 +115,7 @@ impl Restore {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Says what a claim would take, and asks.
+    /// Prints what a claim would do, and asks.
     async fn is_confirmed(&self, stores: &Stores, found: &Found) -> anyhow::Result<bool> {
         let objects = storage::objects(stores).await?;
         line(&format!(
@@ -146,7 +145,7 @@ impl Restore {
         Ok(())
     }
 
-    /// Compares what an earlier run restored, and writes nothing: the installation may have gone on since.
+    /// Compares the result of an earlier run, and writes nothing: the installation may have been used since.
     async fn compare(
         &self,
         config: &Config,
@@ -182,7 +181,7 @@ impl Restore {
     }
 }
 
-/// What every refusal says.
+/// Part of every refusal.
 const NOTHING: &str = "nothing was restored";
 
 /// The blobs that a backup names.
@@ -201,7 +200,7 @@ impl Found {
     }
 }
 
-/// What the backup would meet. A database that is not there is not created for that, and an older one not migrated.
+/// What is there before a restore. A missing database is not created for this, and an older one is not migrated.
 async fn target(location: &Location, backup: &backup::Backup) -> anyhow::Result<Target> {
     if let Location::Sqlite(path) = location
         && !path.exists()

@@ -20,7 +20,7 @@ pub(super) enum Command {
     Ca,
     /// Issue a new server certificate for the names of the current one; a running server loads it within a second.
     Renew {
-        /// Issue it only for the names in this command's settings, even if the current one has more.
+        /// Issue it only for the names in this command's settings, even if the current certificate has more.
         #[arg(long)]
         force: bool,
     },

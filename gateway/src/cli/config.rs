@@ -16,8 +16,8 @@ use crate::config::Config;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Check the configuration file, the environment and the files that they name, as `serve` does first, and print
-    /// all errors.
+    /// Check the configuration file, the environment and the files that they name, as `serve` does at its start, and
+    /// print all errors.
     Check,
     /// Print the configuration in effect, without secrets.
     Show,
@@ -27,7 +27,7 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Print the value of a setting; nothing of a secret.
+    /// Print the value of a setting; nothing if it is a secret.
     Get {
         /// The setting's name, such as token_expiration.
         name: String,
@@ -35,10 +35,10 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Change settings, all or none. Every replica uses them within a second.
+    /// Change settings: all of them, or none if one is refused. Every replica uses them within a second.
     Set {
-        /// Names and values, such as token_expiration=60. A value of - is the next line of standard input; secrets
-        /// can be given only so.
+        /// Names and values, such as token_expiration=60. A value of - is read from the next line of standard input;
+        /// secrets can only be given this way.
         #[arg(required = true, value_name = "NAME=VALUE")]
         changes: Vec<String>,
         /// Print each changed setting as a line of JSON.
@@ -163,7 +163,7 @@ fn as_json(shown: Shown) -> Line {
     }
 }
 
-/// What is to be known besides the value.
+/// Notes beside the value.
 fn mark(settings: &Settings, shown: &Shown) -> &'static str {
     if settings.is_fixed(shown.declaration) {
         return "  (fixed by the configuration file or the environment)";

@@ -17,10 +17,9 @@ use crate::{serve, stores};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Show what is due, what waits to be deleted, and the current settings. Changes nothing: a dry run.
+    /// Show what is due, what is waiting to be deleted, and the current settings. Changes nothing: a dry run.
     Status,
-    /// Collect all that is due once, in this process, even while collection is paused: to collect only at chosen
-    /// times.
+    /// Collect everything due once, in this process, even while collection is paused, for runs at chosen times.
     Run,
     /// Pause collection until `resume`.
     Pause,
@@ -70,7 +69,7 @@ async fn run_once(local: &Local) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Everything that a pass needs.
+/// Everything that a run needs.
 async fn pass(local: &Local) -> anyhow::Result<Pass> {
     let Local { config, db, master } = local;
     let shared_clock = DatabaseClock::new(Arc::new(SystemClock));

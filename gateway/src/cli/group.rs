@@ -1,4 +1,4 @@
-//! `gantry group`: groups of users, which directories fill.
+//! `gantry group`: groups of users, whose members come from directories.
 
 use std::process::ExitCode;
 
@@ -18,10 +18,10 @@ pub(super) enum Command {
     Create {
         /// Its name.
         name: GroupName,
-        /// Where it comes from.
+        /// Its source.
         #[arg(long)]
         source: Source,
-        /// Its entry in the directory, for LDAP.
+        /// Its DN in the directory, for LDAP.
         #[arg(long, required_if_eq("source", "ldap"))]
         ldap_dn: Option<Dn>,
     },
@@ -31,21 +31,21 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Give a group another name.
+    /// Rename a group.
     Rename {
         /// The group's name.
         name: GroupName,
         /// The new name.
         to: GroupName,
     },
-    /// Delete a group: whoever is in it loses the roles that it has.
+    /// Delete a group: its members lose the roles that it gave them.
     Delete {
         /// The group's name.
         name: GroupName,
     },
 }
 
-/// Where a group comes from.
+/// The source of a group.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum Source {
     /// An LDAP directory.

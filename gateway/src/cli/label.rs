@@ -26,14 +26,14 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Make a label.
+    /// Create a label.
     Create {
         /// Its name.
         name: String,
         #[command(flatten)]
         content: Content,
     },
-    /// Change a label; what is not given stays.
+    /// Change a label; options that are left out change nothing.
     Set {
         /// Its name.
         name: String,
@@ -43,27 +43,27 @@ pub(super) enum Command {
         #[command(flatten)]
         content: Content,
     },
-    /// Delete a label, and take it off all artifacts.
+    /// Delete a label, and remove it from all artifacts.
     Delete {
         /// Its name.
         name: String,
-        /// The project's name; without, a label of the installation.
+        /// The project's name; without it, a label of the installation.
         #[arg(long, value_name = "NAME")]
         project: Option<ProjectName>,
     },
-    /// Put a label on an artifact: one of its project, else one of the installation.
+    /// Put a label on an artifact: a label of its project, else one of the installation.
     Add(Marked),
-    /// Take a label off an artifact.
+    /// Remove a label from an artifact.
     Remove(Marked),
 }
 
-/// What a label is made of, besides its name.
+/// A label's fields besides its name.
 #[derive(Args)]
 pub(super) struct Content {
-    /// The project's name; without, a label of the installation.
+    /// The project's name; without it, a label of the installation.
     #[arg(long, value_name = "NAME")]
     project: Option<ProjectName>,
-    /// What it means.
+    /// Its description.
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
     /// Its color: #RRGGBB.
@@ -100,7 +100,7 @@ impl Command {
     }
 }
 
-/// What the command line may do to labels of a scope: everything.
+/// The command line's permit for labels of a scope: everything.
 async fn permit<A: To>(
     local: &Local,
     project: Option<&ProjectName>,
@@ -125,7 +125,7 @@ async fn all(
     Ok(label::list(&mut reader, project, &selection).await?.0)
 }
 
-/// The label of a scope with a name.
+/// The label with a name in a scope.
 async fn find(
     local: &Local,
     project: Option<&ProjectName>,

@@ -1,4 +1,4 @@
-//! `gantry ldap`: whether the directory of the settings works, step by step, and what is in it.
+//! `gantry ldap`: tests the configured directory step by step, and searches it.
 
 use std::io;
 use std::process::ExitCode;
@@ -15,9 +15,9 @@ use super::password::first_line;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Connect to each address of the directory, search it, and say what works and what to do about the rest.
+    /// Connect to each address of the directory, search it, and print what works, and how to fix what does not.
     Test {
-        /// Also look up this person and their groups, as signing in does.
+        /// Also look up this person and their groups, as at a sign-in.
         #[arg(long, value_name = "NAME")]
         user: Option<String>,
         /// Also check the person's password, which is the first line of standard input.
@@ -28,7 +28,7 @@ pub(super) enum Command {
     Search {
         /// What to list.
         kind: What,
-        /// The exact name; all without it.
+        /// The exact name; without it, list all.
         name: Option<String>,
         /// Print a line of JSON for each.
         #[arg(long)]
@@ -36,12 +36,12 @@ pub(super) enum Command {
     },
 }
 
-/// What is searched.
+/// What to search for.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum What {
     /// People who can sign in.
     Users,
-    /// Groups that are taken over.
+    /// Groups that Gantry adopts.
     Groups,
 }
 
@@ -67,7 +67,7 @@ impl Command {
     }
 }
 
-/// The directory of the settings, to which connections pass the same guard as the server's.
+/// The configured directory; connections to it pass the same guard as the server's.
 async fn server(local: &Local) -> anyhow::Result<Server> {
     let settings = local.settings().await?;
     let config = Config::of(&settings, &settings.current())?;
@@ -94,7 +94,7 @@ async fn test(
     })
 }
 
-/// Prints steps; whether all of them worked.
+/// Prints steps, and returns whether all of them worked.
 fn print(steps: &[Step]) -> bool {
     let mut works = true;
     for step in steps {

@@ -79,7 +79,7 @@ impl Local {
     }
 }
 
-/// Whoever runs commands may administer the system.
+/// Anyone who can run commands may administer the system.
 pub(super) fn system<N: SystemNeed>() -> anyhow::Result<SystemPermit<N>> {
     Ok(permit::permit_system(&Caller::command_line())?)
 }

@@ -91,7 +91,7 @@ impl Named {
         }
     }
 
-    /// Its id among principals.
+    /// Its principal ID.
     async fn find(&self, reader: &mut Reader) -> anyhow::Result<PrincipalId> {
         match self {
             Self::User(name) => user::by_name(reader, name)

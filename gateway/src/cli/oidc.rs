@@ -1,4 +1,4 @@
-//! `gantry oidc`: whether the provider of the settings works, step by step.
+//! `gantry oidc`: tests the configured provider step by step.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use super::out::line;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Read the provider's configuration and keys, show it the client's id and secret, and say what works and what to do
-    /// about the rest.
+    /// Read the provider's configuration and keys, try the client's ID and secret, and print what works, and how to fix
+    /// what does not.
     Test,
 }
 
@@ -27,14 +27,14 @@ impl Command {
     }
 }
 
-/// The provider of the settings, to which connections pass the same guard as the server's.
+/// The configured provider; connections to it pass the same guard as the server's.
 async fn provider(local: &Local) -> anyhow::Result<Provider> {
     let config = Config::of(&*local.settings().await?)?;
     let guard = Arc::new(local.config.outgoing.guard());
     Ok(Provider::new(config, guard)?)
 }
 
-/// Prints steps; whether all of them worked.
+/// Prints steps, and returns whether all of them worked.
 fn print(steps: &[Step]) -> bool {
     let mut works = true;
     for step in steps {

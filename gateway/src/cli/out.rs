@@ -36,7 +36,7 @@ pub(super) fn block(text: &str) {
 /// Prints each value as a line of JSON.
 ///
 /// # Errors
-/// When a value cannot be written as JSON.
+/// If a value cannot be written as JSON.
 pub(super) fn json_lines<T: Serialize>(values: &[T]) -> serde_json::Result<()> {
     let mut text = String::new();
     for value in values {
@@ -95,7 +95,7 @@ fn write(text: &str) {
 }
 
 /// True for characters that a terminal may act on instead of showing: control characters, line and paragraph
-/// separators, marks that change the text direction, and others that are not seen.
+/// separators, marks that change the text direction, and other invisible ones.
 fn acts(c: char) -> bool {
     c.is_control() || model::is_unseen(c)
 }

@@ -1,4 +1,4 @@
-//! How arguments are written: spans of time, sizes, points in time, roles. What breaks these rules is wrong usage.
+//! The form of arguments: spans of time, sizes, points in time, roles. Anything else is wrong usage.
 
 use model::{StorageLimit, Timestamp};
 use policy::Role;
@@ -9,7 +9,7 @@ use time::{Date, OffsetDateTime, Time};
 /// A hundred years, in seconds.
 const LONGEST_SPAN: i64 = 100 * 365 * 86_400;
 
-/// A role by its name.
+/// A role from its name.
 pub(super) fn role(text: &str) -> Result<Role, String> {
     Role::from_name(text).ok_or_else(|| {
         let names = Role::ALL.map(Role::name).join(", ");

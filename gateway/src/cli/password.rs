@@ -12,7 +12,7 @@ const VARIABLE: &str = "GANTRY_PASSWORD";
 /// Maximum length of a password line, in bytes.
 const LONGEST_LINE: u64 = 4096;
 
-/// A new password for `user` that keeps the rule: from `GANTRY_PASSWORD`, else typed twice without echo where standard
+/// A new password for `user` that satisfies the rule: from `GANTRY_PASSWORD`, else typed twice without echo if standard
 /// input is a terminal, else the first line of standard input.
 pub(super) fn new_password(user: &str) -> anyhow::Result<NewPassword> {
     let password = match std::env::var_os(VARIABLE) {
@@ -33,7 +33,7 @@ fn typed(user: &str) -> anyhow::Result<String> {
         })
     };
     let password = ask(format!("New password for {user}: "))?;
-    // Before it is typed a second time for nothing.
+    // Checked before it is typed a second time.
     NewPassword::try_from(password.clone())?;
     let repeated = ask(format!("Repeat the password for {user}: "))?;
     anyhow::ensure!(
@@ -43,7 +43,7 @@ fn typed(user: &str) -> anyhow::Result<String> {
     Ok(password)
 }
 
-/// A secret that is a line of its own.
+/// A secret on a line of its own.
 pub(super) fn first_line(input: impl io::BufRead) -> anyhow::Result<String> {
     let mut line = String::new();
     let read = input.take(LONGEST_LINE).read_line(&mut line);

@@ -22,7 +22,7 @@ pub(super) enum Command {
     Create {
         /// Its name.
         name: ProjectName,
-        /// Let everyone pull from it.
+        /// Let everyone pull from it, even without signing in.
         #[arg(long)]
         public: bool,
     },
@@ -73,13 +73,13 @@ impl Command {
     }
 }
 
-/// The project of this name.
+/// The project with this name.
 pub(super) async fn find(reader: &mut Reader, name: &ProjectName) -> anyhow::Result<Project> {
     let found = project::by_name(reader, name).await?;
     found.ok_or_else(|| anyhow::anyhow!("there is no project {name}"))
 }
 
-/// What the command line may do to the project with a name: everything.
+/// The command line's permit for the project with a name: everything.
 pub(super) async fn permit<R: On, A: To>(
     local: &Local,
     name: &ProjectName,

@@ -22,7 +22,7 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Show what members say about a repository, or change it.
+    /// Show or change a repository's description.
     Describe {
         /// Its name, project included.
         name: RepositoryName,

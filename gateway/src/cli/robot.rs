@@ -27,24 +27,24 @@ pub(super) enum Command {
     Create {
         /// Its name, without prefix and project.
         name: RobotName,
-        /// The project whose robot it is; without it, it is one of the system.
+        /// The robot's project; without it, it is a system robot.
         #[arg(long)]
         project: Option<ProjectName>,
-        /// What it may do: RESOURCE:ACTION, such as repository:pull, with PROJECT/, */ (all projects) or system/ in front
-        /// for a robot of the system. Repeatable.
+        /// What it may do: RESOURCE:ACTION, such as repository:pull, with PROJECT/, */ (all projects) or system/ in
+        /// front for a system robot. Repeatable.
         #[arg(long, required = true)]
         allow: Vec<Allow>,
-        /// Days for which it is valid, -1 for ever; without it, as long as robot_token_duration says.
+        /// Days until it expires, -1 for never; without it, the setting robot_token_duration applies.
         #[arg(long, allow_negative_numbers = true)]
         days: Option<i64>,
-        /// What it is for.
+        /// Its description.
         #[arg(long, default_value = "")]
         description: String,
         /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// List the robots of the system, or of a project.
+    /// List system robots, or the robots of a project.
     List {
         /// The project.
         #[arg(long)]
@@ -53,7 +53,7 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Show a robot and what it may do.
+    /// Show a robot and its permissions.
     Show {
         /// The name that it signs in with.
         name: String,
@@ -61,7 +61,7 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Replace a robot's secret by a new one, and print that. Existing tokens are revoked.
+    /// Replace a robot's secret with a new one, and print it. Existing tokens are revoked.
     Rotate {
         /// The name that it signs in with.
         name: String,
@@ -111,7 +111,7 @@ impl Command {
     }
 }
 
-/// What the command line may do to the robots of a project, or of the system: everything.
+/// The command line's permit for the robots of a project, or of the system: everything.
 async fn permit<A: To>(
     local: &Local,
     project: Option<&ProjectName>,
@@ -267,7 +267,7 @@ async fn show(local: &Local, name: &str, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a robot may do, as it is typed.
+/// A robot's permissions, as they are typed.
 async fn permissions(reader: &mut Reader, robot: &Robot) -> anyhow::Result<Vec<String>> {
     let held = robot::permissions_of(reader, &[robot.id]).await?;
     let projects = held.iter().filter_map(|(_, permission)| match permission {

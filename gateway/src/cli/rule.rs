@@ -1,4 +1,4 @@
-//! `gantry rule`: rules by which tags of a project are immutable.
+//! `gantry rule`: rules that make tags of a project immutable.
 
 use std::process::ExitCode;
 
@@ -23,7 +23,7 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Make a rule, which has its effect at once: tags that it covers are neither moved nor deleted.
+    /// Create a rule. It takes effect at once: tags that it covers cannot be moved or deleted.
     Create {
         /// The project's name.
         project: ProjectName,
@@ -34,14 +34,14 @@ pub(super) enum Command {
         #[arg(long, value_name = "PATTERN", default_value = "**")]
         tags: String,
     },
-    /// Let a rule have its effect again.
+    /// Enable a rule that was disabled.
     Enable {
         /// The project's name.
         project: ProjectName,
         /// The rule's ID.
         id: ImmutableRuleId,
     },
-    /// Keep a rule without effect.
+    /// Disable a rule without deleting it.
     Disable {
         /// The project's name.
         project: ProjectName,
@@ -98,7 +98,7 @@ async fn list(local: &Local, project: &ProjectName, json: bool) -> anyhow::Resul
     Ok(())
 }
 
-/// A rule as JSON, with what it says in Harbor's form.
+/// A rule as JSON, its conditions in Harbor's form.
 fn shown(rule: &Rule) -> serde_json::Result<Value> {
     let mut value: Value = serde_json::from_str(&rule.selectors)?;
     value["id"] = json!(rule.id);

@@ -1,4 +1,4 @@
-//! `gantry secret`: what has to be there before the database is.
+//! `gantry secret`: secrets that are needed before the database exists.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ use super::print;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Create a master key in a new file, for [secrets] master_key_file: all replicas use the same one.
+    /// Create a master key in a new file, for [secrets] master_key_file: all replicas must use the same one.
     New {
         /// The file, which must not exist.
         file: PathBuf,

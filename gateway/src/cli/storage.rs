@@ -26,7 +26,8 @@ pub(super) enum Command {
     /// the database's. Such blobs are marked as lost, so that clients push them again. Counts foreign files. Can run
     /// beside a server.
     Check(Check),
-    /// Show why a blob is kept: which repositories link it, which manifests name it, and until when it is kept anyway.
+    /// Show why a blob is kept: which repositories link it, which manifests name it, and how long it is kept in any
+    /// case.
     Why {
         /// The blob's digest.
         digest: Digest,
@@ -51,7 +52,7 @@ pub(super) enum Command {
     },
     /// Allow garbage collection of imported objects. The other registry must no longer be in use.
     Adopt,
-    /// Bind the store to this database and to no other, whatever their identities say. Objects that the database does
+    /// Bind the store to this database and to no other, even if their identities differ. Objects that the database does
     /// not name are deleted within hours. Shows the mismatch, and asks.
     Claim {
         /// Do not ask.
@@ -146,7 +147,7 @@ impl Check {
     }
 }
 
-/// A command that pushes a blob alone. Clients that push images may leave it out, since the manifest is there.
+/// A command that pushes only a blob. Clients that push images may skip it, since the manifest exists.
 async fn push_of(local: &Local, digest: &Digest) -> anyhow::Result<String> {
     let mut tx = local.db.reader().await?;
     let keepers = match blob::live(&mut tx, digest).await? {
@@ -286,7 +287,7 @@ async fn adopt(local: &Local) -> anyhow::Result<ExitCode> {
 /// Maximum number of objects counted at a claim.
 const COUNTED: u64 = 100_000;
 
-/// What becomes of objects that the database does not name.
+/// What happens to objects that the database does not name.
 pub(super) async fn unnamed(db: &Db, stores: &Stores) -> anyhow::Result<String> {
     let found = jobs::stores::unnamed(db, &*stores.joined(), COUNTED).await?;
     let of = if found.is_all { "" } else { "the first " };
@@ -316,7 +317,7 @@ async fn claim(local: &Local, yes: bool) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
         Err(jobs::Error::Mismatch(mismatch)) => print(&mismatch.to_string()),
-        // Whether they belong together is not known.
+        // It is not known whether they belong together.
         Err(error) => return Err(error.into()),
     }
     print(&unnamed(&local.db, &stores).await?);

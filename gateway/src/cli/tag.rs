@@ -25,14 +25,14 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Give an artifact one more tag, which the repository must not have.
+    /// Add a tag to an artifact. The repository must not have that tag yet.
     Create {
         /// PROJECT/REPOSITORY:TAG or PROJECT/REPOSITORY@DIGEST.
         artifact: Address,
         /// The new tag.
         tag: Tag,
     },
-    /// Delete a tag. What it points at stays.
+    /// Delete a tag. The artifact is kept.
     Delete {
         /// The repository's name, project included.
         repository: RepositoryName,
@@ -49,7 +49,7 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Point a tag at a digest of its history.
+    /// Point a tag at a digest from its history.
     Restore {
         /// The repository's name, project included.
         repository: RepositoryName,
@@ -141,7 +141,7 @@ async fn delete(local: &Local, name: &RepositoryName, tag: Tag) -> anyhow::Resul
     Ok(())
 }
 
-/// Lines of a history that are shown.
+/// Number of history lines shown.
 const SHOWN: i64 = 1_000;
 
 #[derive(Serialize)]

@@ -39,7 +39,7 @@ pub(super) enum Command {
         /// The user's name.
         name: String,
     },
-    /// Make a user a system administrator, who may do everything.
+    /// Make a user a system administrator, with all permissions.
     Promote {
         /// The user's name.
         name: String,
@@ -112,7 +112,7 @@ async fn list(local: &Local) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The id of the user with a name.
+/// The ID of the user with a name.
 async fn id_of(local: &Local, name: &str) -> anyhow::Result<UserId> {
     let found = db::user::by_name(&mut local.db.reader().await?, name).await?;
     let found = found.ok_or_else(|| anyhow::anyhow!("there is no user {name}"))?;
@@ -120,7 +120,7 @@ async fn id_of(local: &Local, name: &str) -> anyhow::Result<UserId> {
 }
 
 async fn passwd(local: &Local, name: &str) -> anyhow::Result<()> {
-    // Before a password is asked for.
+    // Checked before asking for a password.
     let permit = permit::permit_user(&Caller::command_line(), id_of(local, name).await?)?;
     let (password, hasher) = (new_password(name)?, PasswordHasher::new());
     user::set_password(&local.db, &hasher, &permit, (&password, None), local.now()).await?;

@@ -1,4 +1,4 @@
-//! `gantry workload`: rules by which CI jobs and pods get in with tokens of their own issuers.
+//! `gantry workload`: rules that let CI jobs and pods sign in with tokens of their own issuers.
 
 use std::fs;
 use std::io::{self, Read as _};
@@ -29,26 +29,26 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Add a rule, which has its effect at once: tokens that it covers get the role in the project.
+    /// Add a rule. It takes effect at once: matching tokens get the role in the project.
     Add(Box<Add>),
-    /// Remove a rule: it lets nobody in any more, and what it gave is void.
+    /// Remove a rule. It accepts no more tokens, and access already granted by it is revoked.
     Remove {
         /// The project's name.
         project: ProjectName,
         /// The rule's ID.
         id: WorkloadRuleId,
     },
-    /// Say which rules let a token in, and why the others do not. Exits with 1 if none does.
+    /// Show which rules accept a token, and why the others do not. Exit code 1 if none does.
     Test {
         /// The project's name.
         project: ProjectName,
-        /// The file that has the token; `-` is standard input.
+        /// The file with the token; `-` is standard input.
         #[arg(long, value_name = "FILE", default_value = "-")]
         token_file: PathBuf,
     },
 }
 
-/// What a new rule says.
+/// The fields of a new rule.
 #[derive(Args)]
 pub(super) struct Add {
     /// The project's name.
@@ -58,11 +58,11 @@ pub(super) struct Add {
     /// The issuer's URL, as its tokens name it.
     #[arg(long, value_name = "URL")]
     issuer: String,
-    /// For what the tokens are made (`aud`): the registry's address, usually.
+    /// The audience of the tokens (`aud`), usually the registry's address.
     #[arg(long)]
     audience: String,
-    /// The subject (`sub`), or a pattern that begins with whose workload it is: `*` for anything but `/` and `:`, `**` for
-    /// anything.
+    /// The subject (`sub`), or a pattern with a fixed beginning that names the owner: `*` for anything but `/` and `:`,
+    /// `**` for anything.
     #[arg(long, value_name = "PATTERN")]
     subject: String,
     /// A further claim and its pattern; may be given several times.
@@ -71,13 +71,13 @@ pub(super) struct Add {
     /// maintainer, developer, guest or limitedGuest.
     #[arg(long, default_value = "developer")]
     role: String,
-    /// Seconds for which registry tokens are issued at most, 60 to 86400.
+    /// Maximum lifetime of registry tokens in seconds, 60 to 86400.
     #[arg(long, value_name = "SECONDS", default_value_t = 3_600)]
     lifetime: i64,
-    /// A file with the issuer's public keys as a JWK set; without it, the issuer is asked for them.
+    /// A file with the issuer's public keys as a JWK set; without it, they are fetched from the issuer.
     #[arg(long, value_name = "FILE")]
     jwks: Option<PathBuf>,
-    /// A file with authorities for the issuer's certificate, in PEM; without it, those of the system count.
+    /// A PEM file with CAs for the issuer's certificate; without it, the system's CAs are used.
     #[arg(long, value_name = "FILE", conflicts_with = "jwks")]
     ca: Option<PathBuf>,
 }
@@ -120,7 +120,7 @@ async fn list(local: &Local, project: &ProjectName, json: bool) -> anyhow::Resul
     Ok(())
 }
 
-/// A rule as JSON, as the API has it.
+/// A rule as JSON, in the API's form.
 fn shown(rule: &Rule) -> anyhow::Result<Value> {
     let conditions = rule.conditions()?;
     let jwks = rule.jwks.as_deref().map(serde_json::from_str::<Value>);
@@ -162,7 +162,7 @@ async fn remove(local: &Local, project: &ProjectName, id: WorkloadRuleId) -> any
     Ok(())
 }
 
-/// Connections to issuers pass the same guard as the server's.
+/// Connections to issuers, through the same guard as the server's.
 async fn test(local: &Local, project: &ProjectName, file: &Path) -> anyhow::Result<ExitCode> {
     let token = match file.as_os_str() == "-" {
         true => from_stdin()?,
@@ -179,7 +179,7 @@ async fn test(local: &Local, project: &ProjectName, file: &Path) -> anyhow::Resu
     })
 }
 
-/// Bytes of standard input that are read for a token.
+/// Maximum length of a token on standard input, in bytes.
 const LARGEST_TOKEN: u64 = 64 << 10;
 
 fn from_stdin() -> anyhow::Result<String> {

@@ -1,4 +1,4 @@
-//! The first password of `admin`, where one is given: from a file, else from the environment.
+//! The first password of `admin`, if one is given: from a file, else from the environment.
 
 use std::path::Path;
 
@@ -8,11 +8,11 @@ use super::Config;
 
 /// The setting that names the file.
 const KEY: &str = "[secrets] admin_password_file";
-/// The variable that holds a password where no file is named.
+/// The variable that holds a password if no file is named.
 const VARIABLE: &str = "GANTRY_ADMIN_PASSWORD";
 
 impl Config {
-    /// The first password of `admin`, where one was given.
+    /// The first password of `admin`, if one was given.
     ///
     /// # Errors
     /// What is wrong with it, and what to do.
@@ -40,7 +40,7 @@ fn from_file(file: &Path) -> Result<NewPassword, String> {
     }
 }
 
-/// The password in a text, if that is one which keeps the rule.
+/// The password in a text, if it satisfies the rule.
 fn checked(origin: &str, given: Option<String>) -> Result<NewPassword, String> {
     let password =
         given.ok_or_else(|| format!("{origin} is not UTF-8: write a password as text"))?;

@@ -224,7 +224,7 @@ impl Check {
             self.warnings
                 .push(format!("[storage.redirect] networks: {why}"));
         }
-        // Longer, no signed URL is valid: 7 days.
+        // A signed URL is valid for at most 7 days.
         self.range(
             "[storage.redirect] expiry_secs",
             redirect.expiry_secs,
@@ -323,7 +323,7 @@ impl Check {
 mod tests {
     use super::*;
 
-    /// What is changed, and what is said of it.
+    /// A change to the settings, and the expected message.
     type Case = (fn(&mut Config), &'static [&'static str]);
 
     fn wrong(change: impl FnOnce(&mut Config)) -> String {

@@ -1,9 +1,9 @@
-//! The address of a collector of spans as settings write it.
+//! The address of a collector of spans, as written in settings.
 
-/// Where traces go at a collector, as the OTLP specification's "OTLP/HTTP Request" section says.
+/// The path for traces at a collector, from the OTLP specification's section "OTLP/HTTP Request".
 ///
 /// # Errors
-/// What is wrong, and the form.
+/// What is wrong, and the expected form.
 pub(crate) fn endpoint(text: &str) -> Result<String, String> {
     let parsed = text.parse::<http::Uri>().ok().filter(|base| {
         matches!(base.scheme_str(), Some("http" | "https")) && base.host().is_some()

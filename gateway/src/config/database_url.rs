@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize, Serializer};
 use tenancy::secret::Secret;
 
-/// `postgres://…`, or empty for SQLite. What prints is scheme, host and database.
+/// `postgres://…`, or empty for SQLite. It prints as scheme, host and database only.
 #[derive(Clone, Default, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct DatabaseUrl(Secret);
@@ -16,7 +16,7 @@ impl DatabaseUrl {
         self.0.expose().is_empty()
     }
 
-    /// The whole URL, for whoever connects.
+    /// The whole URL, for connecting.
     pub(crate) fn expose(&self) -> &str {
         self.0.expose()
     }
@@ -28,7 +28,7 @@ impl From<String> for DatabaseUrl {
     }
 }
 
-/// Without user, password and query. Of what is no URL nothing is shown.
+/// Without user, password and query. Text that is not a URL is not shown at all.
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.0.expose();
@@ -36,7 +36,7 @@ impl fmt::Display for DatabaseUrl {
             return f.write_str(if text.is_empty() { "" } else { "***" });
         };
         let host_ends = rest.find(['/', '?']).unwrap_or(rest.len());
-        // An unescaped @, / or ? in a password: where it ends cannot be known.
+        // With an unescaped @, / or ? in a password, its end is unknown.
         if rest.matches('@').count() > 1 || rest[host_ends..].contains('@') {
             return write!(f, "{scheme}://***");
         }

@@ -1,4 +1,4 @@
-//! Tests that hold `deploy/gantry.toml`, `docs/configuration.md` and the code to one another.
+//! Tests that `deploy/gantry.toml`, `docs/configuration.md` and the code agree.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -42,7 +42,7 @@ fn sample() -> PathBuf {
     repository().join("deploy/gantry.toml")
 }
 
-/// The sample with every key in force: those begin right behind the `#`, remarks after a space.
+/// The sample with every key uncommented: keys begin right after the `#`, remarks after a space.
 fn uncommented() -> String {
     let text = std::fs::read_to_string(sample()).unwrap();
     let lines = text.lines().map(|line| match line.strip_prefix('#') {

@@ -1,4 +1,4 @@
-//! How addresses, networks and URLs are written. Messages quote the value and show the form.
+//! The forms of addresses, networks and URLs. Messages quote the value and show the form.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -37,7 +37,7 @@ fn parse_network(text: &str) -> Result<IpNet, String> {
     })
 }
 
-/// HOST or HOST:PORT of an external URL; `None` where there is none.
+/// HOST or HOST:PORT of an external URL; `None` if there is none.
 pub(super) fn parse_external_url(text: &str) -> Result<Option<String>, String> {
     if text.is_empty() {
         return Ok(None);

@@ -1,5 +1,5 @@
-//! Reading settings: defaults, then the file, then the environment, then the command line. Every key
-//! must be known; one that is not is answered with the one that may have been meant.
+//! Reading settings: defaults, then the file, then the environment, then the command line. Unknown keys are refused,
+//! with a suggestion of the key that may have been meant.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -15,10 +15,10 @@ pub(crate) enum ConfigError {
     /// The file cannot be read.
     #[error("cannot read the settings file {0}: correct --config or GANTRY_CONFIG")]
     Read(PathBuf, #[source] std::io::Error),
-    /// The file is no TOML.
+    /// The file is not TOML.
     #[error("{0} is not valid TOML: {1}")]
     Syntax(PathBuf, String),
-    /// Keys that do not exist: a line each, with the nearest that does.
+    /// Unknown keys: a line each, with the nearest known one.
     #[error("{}", .0.join("\n"))]
     Unknown(Vec<String>),
     /// A value of the wrong kind.
@@ -35,10 +35,10 @@ impl ConfigError {
 
 /// Prefix of environment variables that are settings.
 const PREFIX: &str = "GANTRY_";
-/// Variables with the prefix that are no settings.
+/// Variables with the prefix that are not settings.
 const OTHERS: [&str; 3] = ["GANTRY_CONFIG", "GANTRY_ADMIN_PASSWORD", "GANTRY_PASSWORD"];
 
-/// Reads the settings. Without a file the defaults hold.
+/// Reads the settings. Without a file the defaults apply.
 pub(crate) fn load(
     file: Option<&Path>,
     environment: impl Iterator<Item = (OsString, OsString)>,
@@ -105,7 +105,7 @@ impl Wrong {
         self.first.get_or_insert(error);
     }
 
-    /// Reads the values, whose last change came from `origin`.
+    /// Reads the values; `origin` is the source of the last change.
     fn look(&mut self, merged: &Table, origin: &str) {
         if self.first.is_none() {
             self.first = parse(merged, origin).err();
@@ -127,7 +127,7 @@ enum NotSet {
     Value(ConfigError),
 }
 
-/// The settings in a table, whose last change came from `origin`.
+/// The settings in a table; `origin` is the source of the last change.
 fn parse(table: &Table, origin: &str) -> Result<Config, ConfigError> {
     let parsed = Value::Table(table.clone()).try_into();
     parsed.map_err(|error: toml::de::Error| {
@@ -143,7 +143,7 @@ fn parse(table: &Table, origin: &str) -> Result<Config, ConfigError> {
     })
 }
 
-/// `a.b.c` as it stands in a file: `[a.b] c`.
+/// `a.b.c` as written in a file: `[a.b] c`.
 fn bracketed(path: &str) -> String {
     match path.rsplit_once('.') {
         Some((section, key)) => format!("[{section}] {key}"),
@@ -151,7 +151,7 @@ fn bracketed(path: &str) -> String {
     }
 }
 
-/// Whether Kubernetes set the variable, as it does for each service, such as one by the name of `gantry`.
+/// Whether Kubernetes set the variable, as it does for each service, such as one named `gantry`.
 fn is_service_link(name: &str, value: &str) -> bool {
     let is_url = ["tcp://", "udp://", "sctp://"]
         .iter()
@@ -174,7 +174,7 @@ fn is_service_link(name: &str, value: &str) -> bool {
             .is_some_and(|(_, rest)| is_port(rest))
 }
 
-/// A variable without the two underscores that come between section and key.
+/// A variable without the two underscores between section and key.
 fn unknown_variable(name: &str, known: &Table) -> String {
     let flat = |text: &str| text.trim_start_matches(PREFIX).replace("__", "_");
     let candidates = variables(known, PREFIX).into_iter();
@@ -324,12 +324,12 @@ fn set(
     Ok(())
 }
 
-/// How alike a key must be to be named.
+/// How similar a key must be to be suggested.
 const NEAR: f64 = 0.6;
-/// How much more alike a key of another section must be than one of the same.
+/// How much more similar a key of another section must be than one of the same section.
 const ELSEWHERE: f64 = 0.15;
 
-/// What is said of a key, or a section, that does not exist.
+/// The message about an unknown key or section.
 fn unknown(origin: &str, sections: &[&str], key: &str, all: &Table) -> String {
     let shown = [sections, &[key]].concat().join(".");
     let own = sections.iter().try_fold(all, |table, section| {
@@ -351,7 +351,7 @@ fn unknown(origin: &str, sections: &[&str], key: &str, all: &Table) -> String {
     }
 }
 
-/// From 0 to 1: alike at the beginning, or all along.
+/// From 0 to 1: similar at the beginning, or as a whole.
 fn likeness(written: &str, known: &str) -> f64 {
     strsim::jaro_winkler(written, known).max(strsim::normalized_damerau_levenshtein(written, known))
 }

@@ -1,4 +1,4 @@
-//! The level of the log as settings write it.
+//! The log level, as written in settings.
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -6,7 +6,7 @@ use tracing_subscriber::filter::LevelFilter;
 /// The filter of a level, or of several with targets.
 ///
 /// # Errors
-/// What is wrong, and the form.
+/// What is wrong, and the expected form.
 pub(crate) fn filter(text: &str) -> Result<EnvFilter, String> {
     let wrong = || {
         format!(
@@ -14,7 +14,7 @@ pub(crate) fn filter(text: &str) -> Result<EnvFilter, String> {
              \"info,gantry_db=debug\""
         )
     };
-    // A word that is no level would be taken for the name of a target, whose every event is logged.
+    // A word that is not a level would be taken for the name of a target, and all its events would be logged.
     for directive in text.split(',') {
         let word = directive.trim();
         let is_level = !word.is_empty() && word.parse::<LevelFilter>().is_ok();
@@ -23,8 +23,8 @@ pub(crate) fn filter(text: &str) -> Result<EnvFilter, String> {
         }
     }
     let filter: EnvFilter = text.parse().map_err(|_| wrong())?;
-    // Pingora logs every failed handshake, and every start and stop, for itself; the pool every connection that a
-    // database's end takes with it, which `health::watch` says once.
+    // Pingora logs every failed handshake, start and stop by itself; the pool logs every connection lost when a
+    // database goes away, which `health::watch` reports once.
     let own = [
         "pingora_core=off",
         "pingora_runtime=off",

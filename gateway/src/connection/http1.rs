@@ -1,5 +1,5 @@
-//! What HTTP/1.1 has of its own: the memory that a header takes while it comes in, and the answers that the library
-//! gives by itself to what it cannot read, which get the headers and the body of all other errors.
+//! Specific to HTTP/1.1: memory for a header while it comes in, and the library's own answers to requests that it
+//! cannot read, which are given the headers and the body of all other errors.
 
 use std::io;
 use std::pin::Pin;
@@ -13,17 +13,17 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::wire::WireState;
 
-/// Bytes of a header that every connection may have.
+/// Bytes of a header that every connection may use without taking memory.
 const FREE: usize = 8 << 10;
 
-/// What a header ends with.
+/// The end of a header.
 const END: &[u8] = b"\r\n\r\n";
 
-/// Where the memory for large headers comes from.
+/// The memory for large headers.
 pub(super) struct HeadMemory {
     pub(super) budget: Arc<Budget>,
     pub(super) holder: Holder,
-    /// Bytes that are taken for one.
+    /// Bytes taken for a large header.
     pub(super) bytes: usize,
 }
 
@@ -32,13 +32,13 @@ pub(super) struct Heads<T, A> {
     inner: T,
     state: Arc<WireState>,
     memory: HeadMemory,
-    /// Bytes of the header that is coming in, and the last of them.
+    /// The number of bytes of the incoming header, and the last of them.
     size: usize,
     last: [u8; 3],
     place: Option<Reservation>,
     /// Makes the answer to a request that cannot be read.
     answer: A,
-    /// What is left of such an answer.
+    /// The rest of such an answer.
     replacement: Option<Bytes>,
     /// There was no memory for a header: nothing more is read.
     refused: bool,
@@ -59,8 +59,8 @@ impl<T, A: Fn(StatusCode) -> Bytes> Heads<T, A> {
         }
     }
 
-    /// Counts bytes that came in, where they are of a header; false where there is no memory for it. The body that
-    /// comes along with its end, or later, is the request's, which takes its own place.
+    /// Counts incoming bytes if they belong to a header; false if there is no memory for it. A body that comes with the
+    /// end of the header, or later, belongs to the request, which takes its own memory.
     fn count(&mut self, bytes: &[u8]) -> bool {
         if !self.state.awaits_header() {
             self.forget();
@@ -84,15 +84,15 @@ impl<T, A: Fn(StatusCode) -> Bytes> Heads<T, A> {
         true
     }
 
-    /// A header has ended.
+    /// Called at the end of a header.
     fn forget(&mut self) {
         self.size = 0;
         self.place = None;
     }
 
-    /// Whether a header ends within these bytes, or with the first of them.
+    /// Whether a header ends within these bytes or with the first of them.
     fn ends(&mut self, bytes: &[u8]) -> bool {
-        // So it is with most requests that have no body.
+        // This is true of most requests without a body.
         if bytes.ends_with(END) {
             self.last = [0; 3];
             return true;
@@ -105,7 +105,7 @@ impl<T, A: Fn(StatusCode) -> Bytes> Heads<T, A> {
     }
 }
 
-/// The status of an answer that the library gives by itself.
+/// The status of one of the library's own answers.
 fn status_of(head: &[u8]) -> Option<StatusCode> {
     let code = head.strip_prefix(b"HTTP/1.")?.get(2..5)?;
     let status = StatusCode::from_bytes(code).ok()?;
@@ -113,7 +113,7 @@ fn status_of(head: &[u8]) -> Option<StatusCode> {
 }
 
 impl<T: AsyncWrite + Unpin, A: Fn(StatusCode) -> Bytes> Heads<T, A> {
-    /// Writes what stands for these bytes, if they are such an answer.
+    /// Writes the replacement for these bytes, if they are such an answer.
     fn poll_replace(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<bool>> {
         if self.replacement.is_none() {
             if self.state.is_answering() {
@@ -139,7 +139,7 @@ impl<T: AsyncWrite + Unpin, A: Fn(StatusCode) -> Bytes> Heads<T, A> {
         Poll::Ready(Ok(()))
     }
 
-    /// Answers a header for which there is no memory, and closes: the library would do so without an answer.
+    /// Answers a header for which there is no memory, and closes: the library would close without an answer.
     fn poll_refuse(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.refused {
             self.refused = true;
@@ -206,7 +206,7 @@ impl<T: AsyncWrite + Unpin, A: Fn(StatusCode) -> Bytes + Unpin> AsyncWrite for H
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.inner).poll_flush(cx))?;
         if !self.state.awaits_header() {
-            // An idle connection keeps no place.
+            // An idle connection holds no memory.
             self.forget();
         }
         self.state.flushed();
@@ -224,7 +224,7 @@ mod tests {
 
     use super::*;
 
-    /// What is read of these pieces while there is no memory for a large header.
+    /// What is read from these pieces while there is no memory for a large header.
     async fn read(pieces: &[&[u8]]) -> io::Result<usize> {
         let (mut client, server) = tokio::io::duplex(1 << 20);
         read_of(&mut client, server, Arc::default(), pieces).await

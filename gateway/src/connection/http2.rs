@@ -1,8 +1,8 @@
-//! An HTTP/2 connection, on the `h2` library itself: hyper's server bounds neither what a client sends ahead by the
-//! memory that there is, nor how long a stream may stay unread.
+//! An HTTP/2 connection, on the `h2` library itself: hyper's server neither limits what a client sends ahead to the
+//! available memory, nor how long a stream may stay unread.
 //!
-//! All streams of a connection run in its task. So a frame wakes no other thread, and what several streams write goes
-//! out in one write.
+//! All streams of a connection run in its task, so that a frame wakes no other thread, and the output of several
+//! streams goes out in one write.
 
 mod cork;
 
@@ -31,56 +31,56 @@ use crate::http::response_body::Body;
 use crate::http::windows::{STREAM, Windows};
 use crate::pace::{Least, Pace};
 
-/// Requests of one connection at a time.
+/// Maximum number of requests of one connection at a time.
 const STREAMS: u32 = 128;
-/// The largest frame that clients may send: the larger, the less there is to do for each byte.
+/// The largest frame that clients may send: larger frames need less work per byte.
 const FRAME: u32 = 64 << 10;
-/// Bytes of one stream that wait to be written.
+/// Bytes of one stream waiting to be written.
 const SEND_BUFFER: usize = 128 << 10;
-/// What each field of a header counts for beside its bytes.
+/// What each header field counts beside its bytes.
 const FIELD: usize = 32;
-/// Room for the method, the scheme, the authority and the path.
+/// Allowance for the method, the scheme, the authority and the path.
 const PSEUDO_FIELDS: usize = 28;
-/// How long a client that was told to leave may take for it.
+/// How long a client may take to close after it was told to.
 const LEAVE: Duration = Duration::from_secs(3);
 
-/// What a connection is served by.
+/// What a connection needs to be served.
 #[derive(Clone, Copy)]
 pub(super) struct Settings {
-    /// Bytes of a request's header fields.
+    /// Maximum size of a request's header fields, in bytes.
     pub(super) header_bytes: usize,
-    /// How long a connection without requests is kept.
+    /// How long to keep a connection without requests.
     pub(super) idle: Duration,
 }
 
 impl Settings {
     /// The size of a header beyond which the library answers 431 itself: it counts 32 bytes for each field (RFC 9113,
-    /// section 6.5.2), which is what keeps those small that are looked at.
+    /// section 6.5.2), which also limits the number of fields.
     fn header_list(&self) -> u32 {
         let fields = MOST_FIELDS + PSEUDO_FIELDS;
         u32::try_from(self.header_bytes + fields * FIELD).unwrap_or(u32::MAX)
     }
 }
 
-/// A connection that is served.
+/// A connection being served.
 pub(super) struct Http2<T, M, F> {
     connection: Connection<Cork<T>, Bytes>,
     cork: Cork<T>,
     streams: FuturesUnordered<F>,
     make: M,
     windows: Windows,
-    /// The connection's window as it was last set.
+    /// The connection's window as last set.
     window: u32,
     settings: Settings,
-    /// When a connection without requests is told to leave, or has to be gone.
+    /// When a connection without requests is told to close, or must be closed.
     idle: Pin<Box<Sleep>>,
     leaving: bool,
 }
 
-/// Shakes hands. `make` makes the work on a stream.
+/// Does the handshake. `make` creates the work for a stream.
 ///
 /// # Errors
-/// When the client speaks something else, or the connection ends.
+/// If the client speaks another protocol, or the connection ends.
 pub(super) async fn accept<T, M, F>(
     io: T,
     memory: Arc<Budget>,
@@ -104,7 +104,7 @@ where
     let mut shaking = std::pin::pin!(shaking);
     let connection = poll_fn(|cx| {
         let shaken = shaking.as_mut().poll(cx);
-        // A socket that fails here fails the library's next read as well.
+        // A socket that fails here also fails at the library's next read.
         let _ = handle.poll_flush_now(cx);
         shaken
     });
@@ -127,7 +127,7 @@ where
     M: Fn(Exchange) -> F,
     F: Future<Output = ()>,
 {
-    /// Takes in what the client sends and begins its requests; ready at the end of the connection.
+    /// Reads what the client sends and starts its requests; ready at the end of the connection.
     fn poll_requests(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             match ready!(self.connection.poll_accept(cx)) {
@@ -148,7 +148,7 @@ where
         }
     }
 
-    /// Ready when a connection without requests was told to leave and did not.
+    /// Ready when a connection without requests was told to close and did not.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.idle.as_mut().poll(cx).is_ready() {
             if self.leaving {
@@ -161,7 +161,7 @@ where
         Poll::Pending
     }
 
-    /// Nobody asks for anything from now on.
+    /// No more requests come from here on.
     fn begin_idle(&mut self) {
         let time = if self.leaving {
             LEAVE
@@ -184,7 +184,7 @@ where
         let this = self.get_mut();
         this.set_window(cx);
         if this.poll_requests(cx).is_ready() {
-            // What is still written is of no use: the connection is over.
+            // Further output is of no use: the connection is over.
             let _ = this.cork.poll_flush_now(cx);
             return Poll::Ready(());
         }
@@ -221,7 +221,7 @@ where
     }
 }
 
-/// A request that came in, and the way for its answer.
+/// A request, and the way to send its answer.
 pub(super) struct Exchange {
     pub(super) request: Request<Inner>,
     answer: SendResponse<Bytes>,
@@ -243,13 +243,13 @@ impl Exchange {
         Self { request, answer }
     }
 
-    /// Refuses the request before anything was done for it, so that the client may send it again.
+    /// Refuses the request before any work on it, so that the client may send it again.
     pub(super) fn refuse(mut self) {
         self.answer.send_reset(Reason::REFUSED_STREAM);
     }
 
-    /// Answers with what `work` makes of the request; it is dropped when the client gives the request up. A panic
-    /// in it ends this stream alone.
+    /// Answers with the result of `work`, which is dropped if the client cancels the request. A panic in it ends only
+    /// this stream.
     pub(super) async fn serve<W>(self, least: Least, work: impl FnOnce(Request<Inner>) -> W)
     where
         W: Future<Output = Response<Body>>,
@@ -271,7 +271,7 @@ impl Exchange {
         let (parts, body) = response.into_parts();
         let mut head = Response::from_parts(parts, ());
         complete(head.headers_mut(), &body);
-        // Where this fails, the client has given the request up.
+        // If this fails, the client has cancelled the request.
         if let Ok(stream) = answer.send_response(head, body.is_end_stream())
             && !body.is_end_stream()
         {
@@ -280,7 +280,7 @@ impl Exchange {
     }
 }
 
-/// Adds the length where it is known, as the library does for HTTP/1.1.
+/// Adds the length if it is known, as the library does for HTTP/1.1.
 fn complete(headers: &mut HeaderMap, body: &Body) {
     if let Some(length) = body.size_hint().exact()
         && !body.is_end_stream()
@@ -300,7 +300,7 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
         .ok()
 }
 
-/// Sends a body as fast as the client takes it. One that takes too little of it is cut off.
+/// Sends a body as fast as the client reads it. A client that reads too slowly is cut off.
 async fn send(mut stream: SendStream<Bytes>, body: Body, mut pace: Pace) {
     let mut body = std::pin::pin!(body);
     loop {
@@ -312,7 +312,7 @@ async fn send(mut stream: SendStream<Bytes>, body: Body, mut pace: Pace) {
         let bytes = match next.await {
             Err(()) => return,
             Ok(None) => {
-                // Where this fails, the client has given the request up.
+                // If this fails, the client has cancelled the request.
                 let _ = stream.send_data(Bytes::new(), true);
                 return;
             }
@@ -332,12 +332,12 @@ async fn send(mut stream: SendStream<Bytes>, body: Body, mut pace: Pace) {
     }
 }
 
-/// How far bytes came.
+/// The result of sending bytes.
 enum Sent {
     All,
-    /// The client does not want them any more.
+    /// The client no longer wants them.
     GivenUp,
-    /// The client takes too little of them.
+    /// The client reads too slowly.
     TooSlow,
 }
 
@@ -364,7 +364,7 @@ async fn send_all(
     }
 }
 
-/// How many bytes may be sent now: more than none.
+/// How many bytes may be sent now, at least one.
 fn poll_free(
     stream: &mut SendStream<Bytes>,
     pace: &mut Pace,

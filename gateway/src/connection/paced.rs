@@ -1,7 +1,7 @@
-//! The socket of a connection, whose writes fail when the client takes too little of them. Sits below TLS, because
-//! what TLS buffers is not progress. Reading has limits of its own: of the handshake, the header, and each body. It is
-//! buffered only while there is an upload to read, whose memory covers that: a buffer on every connection would be what
-//! most of them take.
+//! The socket of a connection, whose writes fail if the client reads too slowly. It is below TLS, because bytes that
+//! TLS buffers are not progress. Reading has other limits: of the handshake, the header, and each body. It is buffered
+//! only while an upload is read, whose memory covers the buffer: on an idle connection a buffer would be most of its
+//! memory.
 
 use std::io;
 use std::pin::Pin;
@@ -14,19 +14,19 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::pace::{Least, Pace};
 use crate::wire::WireState;
 
-/// Bytes that are read at once for an upload: fewer calls into the kernel than TLS would make.
+/// Bytes read at once for an upload: fewer system calls than TLS would make.
 const READ: usize = 64 << 10;
 
-/// A socket with a least speed of writing.
+/// A socket with a minimum speed of writing.
 pub(super) struct Paced {
     inner: Stream,
     state: Arc<WireState>,
-    /// What was read ahead, and how much of that was handed on.
+    /// The bytes read ahead, and how many of them were passed on.
     read: Vec<u8>,
     handed: usize,
     socket: Option<Arc<SocketDigest>>,
     pace: Pace,
-    /// Bytes that the client had acknowledged when that was last looked at.
+    /// Bytes that the client had acknowledged at the last check.
     acknowledged: u64,
 }
 
@@ -53,7 +53,7 @@ impl Paced {
             Poll::Ready(Err(_)) => {}
             Poll::Pending => {
                 while self.pace.poll_late(cx).is_ready() {
-                    // The kernel asks for more only when a good part of its buffer is out, which may be megabytes.
+                    // The kernel accepts more only once much of its buffer is sent, which may be megabytes.
                     let progress = self.acknowledged_since();
                     if progress == 0 {
                         return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
@@ -75,7 +75,7 @@ impl Paced {
         polled
     }
 
-    /// Bytes that the client acknowledged since this was last asked.
+    /// Bytes that the client acknowledged since the last call.
     fn acknowledged_since(&mut self) -> u64 {
         let info = self.socket.as_ref().and_then(|socket| socket.tcp_info());
         let now = info.map_or(0, |info| info.tcpi_bytes_acked);

@@ -1,5 +1,5 @@
-//! Looks at database, store, clock and certificate every few seconds. What fails is logged once with its cause, then
-//! counted; `/readyz`, `/metrics` and `GET /api/v2.0/health` show the last look.
+//! Checks database, store, clock and certificate every few seconds. Failures are logged once with their cause, then
+//! counted; `/readyz`, `/metrics` and `GET /api/v2.0/health` show the last results.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,26 +14,26 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 
-/// How often the database and the clock are looked at.
+/// How often the database and the clock are checked.
 const DATABASE_INTERVAL: Duration = Duration::from_secs(2);
-/// How long the database has for an answer.
+/// How long to wait for the database's answer.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(3);
-/// How far the clock may be off the database's before that is warned of.
+/// How far the clock may differ from the database's before a warning is logged.
 const SKEW_WARNED_OF: Duration = Duration::from_secs(5);
-/// How far it may be off before the process is not ready.
+/// How far it may differ before the process is not ready.
 const LARGEST_SKEW: Duration = Duration::from_secs(30);
-/// How often the store is looked at.
+/// How often the store is checked.
 const STORE_INTERVAL: Duration = Duration::from_secs(10);
-/// How often the certificate is looked at, besides when it is replaced.
+/// How often the certificate is checked, besides when it is replaced.
 const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(60);
-/// Every how many looks the store is written to as well: every ten minutes, and once at the start.
+/// One in this many checks also writes to the store: every ten minutes, and once at the start.
 const LOOKS_PER_WRITE: u64 = 60;
-/// How long the store has for an answer.
+/// How long to wait for the store's answer.
 const STORE_PATIENCE: Duration = Duration::from_secs(10);
-/// How often the end of the certificate is warned of.
+/// How often to warn of the certificate's expiry.
 const CERTIFICATE_REPEAT: Duration = Duration::from_secs(86_400);
 
-/// Looks until `cancel`.
+/// Checks until `cancel`.
 pub(crate) async fn run(
     app: Arc<App>,
     errors: watch::Sender<ComponentErrors>,
@@ -70,12 +70,12 @@ async fn watch_database(app: &App, errors: &watch::Sender<ComponentErrors>) {
     }
 }
 
-/// True if the database's clock is that many microseconds ahead or behind and that is more than allowed.
+/// True if a difference of this many microseconds to the database's clock is more than allowed.
 fn is_off(ahead: i64, allowed: Duration) -> bool {
     u128::from(ahead.unsigned_abs()) > allowed.as_micros()
 }
 
-/// Warns once of a clock that goes wrong, and says when it is right again.
+/// Warns once of a wrong clock, and reports when it is right again.
 #[derive(Default)]
 struct SkewWarning {
     warned: bool,
@@ -131,7 +131,7 @@ async fn watch_store(app: &App, errors: &watch::Sender<ComponentErrors>) {
     }
 }
 
-/// Whether a store is the one that was there before: a volume that is not mounted any more leaves an empty folder.
+/// Whether a store is still the same: a volume that is no longer mounted leaves an empty folder.
 fn is_same(known: &mut Option<Identity>, found: Option<Identity>) -> Result<(), String> {
     match (&known, found) {
         (None, found) => *known = found,
@@ -148,7 +148,7 @@ fn every(span: Duration) -> tokio::time::Interval {
     ticks
 }
 
-/// What came of a look, or its causes on one line.
+/// The result of a check, or its causes on one line.
 async fn within<T, E: std::error::Error>(
     patience: Duration,
     look: impl Future<Output = Result<T, E>>,
@@ -159,7 +159,7 @@ async fn within<T, E: std::error::Error>(
     }
 }
 
-/// Something that answers or does not.
+/// Something that may or may not answer.
 struct Component {
     name: &'static str,
     failures: Failures,
@@ -173,7 +173,7 @@ impl Component {
         }
     }
 
-    /// Takes the result of a look, and logs what is new about it.
+    /// Takes the result of a check, and logs what is new about it.
     fn found(&mut self, result: Result<(), String>) {
         let (name, now) = (self.name, Instant::now());
         match result {
@@ -204,10 +204,10 @@ async fn watch_certificate(app: &App) {
     }
 }
 
-/// Warns of a certificate that ends soon when it is taken up, and once a day.
+/// Warns of a certificate that expires soon, when it is loaded and once a day.
 #[derive(Default)]
 struct CertificateWarning {
-    /// The serial number that was looked at, and when.
+    /// The serial number of the last check, and its time.
     last: Option<(String, Instant)>,
 }
 

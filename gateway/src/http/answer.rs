@@ -1,4 +1,4 @@
-//! Building answers: JSON, errors, and the raw answer to what cannot be read as HTTP/1.1.
+//! Building answers: JSON, errors, and the raw answer to requests that cannot be read as HTTP/1.1.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
@@ -23,7 +23,7 @@ pub(crate) fn status(status: StatusCode) -> Response<Body> {
 
 /// A JSON answer.
 pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {
-    // Only a map without text for keys could not be written.
+    // Only a map whose keys are not text could fail.
     let text = serde_json::to_vec(value).unwrap_or_default();
     let mut response = Response::new(Body::full(text));
     *response.status_mut() = status;
@@ -40,7 +40,8 @@ fn errors(code: &str, message: &str) -> serde_json::Value {
     serde_json::json!({ "errors": [{ "code": code, "message": message }] })
 }
 
-/// The whole answer to a request that HTTP/1.1 cannot read, or has no memory for, after which the connection is closed.
+/// The whole answer to a request that cannot be read as HTTP/1.1, or for which there is no memory; the connection is
+/// closed after it.
 pub(crate) fn unreadable(status: StatusCode, listener: Listener, now: Timestamp) -> Bytes {
     let mut headers = HeaderMap::new();
     let body = if status == StatusCode::SERVICE_UNAVAILABLE {
@@ -68,12 +69,12 @@ pub(crate) fn unreadable(status: StatusCode, listener: Listener, now: Timestamp)
     text.into()
 }
 
-/// Whether a request's method asks for a body in return.
+/// Whether answers to a method have a body.
 pub(crate) fn wants_body(method: &Method) -> bool {
     method != Method::HEAD
 }
 
-/// The answer to a HEAD: the headers of a GET, its length included.
+/// The answer to a HEAD: the headers of a GET, including its length.
 pub(crate) fn without_body(response: Response<Body>) -> Response<Body> {
     let (mut parts, body) = response.into_parts();
     if let Some(length) = http_body::Body::size_hint(&body)

@@ -7,7 +7,7 @@ use http::HeaderValue;
 use model::Timestamp;
 
 thread_local! {
-    /// The second that was last written, and its text: most answers fall into the same one.
+    /// The second that was last written, and its text: most answers fall into the same second.
     static LAST: RefCell<(i64, HeaderValue)> = const { RefCell::new((i64::MIN, HeaderValue::from_static(""))) };
 }
 

@@ -13,10 +13,10 @@ use crate::app::App;
 use crate::route::{RouteName, route_name};
 use crate::wire::Served;
 
-/// What is logged and counted as the status of a request that its client gave up before it was answered.
+/// The status logged and counted for a request that its client cancelled before the answer.
 const GIVEN_UP: u16 = 499;
 
-/// All that is known of a request. Where it is dropped before there was an answer, the client gave up.
+/// All that is known about a request. If it is dropped before there is an answer, the client has cancelled.
 pub(crate) struct Finish {
     pub(crate) began: Instant,
     pub(crate) method: Method,
@@ -25,18 +25,18 @@ pub(crate) struct Finish {
     pub(crate) route: RouteName,
     /// The template of a route of the REST API.
     pub(crate) template: Option<MatchedPath>,
-    /// None before there is an answer.
+    /// `None` before there is an answer.
     pub(crate) status: Option<StatusCode>,
     pub(crate) address: IpAddr,
-    /// The name that the request was made with.
+    /// The name of the request's caller.
     pub(crate) principal: Option<Arc<str>>,
-    /// Statements that it ran, of a request to the REST API.
+    /// The database statements of a request to the REST API.
     pub(crate) statements: u64,
     pub(crate) id: HeaderValue,
     pub(crate) app: Arc<App>,
     /// Ends with the answer's last byte.
     pub(crate) _served: Served,
-    /// Ends then too.
+    /// Also ends then.
     pub(crate) span: Span,
 }
 
@@ -51,7 +51,7 @@ impl Drop for Finish {
 }
 
 impl Finish {
-    /// There is an answer, which is on its way from now on.
+    /// Called when there is an answer, which is sent from now on.
     pub(crate) fn answered(&mut self, status: StatusCode) {
         self.status = Some(status);
         self.record();
@@ -76,7 +76,7 @@ impl Finish {
         }
     }
 
-    /// The last byte is out, or will never be.
+    /// The last byte is sent, or never will be.
     pub(crate) fn end(&self, sent: u64, cut: bool) {
         let took = self.began.elapsed();
         self.app.metrics.request(

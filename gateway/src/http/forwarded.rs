@@ -4,9 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use http::HeaderMap;
 
-/// Each balancer appends the address that it was called from, so that the list is read from its end, for as long as
-/// it is trusted balancers that speak. What one of them wrote and nobody can read hides who is behind it: then it is
-/// the client itself as far as one can know, since the entries before may be anybody's.
+/// Each balancer appends the address that called it, so the list is read from its end, as long as the addresses are
+/// trusted balancers. If an entry cannot be read, the balancer that wrote it counts as the client, since the earlier
+/// entries may be forged.
 pub(crate) fn client_address(
     balancer: IpAddr,
     headers: &HeaderMap,
@@ -28,7 +28,7 @@ pub(crate) fn client_address(
     nearest
 }
 
-/// An address in one of the forms that balancers write: alone, in brackets, with a port.
+/// An address in the forms that balancers write: alone, in brackets, with a port.
 fn address(hop: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(hop).ok()?.trim();
     let bare = text

@@ -4,11 +4,12 @@ use http::{HeaderMap, HeaderValue, Uri, header};
 
 use crate::http::peer::Listener;
 
-/// Most header fields in a request. Each takes memory beyond its bytes, and over HTTP/2 it may come as a single byte.
+/// Maximum number of header fields in a request. Each takes more memory than its bytes, and over HTTP/2 it may arrive
+/// as a single byte.
 pub(crate) const MOST_FIELDS: usize = 100;
 
-/// Bytes of a request's target and header fields. The buffer of a connection bounds them too, but it is
-/// larger: bodies are read through it.
+/// The size of a request's target and header fields, in bytes. A connection's buffer limits them too, but it is larger,
+/// since bodies are read through it.
 pub(crate) fn header_size(uri: &Uri, headers: &HeaderMap) -> usize {
     let target = uri.path_and_query().map_or(0, |path| path.as_str().len());
     let fields = headers.iter();
@@ -18,7 +19,7 @@ pub(crate) fn header_size(uri: &Uri, headers: &HeaderMap) -> usize {
             .sum::<usize>()
 }
 
-/// The `Authorization` header as text; two of them, or one that is no text, are malformed.
+/// The `Authorization` header as text; two of them, or one that is not text, are malformed.
 pub(crate) fn authorization(headers: &HeaderMap) -> Result<Option<&str>, auth::Error> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     match (values.next(), values.next()) {
@@ -42,13 +43,12 @@ pub(crate) fn has_etag(headers: &HeaderMap, etag: &str) -> bool {
     header.split(',').any(same)
 }
 
-/// A text as a header's value; empty where it cannot be one.
+/// A text as a header's value; empty if it cannot be one.
 pub(crate) fn text(value: impl AsRef<str>) -> HeaderValue {
     HeaderValue::from_str(value.as_ref()).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
-/// What every answer says to browsers. That HTTPS alone is to be used is believed only over HTTPS (RFC 6797,
-/// section 7.2).
+/// Headers for browsers in every answer. The one that requires HTTPS counts only over HTTPS (RFC 6797, section 7.2).
 pub(crate) fn security_headers(headers: &mut HeaderMap, listener: Listener) {
     if listener == Listener::Public {
         headers.insert(
@@ -61,7 +61,7 @@ pub(crate) fn security_headers(headers: &mut HeaderMap, listener: Listener) {
         HeaderValue::from_static("nosniff"),
     );
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-    // Pages of the web UI have one that says more.
+    // Pages of the web UI have a longer one.
     headers
         .entry(header::CONTENT_SECURITY_POLICY)
         .or_insert(HeaderValue::from_static("frame-ancestors 'none'"));

@@ -1,27 +1,27 @@
-//! The host that a request is meant for, and the one that clients know this server by.
+//! The host that a request is meant for, and the host name that clients use for this server.
 
 use http::{HeaderMap, Uri, Version, header};
 
 use crate::app::App;
 
-/// A request names the host that it is meant for, once (RFC 9112, section 3.2).
+/// A request must name its host exactly once (RFC 9112, section 3.2).
 pub(crate) fn has_one_host(version: Version, headers: &HeaderMap) -> bool {
     let mut hosts = headers.get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
         (Some(host), None) => host.to_str().is_ok_and(is_host),
-        // HTTP/2 has it in the `:authority` of the URI.
+        // In HTTP/2 it is the `:authority` of the URI.
         (None, _) => version != Version::HTTP_11,
         (Some(_), Some(_)) => false,
     }
 }
 
-/// The host and port of the external URL, or those that the client used where there is none.
+/// The host and port of the external URL, or if there is none, those that the client used.
 pub(crate) fn external_host(app: &App, uri: &Uri, headers: &HeaderMap) -> String {
     let host = app.external_host.clone();
     host.unwrap_or_else(|| host_of(uri, headers))
 }
 
-/// The host and port that the client used: clients take the token service only from there.
+/// The host and port that the client used: clients accept only a token service there.
 pub(crate) fn host_of(uri: &Uri, headers: &HeaderMap) -> String {
     let authority = uri.authority().map(|authority| authority.as_str());
     let host = authority.or_else(|| {

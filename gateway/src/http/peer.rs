@@ -21,18 +21,18 @@ pub(crate) enum Listener {
     Redirect,
 }
 
-/// A connection, as far as its requests need to know it.
+/// What requests need to know about their connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
-    /// What is going on on the connection.
+    /// The activity on the connection.
     pub(crate) wire: Arc<WireState>,
-    /// Where it comes from, a PROXY header considered.
+    /// The address it comes from, from the PROXY header if there is one.
     pub(crate) address: IpAddr,
-    /// What its small answers may take.
+    /// Memory that its small answers may use.
     pub(crate) free: Free,
-    /// Whether that is a balancer whose X-Forwarded-For is believed.
+    /// Whether that is a balancer whose X-Forwarded-For is trusted.
     pub(crate) trusted: bool,
-    /// What it reached.
+    /// The listener that it reached.
     pub(crate) listener: Listener,
 }
 

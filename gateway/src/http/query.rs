@@ -1,6 +1,6 @@
 //! Decoding a query string, or a form, which has the same syntax.
 
-/// Parameters of a request at most: those of 100 tags, and of as many scopes, are fewer.
+/// Maximum number of parameters of a request: more than those for 100 tags or 100 scopes.
 pub(crate) const MOST_PARAMETERS: usize = 256;
 
 /// A query has more than [`MOST_PARAMETERS`].
@@ -14,7 +14,7 @@ pub(crate) fn pairs(query: &str) -> Result<Vec<(String, String)>, TooManyParamet
     Ok(decoded(query.split('&')))
 }
 
-/// Refuses a query that would take many times its length once it is decoded.
+/// Refuses a query that would take many times its length in memory once decoded.
 pub(crate) fn refuse_many(query: &str) -> Result<(), TooManyParameters> {
     if query.split('&').nth(MOST_PARAMETERS).is_some() {
         return Err(TooManyParameters);

@@ -1,6 +1,6 @@
-//! Bodies of requests: given up when the client is too slow, and drained when an answer went out before they were
-//! read, so that HTTP/2 clients see no reset and HTTP/1.1 connections stay usable. Where that would cost too much, the
-//! answer says that the connection ends.
+//! Bodies of requests: abandoned if the client is too slow, and drained if an answer was sent before they were read, so
+//! that HTTP/2 clients see no reset and HTTP/1.1 connections stay usable. If draining would cost too much, the answer
+//! says that the connection closes.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -24,39 +24,39 @@ use crate::http::windows::{Wide, Windows};
 use crate::pace::Pace;
 use crate::wire::{Receiving, Uploading};
 
-/// Bytes of an unread body that are read and thrown away.
+/// Bytes of an unread body that are read and discarded.
 const DRAIN_BYTES: usize = 1 << 20;
 /// How long that may take.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
-/// What a short body of unknown length takes of the memory at first; it is doubled where more comes.
+/// The memory that a short body of unknown length takes at first; it is doubled if more comes.
 const FIRST: usize = 8 << 10;
-/// What the buffers of a connection take of a short body that is larger than that, beside the body itself, at most.
+/// The maximum memory of a connection's buffers for a larger short body, beside the body itself.
 const BUFFERED: usize = 64 << 10;
 
 /// The body of a request.
 pub(crate) struct RequestBody {
-    /// What is left to read; `None` for most requests, which have no body.
+    /// The rest to read; `None` for most requests, which have no body.
     inner: Option<Box<Inner>>,
     ended: bool,
     pace: Pace,
     app: Arc<App>,
     peer: Arc<Peer>,
-    /// Who sends it.
+    /// Its sender.
     holder: Holder,
-    /// Says that much may come, for as long as it is there.
+    /// While it exists, much may come.
     uploading: Option<Uploading>,
 }
 
 /// The bytes as they come.
 pub(crate) enum Inner {
-    /// By HTTP/1.1.
+    /// HTTP/1.1.
     Http1 {
         body: Incoming,
-        /// The client sends it only when it is asked for, and was not.
+        /// The client sends it only when asked to (`Expect`), and was not asked yet.
         expected: bool,
         _receiving: Receiving,
     },
-    /// By HTTP/2.
+    /// HTTP/2.
     Http2 {
         stream: RecvStream,
         length: Option<u64>,
@@ -65,31 +65,31 @@ pub(crate) enum Inner {
     },
 }
 
-/// Whether a body of HTTP/2 is an upload, which may be sent further ahead than others.
+/// Whether an HTTP/2 body is an upload, which may be sent further ahead than others.
 pub(crate) enum Upload {
-    /// It is not, or there is no memory for it.
+    /// No, or there is no memory for it.
     No,
-    /// It will be when its first bytes are asked for: then its own memory is there.
+    /// It will be once its first bytes are needed: then it has its own memory.
     Begins(Holder),
     /// It is.
     Runs(#[expect(dead_code, reason = "held for as long as the body is read")] Wide),
 }
 
-/// What a short body may take.
+/// The limits of a short body.
 #[derive(Clone, Copy)]
 pub(crate) struct Short<'a> {
     /// Bytes at most.
     pub(crate) limit: usize,
     /// Where the memory for them comes from.
     pub(crate) memory: &'a Arc<Budget>,
-    /// Who takes it.
+    /// Who uses it.
     pub(crate) holder: Holder,
-    /// How long all of it may take.
+    /// Time limit for the whole body.
     pub(crate) time: Duration,
 }
 
 impl Inner {
-    /// The body of an HTTP/1.1 request with such headers.
+    /// The body of an HTTP/1.1 request with these headers.
     pub(crate) fn http1(body: Incoming, headers: &HeaderMap, peer: &Peer) -> Self {
         Self::Http1 {
             body,
@@ -98,7 +98,7 @@ impl Inner {
         }
     }
 
-    /// Whether reading what is left costs little, so that the connection can be used on.
+    /// Whether reading the rest costs little, so that the connection can be reused.
     fn can_be_drained(&self) -> bool {
         match self {
             Self::Http1 { body, expected, .. } => {
@@ -150,7 +150,7 @@ fn poll_http1(body: &mut Incoming, cx: &mut Context<'_>) -> Poll<Option<Result<B
         match ready!(Pin::new(&mut *body).poll_frame(cx)) {
             None => return Poll::Ready(None),
             Some(Err(_)) => return Poll::Ready(Some(Err(BodyError::Cut))),
-            // Trailers say nothing that is looked at.
+            // Trailers are ignored.
             Some(Ok(frame)) => {
                 if let Ok(bytes) = frame.into_data() {
                     return Poll::Ready(Some(Ok(bytes)));
@@ -168,7 +168,7 @@ fn poll_http2(
         None => Poll::Ready(None),
         Some(Err(_)) => Poll::Ready(Some(Err(BodyError::Cut))),
         Some(Ok(bytes)) => {
-            // Whoever takes the bytes has the memory for them: as many may come after.
+            // The reader has memory for these bytes, so as many more may come.
             let released = stream.flow_control().release_capacity(bytes.len());
             Poll::Ready(Some(released.map(|()| bytes).map_err(|_| BodyError::Cut)))
         }
@@ -189,7 +189,7 @@ impl RequestBody {
         }
     }
 
-    /// The same, of which much may come.
+    /// The same, for a body of which much may come.
     pub(crate) fn for_upload(mut self, holder: Holder) -> Self {
         self.uploading = Some(self.peer.wire.uploading());
         if let Some(Inner::Http2 { upload, .. }) = self.inner.as_deref_mut() {
@@ -243,8 +243,8 @@ impl RequestBody {
         Ok(Arc::new(place).attach(bytes.freeze()))
     }
 
-    /// What is left is not read. Over HTTP/2 that ends the stream, over HTTP/1.1 the connection, which the answer has
-    /// to say.
+    /// The rest is not read. Over HTTP/2 this ends the stream, over HTTP/1.1 the connection, which the answer has to
+    /// say.
     fn give_up(&mut self) {
         if let Some(Inner::Http1 { .. }) = self.inner.take().as_deref() {
             self.peer.wire.end_with_answer();
@@ -342,7 +342,7 @@ impl Drop for RequestBody {
                     self.app.drain.spawn(drain(inner, place));
                 }
             }
-            // Where too many are being drained for this client, too.
+            // Also if too many are being drained for this client.
             None => self.give_up(),
         }
     }
@@ -358,6 +358,6 @@ async fn drain(mut body: Box<Inner>, _place: Reservation) {
             }
         }
     };
-    // Past the time or the bytes, the connection is closed by dropping the body.
+    // After this time or number of bytes, dropping the body closes the connection.
     let _ = tokio::time::timeout(DRAIN_TIME, reading).await;
 }

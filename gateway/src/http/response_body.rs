@@ -1,5 +1,5 @@
-//! Bodies of answers: memory, a blob's stream, or whatever the REST API made. The last byte of one
-//! ends the request's entry in metrics and access log.
+//! Bodies of answers: from memory, a blob's stream, or the REST API. The last byte completes the request's entry in
+//! metrics and access log.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,23 +14,23 @@ use storage::budget::{Budget, Holder, Reservation};
 
 use crate::http::finish::Finish;
 
-/// Bytes of answers in memory that count as those of their connection: most answers, without a look at what is free.
+/// Answers in memory up to this size count as part of their connection: this covers most answers, without checking free
+/// memory.
 const FREE: usize = 8 << 10;
 
-/// What small answers of one HTTP/2 connection may take without a look at what is free, all together, until they are
-/// sent.
+/// The memory that all unsent small answers of one HTTP/2 connection may use without checking free memory.
 #[derive(Clone, Debug)]
 pub(crate) struct Free(Arc<Budget>);
 
 impl Default for Free {
     fn default() -> Self {
-        // One alone gets two thirds of it.
+        // A single holder gets two thirds of it.
         Self(Budget::new(FREE + FREE / 2))
     }
 }
 
 impl Free {
-    /// A place for an answer of so many bytes.
+    /// A place for an answer of this many bytes.
     pub(crate) fn place(&self, bytes: usize) -> Option<Reservation> {
         let place = || self.0.try_take(Holder::default(), bytes);
         (bytes <= FREE).then(place).flatten()
@@ -52,13 +52,13 @@ enum Kind {
     Boxed(axum::body::Body),
 }
 
-/// Why a body was cut: the connection is closed or the stream reset, so that nobody takes it for whole.
+/// Why a body was cut: the connection is closed or the stream reset, so that it does not look complete.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BodyError {
-    /// The blob could not be read on.
+    /// The rest of the blob could not be read.
     #[error("the blob could not be read to its end")]
     Blob(#[from] registry::Error),
-    /// The store gave more or less than the blob's size.
+    /// The store returned more or less than the blob's size.
     #[error("the blob store gave a wrong number of bytes")]
     Length,
     /// The REST API failed.
@@ -77,7 +77,7 @@ impl Body {
         ))
     }
 
-    /// A stream that must give exactly `length` bytes.
+    /// A stream that must have exactly `length` bytes.
     pub(crate) fn blob(stream: Download, length: u64) -> Self {
         Self::of(Kind::Blob {
             stream,
@@ -99,14 +99,14 @@ impl Body {
         }
     }
 
-    /// Ends the request's entry when the body ends, or is dropped before.
+    /// Completes the request's entry when the body ends or is dropped.
     pub(crate) fn finishing(mut self, finish: Finish) -> Self {
         self.finish = Some(Box::new(finish));
         self
     }
 
-    /// Bytes of memory that it needs and has no place for. Blobs have theirs, and over HTTP/1.1, where one answer waits
-    /// at a time, small ones need none.
+    /// Bytes of memory that it needs but has not reserved. Blobs have their own, and over HTTP/1.1, with one answer at
+    /// a time, small answers need none.
     pub(crate) fn memory(&self, version: Version) -> usize {
         let free = if version == Version::HTTP_2 { 0 } else { FREE };
         match &self.kind {
@@ -121,7 +121,7 @@ impl Body {
         }
     }
 
-    /// The same with a place, which is held until the last byte is out.
+    /// The same with a place, held until the last byte is sent.
     pub(crate) fn holding(mut self, place: Reservation) -> Self {
         self.memory = Some(Arc::new(place));
         self

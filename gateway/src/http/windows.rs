@@ -1,6 +1,6 @@
-//! How far a client may send ahead on an HTTP/2 connection. What comes before anyone asks for it lies in memory that
-//! nobody was granted, so that a connection begins with the protocol's 64 KiB; each upload that runs adds to it, with
-//! memory that it took for that.
+//! How far a client may send ahead on an HTTP/2 connection. Bytes that come before they are needed use unreserved
+//! memory, so a connection begins with the protocol's 64 KiB; each running upload adds to it, with memory reserved for
+//! that.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,9 +9,9 @@ use std::task::Waker;
 use futures_util::task::AtomicWaker;
 use storage::budget::{Budget, Holder, Reservation};
 
-/// What may come ahead on one stream, and what each upload adds for its connection.
+/// How much may be sent ahead on one stream, and how much each upload adds for its connection.
 pub(crate) const STREAM: u32 = 1 << 20;
-/// What may come ahead on a connection without uploads (RFC 9113, section 6.9.2).
+/// How much may be sent ahead on a connection without uploads (RFC 9113, section 6.9.2).
 const CONNECTION: u32 = 65_535;
 /// Uploads that add to it.
 const UPLOADS: u32 = 16;
@@ -41,7 +41,8 @@ impl Windows {
         }))
     }
 
-    /// Widens the window where there is memory for it now; uploads go on without, at less speed over long lines.
+    /// Widens the window if there is memory for it now; without it, uploads are slower over connections with a long
+    /// delay.
     pub(crate) fn widen(&self, holder: Holder) -> Option<Wide> {
         let memory = self.0.memory.try_take(holder, STREAM as usize)?;
         self.0.uploads.fetch_add(1, Ordering::Relaxed);
@@ -52,7 +53,7 @@ impl Windows {
         })
     }
 
-    /// How large the connection's window is to be; whoever asks is woken when that changes.
+    /// The intended size of the connection's window; the caller is woken when it changes.
     pub(crate) fn connection(&self, waker: &Waker) -> u32 {
         self.0.connection.register(waker);
         CONNECTION + STREAM * self.0.uploads.load(Ordering::Relaxed).min(UPLOADS)

@@ -77,7 +77,7 @@ impl JobMetrics {
     /// Updates them from this process's counts and the queue.
     pub(crate) async fn look(&self, db: &Db, clock: &dyn Clock) {
         let waiting = async { job::count(&mut db.reader().await?).await };
-        // Health reports a database that cannot be read.
+        // A database that cannot be read is reported by health.
         let waiting = waiting.await.unwrap_or_default();
         let now = clock.now();
         for (kind, stats) in self.stats.all() {

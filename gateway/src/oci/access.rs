@@ -1,7 +1,7 @@
-//! Whether a caller may do something to a repository, and what a refused one is told.
+//! Whether a caller may do something to a repository, and the answer to a refused one.
 //!
 //! A caller without a permit gets 401, whether the repository is hidden or does not exist. The repository is looked up
-//! only with a permit, so that only those who may know get 404.
+//! only with a permit, so that only callers who may know get 404.
 
 use std::time::{Duration, Instant};
 
@@ -16,10 +16,10 @@ use super::Call;
 use crate::app::App;
 use crate::oci_error::OciError;
 
-/// How old rights may be when something is done.
+/// How old rights may be when they are used.
 const MOMENT: Duration = Duration::from_secs(1);
 
-/// Whether a caller may push by the rights of now.
+/// Whether a caller may push, by current rights.
 async fn renewed(
     app: &App,
     caller: &Caller,
@@ -34,7 +34,7 @@ async fn renewed(
 }
 
 impl Call<'_> {
-    /// How the caller stands in the project of a repository; `None` where there is no such project.
+    /// The caller's standing in a repository's project; `None` if there is no such project.
     pub(super) async fn standing(
         &self,
         name: &RepositoryName,
@@ -43,7 +43,7 @@ impl Call<'_> {
         Ok(binding::standing(&self.app.db, &self.caller, &project, Age::Now).await?)
     }
 
-    /// What was true a moment ago lets a pull through; nothing but what is true now refuses one.
+    /// Slightly old rights are enough to allow a pull; only current rights refuse one.
     pub(super) async fn may_pull(&self, name: &RepositoryName) -> Result<PullPermit, OciError> {
         let (db, project) = (&self.app.db, name.project());
         let standing = binding::standing(db, &self.caller, &project, Age::Moments).await?;
@@ -60,7 +60,7 @@ impl Call<'_> {
             .map_err(|refusal| self.refused(name, Operation::Pull, refusal))
     }
 
-    /// The caller with the rights of now; where the account is gone, with those of a moment ago.
+    /// The caller with current rights; if the account is gone, with the previous ones.
     pub(super) async fn caller_now(&self) -> Result<Caller, OciError> {
         let caller = self.app.identity.again(&self.caller).await;
         let caller = caller.map_err(|error| OciError::Identity(error, self.challenge.clone()))?;
@@ -73,8 +73,8 @@ impl Call<'_> {
             .map_err(|refusal| self.refused(name, Operation::Push, refusal))
     }
 
-    /// The permit by the rights of now, once a body was read for which `began` was long ago: how long a body takes is up
-    /// to the client.
+    /// The permit by current rights, after reading a body if `began` was long ago: how long a body takes is up to the
+    /// client.
     pub(super) async fn may_push_now(
         &self,
         permit: PushPermit,
@@ -89,8 +89,8 @@ impl Call<'_> {
         renewed.map_err(|refusal| self.refused(permit.repository(), Operation::Push, refusal))
     }
 
-    /// The body of an upload, which fails at its end where its sender has lost the right to push meanwhile,
-    /// or writing is not allowed any more.
+    /// The body of an upload. It fails at its end if its sender has lost the right to push meanwhile, or writing is no
+    /// longer allowed.
     pub(super) fn while_permitted(
         &self,
         repository: &RepositoryName,
@@ -120,7 +120,7 @@ impl Call<'_> {
             .map_err(|refusal| self.refused(name, Operation::Delete, refusal))
     }
 
-    /// The answer to a refusal, which is recorded in the history if someone is signed in.
+    /// The answer to a refused caller. The refusal is recorded in the audit log if someone is signed in.
     fn refused(
         &self,
         repository: &RepositoryName,

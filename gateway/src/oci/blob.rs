@@ -50,8 +50,8 @@ impl Call<'_> {
         Ok(response)
     }
 
-    /// What `Range` asks for. It means something to GET alone, and only while the blob is what `If-Range` says
-    /// (RFC 9110, sections 13.1.5 and 14.2).
+    /// The requested ranges. `Range` applies only to GET, and only if `If-Range` matches the blob (RFC 9110, sections
+    /// 13.1.5 and 14.2).
     fn ranges(&self, etag: &str, size: u64) -> ByteRanges {
         if self.method != Method::GET || !self.if_range_holds(etag) {
             return ByteRanges::Whole;
@@ -59,8 +59,8 @@ impl Call<'_> {
         ByteRanges::parse(self.header(header::RANGE), size)
     }
 
-    /// Whether there is no `If-Range`, or it holds the blob's strong entity tag. A date never matches: no
-    /// `Last-Modified` is ever sent.
+    /// Whether there is no `If-Range`, or it holds the blob's strong entity tag. A date never matches, because no
+    /// `Last-Modified` is sent.
     fn if_range_holds(&self, etag: &str) -> bool {
         let Some(value) = self.headers.get(header::IF_RANGE) else {
             return true;
@@ -70,8 +70,8 @@ impl Call<'_> {
         tag == Some(etag)
     }
 
-    /// Whether a bucket would give the same answer: it has other entity tags, and gives the whole to whoever asks
-    /// for several ranges.
+    /// Whether a bucket would give the same answer: its entity tags differ, and it answers several ranges with the
+    /// whole object.
     fn bucket_may_answer(&self, parts: &[Part]) -> bool {
         let conditional = !parts.is_empty() && self.headers.contains_key(header::IF_RANGE);
         self.method == Method::GET && parts.len() <= 1 && !conditional

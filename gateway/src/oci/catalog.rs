@@ -1,4 +1,4 @@
-//! `GET /v2/_catalog`, cut to what the caller may see.
+//! `GET /v2/_catalog`, limited to what the caller may see.
 
 use policy::permit;
 
@@ -7,7 +7,7 @@ use super::{Answer, Call, names};
 impl Call<'_> {
     pub(super) async fn catalog(&self) -> Answer {
         let (last, limit) = self.page()?;
-        // Who sees everything needs no list of projects; who does not sees those of now.
+        // Callers who see everything need no list of projects; others get a current one.
         let caller = if self.caller.is_sysadmin() {
             self.caller.clone()
         } else {

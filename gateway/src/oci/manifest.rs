@@ -18,7 +18,7 @@ use crate::oci_error::OciError;
 
 const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 const TAG: HeaderName = HeaderName::from_static("oci-tag");
-/// Tags that one push may set.
+/// Maximum number of tags that one push may set.
 const MOST_TAGS: usize = 100;
 
 impl Call<'_> {
@@ -95,7 +95,7 @@ impl Call<'_> {
         Ok(response)
     }
 
-    /// What the body of a manifest may take.
+    /// The limits of a manifest's body.
     fn manifest_body(&self) -> Short<'_> {
         Short {
             limit: LARGEST_MANIFEST,

@@ -1,4 +1,4 @@
-//! Pulls that are answered with a URL of the bucket, by the rule of `[storage.redirect]`.
+//! Pulls answered with a URL of the bucket, as `[storage.redirect]` says.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::http::response_body::Body;
 use crate::oci_error::OciError;
 
 impl Call<'_> {
-    /// The answer that sends the client to the bucket, where the rule and the store allow it.
+    /// The answer that redirects the client to the bucket, if the settings and the store allow it.
     pub(super) async fn redirect(
         &self,
         permit: &PullPermit,
@@ -46,7 +46,7 @@ fn to(url: &str, blob: &StoredBlob) -> Response<Body> {
     let mut response = status(StatusCode::TEMPORARY_REDIRECT);
     let headers = response.headers_mut();
     headers.insert(header::LOCATION, text(url));
-    // The URL ends; what it names does not.
+    // The URL expires; the content does not.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(CONTENT_DIGEST, text(blob.digest.to_string()));
     response

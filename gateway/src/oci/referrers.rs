@@ -69,8 +69,8 @@ impl Call<'_> {
         Ok(response)
     }
 
-    /// The type to filter by. A media type has no space: one that was read was a plus that the client did not escape,
-    /// as in `application/spdx+json`.
+    /// The type to filter by. A media type has no spaces: a space here was a plus that the client did not escape, as in
+    /// `application/spdx+json`.
     fn artifact_type(&self) -> Result<Option<String>, OciError> {
         let text = self.parameter("artifactType").unwrap_or_default();
         if text.contains('\0') {

@@ -1,5 +1,4 @@
-//! Upload sessions: `POST /v2/{name}/blobs/uploads/` and `GET`, `PATCH`, `PUT` and `DELETE` on what
-//! its Location names.
+//! Upload sessions: `POST /v2/{name}/blobs/uploads/`, and `GET`, `PATCH`, `PUT` and `DELETE` on its Location.
 
 use http::header::HeaderName;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -43,8 +42,8 @@ impl Call<'_> {
         Ok(self.progress(StatusCode::ACCEPTED, &name, session.id(), 0))
     }
 
-    /// A mount, if one was asked for and the source has the blob and may be pulled from. Whatever stands in the way of
-    /// a mount begins an upload instead: clients end a push at an error here.
+    /// A mount, if one was requested, the source has the blob, and the caller may pull from it. Otherwise an upload
+    /// begins: clients abort a push on an error here.
     async fn mount(&self, permit: &PushPermit) -> Result<Option<Response<Body>>, OciError> {
         let digest = self.parameter("mount").map(str::parse::<Digest>);
         let Some(Ok(digest)) = digest else {
@@ -70,7 +69,7 @@ impl Call<'_> {
         Ok(None)
     }
 
-    /// A source that may not be pulled from, by the caller or its token, is like one without the blob.
+    /// A source from which the caller or its token may not pull is treated like one without the blob.
     async fn source(&self, name: &RepositoryName) -> Result<Option<PullPermit>, OciError> {
         let standing = self.standing(name).await?;
         Ok(permit::permit_pull(&self.caller, name, standing.as_ref()).ok())
@@ -162,7 +161,7 @@ impl Call<'_> {
         Box::pin(body.for_upload(memory::holder(&self.caller)))
     }
 
-    /// A chunk out of order is told where the session stands.
+    /// The answer to a chunk out of order gives the session's offset.
     fn out_of_order(&self, name: &RepositoryName, error: registry::Error) -> Answer {
         let registry::Error::ChunkOutOfOrder { session, expected } = &error else {
             return Err(error.into());
@@ -185,7 +184,7 @@ impl Call<'_> {
         self.parameter("digest").map(parse).transpose()
     }
 
-    /// What the headers say of the body.
+    /// The body's description in the headers.
     fn extent(&self) -> Result<Extent, OciError> {
         let length = self.content_length();
         let Some(value) = self.headers.get(header::CONTENT_RANGE) else {

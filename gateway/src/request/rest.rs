@@ -1,4 +1,4 @@
-//! Passes requests to the REST API, and records those that it refused.
+//! Passes requests to the REST API, and records refused ones.
 
 use model::{Event, Operation, Subject};
 use std::net::IpAddr;
@@ -22,7 +22,7 @@ pub(super) async fn answer(
     address: IpAddr,
     request: Request<RequestBody>,
 ) -> Response<Body> {
-    // Forms come from strangers.
+    // Forms may come from anyone.
     let path = request.uri().path().trim_start_matches('/');
     let limit = match path.starts_with("api") {
         true => admin_api::LARGEST_BODY,
@@ -36,7 +36,7 @@ pub(super) async fn answer(
         Ok(response) => {
             record_refusal(app, &response);
             let mut response = response.map(Body::boxed);
-            // What is said of persons and rights is nobody else's to keep.
+            // Answers about people and permissions must not be cached.
             let headers = response.headers_mut();
             headers
                 .entry(CACHE_CONTROL)
@@ -47,7 +47,7 @@ pub(super) async fn answer(
     }
 }
 
-/// A body that is read whole, within its bounds, when its first bytes are asked for.
+/// A body that is read completely, within its limits, when its first bytes are needed.
 fn short_body(
     app: &Arc<App>,
     address: IpAddr,
@@ -67,7 +67,7 @@ fn short_body(
     axum::body::Body::from_stream(futures_util::stream::once(read))
 }
 
-/// What a signed-in caller was refused by the REST API is recorded in the audit log, by route.
+/// Records in the audit log, by route, what the REST API refused to a signed-in caller.
 fn record_refusal(app: &App, response: &Response<axum::body::Body>) {
     let caller = response.extensions().get::<Caller>();
     let Some(caller) = caller.filter(|caller| caller.is_signed_in()) else {

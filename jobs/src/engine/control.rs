@@ -1,4 +1,4 @@
-//! What administrators do to jobs.
+//! Administrators' actions on jobs.
 
 use db::Db;
 use db::job::{self, Cancelled};

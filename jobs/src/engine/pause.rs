@@ -1,5 +1,5 @@
-//! Queues that administrators pause: jobs of their kinds wait, on all replicas, until they are resumed; running ones go
-//! on. Kept in the database, so that a restart does not resume them.
+//! Queues that administrators pause: jobs of their kinds wait, on all replicas, until they are resumed; running ones
+//! continue. Stored in the database, so that a restart does not resume them.
 
 use std::collections::BTreeSet;
 
@@ -10,13 +10,13 @@ use policy::system::SystemNeed;
 
 use crate::Result;
 
-/// The name by which the database keeps what is paused.
+/// The name of the paused queues in the database.
 const PAUSED: &str = "paused-queues";
 
-/// The queue of what is due by schedules.
+/// The queue for schedules.
 pub const SCHEDULER: &str = "scheduler";
 
-/// Kinds of jobs that wait in a queue, and the scheduler's. Standing jobs are in none.
+/// The kinds of jobs with a queue, and the scheduler's. Standing jobs have none.
 pub const QUEUES: [&str; 5] = [
     "audit_partition",
     "audit_purge",
@@ -25,12 +25,12 @@ pub const QUEUES: [&str; 5] = [
     SCHEDULER,
 ];
 
-/// What is paused.
+/// The paused queues.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Paused(BTreeSet<String>);
 
 impl Paused {
-    /// Reads it.
+    /// Reads them.
     ///
     /// # Errors
     /// When the statement fails.
@@ -46,14 +46,14 @@ impl Paused {
     }
 }
 
-/// What is done to queues.
+/// An action on queues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Jobs that wait are cancelled.
+    /// Cancels waiting jobs.
     Stop,
-    /// Jobs wait from now on.
+    /// Makes jobs wait from now on.
     Pause,
-    /// They wait no longer.
+    /// Lets them run again.
     Resume,
 }
 

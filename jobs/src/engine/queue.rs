@@ -78,7 +78,7 @@ impl Queue {
         Ok(job::due(&mut tx, runs, self.clock.now()).await?)
     }
 
-    /// What is paused.
+    /// The paused queues.
     pub(super) async fn paused(&self) -> Result<Paused> {
         Ok(Paused::read(&mut self.db.reader().await?).await?)
     }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-/// How often a job is retried, and after which waits.
+/// How often a job is retried, and after which delays.
 #[derive(Clone, Copy, Debug)]
 pub struct Retry {
     /// Maximum number of runs. Runs that crash their process count.
     pub runs: i64,
-    /// The wait after the first failure; it doubles with each further one.
+    /// The delay after the first failure; it doubles with each further one.
     pub first: Duration,
-    /// The longest wait.
+    /// The longest delay.
     pub longest: Duration,
 }
 
@@ -21,8 +21,8 @@ impl Retry {
         longest: Duration::from_secs(60),
     };
 
-    /// The wait after a number of failed runs; `chance`, between 0 and 1, makes it up to a quarter shorter or longer, so
-    /// that jobs that failed together are not retried together.
+    /// The delay after a number of failed runs; `chance`, between 0 and 1, makes it up to a quarter shorter or longer,
+    /// so that jobs that failed together are not retried together.
     pub(super) fn wait(&self, runs: i64, chance: f64) -> Duration {
         let doublings = runs.clamp(1, 30) as u32 - 1;
         let wait = self.first.saturating_mul(2_u32.saturating_pow(doublings));

@@ -246,7 +246,7 @@ impl Written {
     }
 }
 
-/// The name by which the database keeps the backup from which a database was restored.
+/// The name in the database of the backup from which it was restored.
 const RESTORED: &str = "restored-backup";
 
 /// A backup whose files were verified. It is checked before anything is restored.
@@ -395,7 +395,7 @@ impl Backup {
             blobs += 1;
             let found = match parse_blob(&line) {
                 Some(blob) => check::look_at(store, &blob, depth).await,
-                // It was like this in the database.
+                // The value was the same in the database.
                 None => Ok(Some(format!("no blob can have this: {line:?}"))),
             };
             if let Some(text) = found.map_err(Error::Look)? {
@@ -420,7 +420,7 @@ impl Backup {
                 }
                 let rows = read_database(tx, lines).await?;
                 installation::put(tx, RESTORED, id.as_bytes()).await?;
-                // Ids that were given out since the backup will be given out again: tokens must not outlive it.
+                // Ids assigned since the backup will be assigned again, so old tokens must not stay valid.
                 installation::delete(tx, installation::TOKEN_KEY).await?;
                 stores.write(tx).await.map_err(Error::Bind)?;
                 Ok(rows)

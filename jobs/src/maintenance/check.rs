@@ -109,7 +109,7 @@ pub async fn check(
         let mut lost = Vec::new();
         for blob in walked.found {
             let was_lost = marked.contains(&blob.id);
-            // A returned object may be damaged; its size alone does not show it.
+            // A recovered object may be damaged; its size alone does not show that.
             let depth = if was_lost { Depth::Bytes } else { depth };
             if check.look(&blob, depth, was_lost).await? {
                 lost.push((blob, depth));

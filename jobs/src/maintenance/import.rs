@@ -37,7 +37,7 @@ pub struct Options {
     pub root: String,
     /// The project for repositories whose name has only one part.
     pub project: Option<ProjectName>,
-    /// How many bytes a project that is made may hold.
+    /// The storage limit of newly created projects.
     pub limit: StorageLimit,
     /// How long to keep blobs that no manifest names.
     pub grace: Duration,
@@ -133,7 +133,7 @@ pub async fn import(
     Ok(import.done)
 }
 
-/// Makes all imported objects Gantry's own, to be collected like others; how many there are.
+/// Makes all imported objects Gantry's own, to be collected like others; returns how many.
 ///
 /// # Errors
 /// When the database cannot be written.
@@ -150,7 +150,7 @@ pub async fn adopt(db: &Db, permit: &SystemPermit, now: Timestamp) -> Result<u64
     Ok(adopted.await?)
 }
 
-/// All blobs of the other registry, and how long they are. A link that leads nowhere is a blob that is missing.
+/// All blobs of the other registry, and their sizes. A broken link is a missing blob.
 async fn sizes(store: &Arc<dyn BlobStore>, layout: &Layout) -> Result<BTreeMap<Digest, u64>> {
     let mut walk = store.walk(&layout.blobs()).await?;
     let (mut sizes, mut broken) = (BTreeMap::new(), Vec::new());
@@ -162,7 +162,7 @@ async fn sizes(store: &Arc<dyn BlobStore>, layout: &Layout) -> Result<BTreeMap<D
     Ok(sizes)
 }
 
-/// All repositories of the other registry, and the links below them that lead nowhere.
+/// All repositories of the other registry, and the broken links below them.
 async fn repositories(
     store: &Arc<dyn BlobStore>,
     layout: &Layout,
@@ -183,7 +183,7 @@ async fn repositories(
     Ok((found, broken))
 }
 
-/// What a walk finds next; links that lead nowhere go into `broken`.
+/// The next entry of a walk; broken links go into `broken`.
 async fn whole(walk: &mut Walk, broken: &mut Vec<String>) -> Result<Option<(String, u64)>> {
     loop {
         match walk.try_next().await {
@@ -394,14 +394,14 @@ impl Import<'_> {
         made.await
     }
 
-    /// The project with a name, which is made where there is none.
+    /// The project with a name, created if missing.
     async fn project(&self, name: &ProjectName) -> Result<ProjectId> {
         if let Some(id) = self.known_project(name).await? {
             return Ok(id);
         }
         let new = NewProject::named(name.clone(), false, self.limit);
         match tenancy::project::create(self.db, self.permit, new, self.now).await {
-            // Somebody else made it meanwhile.
+            // It was created meanwhile.
             Err(tenancy::Error::ProjectExists(_)) => {
                 let known = self.known_project(name).await?;
                 known.ok_or(Error::Database(db::Error::ProjectGone))

@@ -1,7 +1,7 @@
-//! Binding stores to a database whatever either says: by a claim, or at the end of a restore. First every store is
-//! looked at; then all that is written is written within one transaction, so that what is refused leaves stores and
-//! database as they were. What fails between the first store and the commit leaves identities that the database does not
-//! know: no server starts with them, nothing is swept, and the same command once more completes it.
+//! Binding stores to a database regardless of their identities: by a claim, or at the end of a restore. First every
+//! store is checked; then everything is written within one transaction, so that a refusal leaves stores and database
+//! unchanged. A failure between the first store and the commit leaves identities that the database does not know: no
+//! server starts with them, nothing is swept, and repeating the command completes it.
 
 use db::Tx;
 use db::store_identity::{self, KnownStore, State};
@@ -21,18 +21,18 @@ pub struct Origin {
     pub store: StoreId,
 }
 
-/// The stores in the settings, looked at, and the identities that they are to have.
+/// The stores in the settings, after the checks, and the identities that they will get.
 pub struct Binding {
     places: Vec<Place>,
     rows: Vec<KnownStore>,
     existing: Existing,
-    /// What the history says of it.
+    /// Its event in the history.
     event: Option<Event>,
 }
 
 impl Binding {
     /// Stores for the database in a backup. A backup may be older than a move, and a lost store may have been created
-    /// anew: any store of the backup's installation is taken, and an empty one gets an identity. `origin` is `None`
+    /// again: any store of the backup's installation is accepted, and an empty one gets an identity. `origin` is `None`
     /// for a database that never had a store.
     ///
     /// # Errors
@@ -65,7 +65,7 @@ impl Binding {
     /// Stores for a new installation, whatever their identities say.
     ///
     /// # Errors
-    /// When a store cannot be asked; an identity that is there and cannot be understood is replaced.
+    /// When a store cannot be read; an unreadable identity is replaced.
     pub async fn claimed(stores: &Stores, permit: &SystemPermit, now: Timestamp) -> Result<Self> {
         let installation = InstallationId::new(auth::random());
         let mut rows = Vec::new();
@@ -122,7 +122,7 @@ fn places(stores: &Stores) -> impl Iterator<Item = (&Place, State)> {
     stores.places().zip([State::Current, State::Leaving])
 }
 
-/// The id of a store that may be the backup's, or gets it.
+/// The id of a store that belongs to the backup, or the backup's id for an empty store.
 async fn store_of_backup(place: &Place, origin: Option<Origin>) -> Result<StoreId> {
     let found = look(place).await?;
     let is_empty = found.is_none() && !content::holds_objects(&*place.store).await?;

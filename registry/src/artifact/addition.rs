@@ -1,5 +1,5 @@
-//! What is shown of an artifact on request: read from its blobs each time, within bounds of size and time. Nothing is
-//! unpacked to disk.
+//! Additions of an artifact, shown on request: read from its blobs each time, within limits of size and time. Nothing
+//! is unpacked to disk.
 
 mod archive;
 mod model_files;
@@ -16,18 +16,18 @@ use tracing::instrument;
 use self::archive::Packing;
 use crate::{Error, Registry, Result};
 
-/// Maximum size of a config of which an addition is made, in bytes.
+/// Maximum size of a config to make an addition from, in bytes.
 const LARGEST_CONFIG: u64 = 4 << 20;
-/// How long an addition may take, its turn included.
+/// How long an addition may take, including the wait for its turn.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The layer of a chart, and the type that it had once.
+/// The layer of a chart, and its earlier media type.
 const CHART_LAYERS: [&str; 2] = [
     "application/vnd.cncf.helm.chart.content.v1.tar+gzip",
     "application/tar+gzip",
 ];
 
-/// What was asked for.
+/// An addition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Added {
     /// Its content type.
@@ -54,10 +54,10 @@ impl Added {
 }
 
 impl Registry {
-    /// An addition of an artifact whose type has it.
+    /// Reads an addition of an artifact whose type has it.
     ///
     /// # Errors
-    /// [`Error::AdditionUnknown`] where the artifact lacks it; [`Error::AdditionBroken`]; [`Error::Busy`].
+    /// [`Error::AdditionUnknown`] if the artifact lacks it; [`Error::AdditionBroken`]; [`Error::Busy`].
     #[instrument(name = "registry.artifact.addition", level = "debug", skip_all)]
     pub async fn addition(&self, of: &Artifact, addition: Addition) -> Result<Added> {
         let read = async {
@@ -81,7 +81,7 @@ impl Registry {
             .unwrap_or(Err(Error::Busy))
     }
 
-    /// A list in the config; an empty one where there is none.
+    /// A list in the config; empty if there is none.
     async fn of_config(
         &self,
         of: &Artifact,
@@ -135,8 +135,8 @@ impl Registry {
     }
 }
 
-/// A list in a config as it is written there, an empty one where there is none; `None` where the config is no JSON. The
-/// rest is not kept: as values it would be many times as large.
+/// A list in a config, as written there; empty if there is none, `None` if the config is not JSON. The rest is not
+/// kept: parsed, it would be many times as large.
 fn list_in(config: &[u8], field: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct Lists<'c> {

@@ -1,5 +1,5 @@
-//! What is shown of configs. A push does not read them: that happens when an artifact is first looked at, and what was
-//! found is kept. A config that is broken, large or cannot be read is not shown, and fails nothing.
+//! The parts of configs that are shown. A push does not read configs: they are read when an artifact is first shown,
+//! and the result is stored. A config that is broken, too large or unreadable is not shown, and causes no error.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -20,19 +20,19 @@ use crate::{Error, Registry, Result};
 
 /// Maximum size of a config that is read, in bytes.
 const LARGEST_CONFIG: u64 = 1 << 20;
-/// Configs that are read at a time.
+/// Configs to read at a time.
 const AT_ONCE: usize = 4;
-/// Configs that are read for one request; the rest is read for the next one.
+/// Configs to read for one request; the rest is read for the next one.
 const MOST: usize = 200;
-/// How long a request waits for configs, its turn included.
+/// How long a request waits for configs, including its turn.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Configs that cannot be read, of which so many are remembered for so long.
+/// How many unreadable configs are remembered, and for how long.
 const UNREADABLE: (u64, Duration) = (10_000, Duration::from_secs(60));
 
-/// What one request after the other does in this process: reading configs.
+/// Reads configs, for one request at a time in this process.
 pub(crate) struct Configs {
     turn: Semaphore,
-    /// Those that could not be read lately, and are not tried again yet.
+    /// Configs that could not be read lately, and are not retried yet.
     unreadable: Cache<Digest, ()>,
 }
 
@@ -50,8 +50,7 @@ impl Default for Configs {
 }
 
 impl Registry {
-    /// Fills in what is shown of the configs of artifacts that nobody has looked at yet, as far as they come in time
-    /// and there is memory for them.
+    /// Fills in the shown parts of configs for artifacts that were never shown before, as far as time and memory allow.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -77,7 +76,7 @@ impl Registry {
         let longest = longest_text(artifacts.len() as i64);
         let mut ids: Vec<ManifestId> = unread.keys().copied().collect();
         let mut reader = self.db.reader().await?;
-        // Whoever had the turn before may have read them.
+        // The previous request may have read them.
         for kept in attrs::kept(&mut reader, &ids, longest).await? {
             if let Some(at) = unread.remove(&ManifestId(kept.manifest)) {
                 artifacts[at].attrs = kept.attrs;
@@ -96,13 +95,13 @@ impl Registry {
             .db
             .write(move |tx| Box::pin(async move { attrs::keep(tx, &shown).await }));
         if let Err(error) = kept.await {
-            // What can only be read is shown all the same.
+            // If it cannot be stored, it is shown all the same.
             tracing::warn!(%error, "what is shown of configs cannot be kept");
         }
         Ok(())
     }
 
-    /// Reads configs and fills in what is shown of them: each as it comes, so that few are there at a time.
+    /// Reads configs and fills in their shown parts: each as it arrives, so that few are in memory at a time.
     async fn read_configs(
         &self,
         configs: Vec<Config>,
@@ -138,7 +137,7 @@ impl Registry {
         shown
     }
 
-    /// The bytes of a config, if they come in time. Those of a large one are none.
+    /// The bytes of a config, if they arrive in time; none for a config that is too large.
     async fn read_config(&self, config: Config, end: Instant) -> Option<(ManifestId, Bytes)> {
         if config.size > LARGEST_CONFIG {
             return Some((config.manifest, Bytes::new()));

@@ -1,9 +1,9 @@
-//! Copying an artifact into another repository: it, everything that it lists, and the accessories of all these. Its tags
-//! come along, and those by which clients find what belongs to it; other tags of what is copied were not asked for. No
-//! byte moves: blobs are linked, manifests are stored again from their rows, in one transaction.
+//! Copying an artifact into another repository, with everything that it lists and the accessories of all of these. Its
+//! tags are copied, and those by which clients find its accessories, but no other tags. No bytes move: blobs are
+//! linked, manifests are stored again from their rows, in one transaction.
 //!
-//! What is to be stored is read and parsed before that transaction, which looks whether the same is still there. So it
-//! does nothing but write, within the limits below: on SQLite, all other writers wait for it.
+//! What to store is read and parsed before that transaction, which checks that it is still current. So the transaction
+//! only writes, within the limits below: on SQLite, all other writers wait for it.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -29,17 +29,17 @@ use crate::{ATTEMPTS, Error, Registry, Result};
 const MANIFESTS: i64 = 1_000;
 /// Maximum blobs of a copy.
 const BLOBS: i64 = 5_000;
-/// Maximum entries of the manifests of a copy: what they list, and how often they name blobs.
+/// Maximum references in the manifests of a copy, to manifests and blobs.
 const REFERENCES: i64 = 10_000;
 /// Maximum tags of a copy.
 const TAGS: i64 = 1_000;
 /// Maximum bytes of the manifests of a copy.
 const BYTES: i64 = 64 << 20;
 
-/// What is copied.
+/// The source of a copy.
 #[derive(Clone, Copy, Debug)]
 pub struct Source<'a> {
-    /// Who may pull it.
+    /// Permission to pull it.
     pub permit: &'a ProjectPermit<on::Repository, to::Pull>,
     /// Its repository, of the permit's project.
     pub repository: &'a RepositoryName,
@@ -48,12 +48,12 @@ pub struct Source<'a> {
 }
 
 impl Registry {
-    /// Copies an artifact into a repository of the permit's project, which is made where it is absent. Tags that are
-    /// there already are moved.
+    /// Copies an artifact into a repository of the permit's project, which is created if absent. Existing tags are
+    /// moved.
     ///
     /// # Errors
     /// [`Error::ManifestUnknown`]; [`Error::CopiesAccessory`]; [`Error::CopyTooLarge`]; [`Error::QuotaExceeded`];
-    /// [`Error::Immutable`] for a tag that a rule keeps at another artifact.
+    /// [`Error::Immutable`] for a tag that a rule protects at another artifact.
     #[instrument(name = "registry.artifact.copy", level = "debug", skip_all, fields(repo.name = %into))]
     pub async fn copy_artifact(
         &self,
@@ -70,7 +70,7 @@ impl Registry {
         Err(Error::Database(db::Error::Contended("the artifact")))
     }
 
-    /// Reads what is to be stored.
+    /// Reads what to store.
     async fn plan(
         &self,
         permit: &ProjectPermit<on::Repository, to::Push>,
@@ -98,7 +98,7 @@ impl Registry {
         })
     }
 
-    /// Stores what was planned; `None` where something else is to be copied by now.
+    /// Stores the plan; `None` if the source has changed since.
     async fn store_copy(
         &self,
         permit: &ProjectPermit<on::Repository, to::Push>,
@@ -146,15 +146,15 @@ impl Registry {
     }
 }
 
-/// What is to be stored.
+/// What to store.
 struct Plan {
     root: ManifestId,
-    /// What is listed before what lists it.
+    /// Children before the indexes that list them.
     manifests: Vec<Copied>,
     _memory: storage::budget::Reservation,
 }
 
-/// A manifest to be stored again.
+/// A manifest to store again.
 struct Copied {
     id: ManifestId,
     digest: Digest,
@@ -167,7 +167,7 @@ impl Plan {
         self.manifests.iter().map(|copied| copied.id).collect()
     }
 
-    /// Whether it has what belongs to an artifact, and nothing else.
+    /// Whether the plan has exactly the artifact and what belongs to it.
     async fn is_of(
         &self,
         tx: &mut Tx,
@@ -183,7 +183,7 @@ impl Plan {
     }
 }
 
-/// What belongs to the artifact, itself included.
+/// The artifact and everything that belongs to it.
 async fn members(
     reader: &mut Reader,
     (repository, root): (RepositoryId, ManifestId),
@@ -208,7 +208,7 @@ fn ids(members: &[Member]) -> Vec<ManifestId> {
     members.iter().map(|member| member.id).collect()
 }
 
-/// The manifests by their rows, in whose order what is listed comes first: it was there before.
+/// The manifests in the order of their rows, so that children come first: they were stored earlier.
 fn parse(members: Vec<Member>, payloads: Vec<(ManifestId, Vec<u8>)>) -> Result<Vec<Copied>> {
     let mut payloads: HashMap<ManifestId, Vec<u8>> = payloads.into_iter().collect();
     let parse = |member: Member| {
@@ -277,8 +277,8 @@ async fn store(
     Ok(())
 }
 
-/// The tags that come along, claimed for the manifests that have them: those of the artifact itself, and of the others
-/// those by which a client finds them that knows what they belong to.
+/// The tags to copy, claimed for their manifests: those of the artifact itself, and for the others those by which a
+/// client that knows the subject finds them.
 async fn claims(
     tx: &mut Tx,
     at: Place<'_>,
@@ -297,7 +297,7 @@ async fn claims(
     });
     let rules = Immutability::of(tx, at.project).await?;
     let mut claims: HashMap<ManifestId, (Vec<Tag>, Vec<Claim>)> = HashMap::new();
-    // By their names, so that transactions wait for each other in one order.
+    // By name, so that transactions lock in the same order.
     for (id, tag) in tags {
         let Some(digest) = digests.get(&id) else {
             continue;

@@ -1,4 +1,4 @@
-//! Single settings of a project, for whoever may change these and not the project.
+//! Single settings of a project, for callers who may change these but not the project.
 
 use db::{Db, project};
 use model::{Operation, Timestamp};
@@ -7,7 +7,7 @@ use policy::{ProjectPermit, on, to};
 use crate::project::{Changes, apply, event};
 use crate::{Error, Result};
 
-/// Gives a project settings that it does not have. Whether it is public, it has.
+/// Gives a project settings that it does not have. It always has the setting whether it is public.
 ///
 /// # Errors
 /// [`Error::SettingExists`], [`Error::ProjectGone`].
@@ -18,7 +18,7 @@ pub async fn add(
     now: Timestamp,
 ) -> Result<()> {
     let (project, origin) = (permit.project().clone(), permit.caller().origin());
-    // Of two who add the same one, the second finds it.
+    // If two add the same one, the second finds it.
     db.write_alone_in(project.id, move |tx| {
         Box::pin(async move {
             let known = project::metadata(tx, project.id).await?;
@@ -34,7 +34,7 @@ pub async fn add(
     .await
 }
 
-/// Changes settings of a project, which gets those that it does not have.
+/// Changes settings of a project, and adds missing ones.
 ///
 /// # Errors
 /// [`Error::ProjectGone`].

@@ -1,5 +1,5 @@
-//! Secrets of robots. A random one has 190 bits: nobody finds it from its hash, however fast that is, so SHA-256 does,
-//! and a program that signs in for each request costs microseconds. One that somebody chose is hashed like a password.
+//! Secrets of robots. A random one has 190 bits and cannot be found from its hash, even a fast one, so SHA-256 is
+//! enough, and a program that signs in for each request costs microseconds. A chosen one is hashed like a password.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand;
@@ -11,7 +11,7 @@ use crate::secret::equal;
 /// Characters of a random secret.
 const LENGTH: usize = 32;
 const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-/// What the stored hash of a random secret begins with; that of a chosen one begins with `$argon2id`.
+/// Prefix of the stored hash of a random secret; that of a chosen one begins with `$argon2id`.
 const RANDOM: &str = "sha256:";
 
 /// The secret of a robot, which is shown once. It does not print.
@@ -19,12 +19,12 @@ const RANDOM: &str = "sha256:";
 pub enum RobotSecret {
     /// A random one.
     Random(NewPassword),
-    /// One that somebody chose.
+    /// A chosen one.
     Chosen(NewPassword),
 }
 
 impl RobotSecret {
-    /// A new random one, which keeps the rules of passwords.
+    /// A new random one, which follows the rules for passwords.
     ///
     /// # Errors
     /// [`PasswordError::Random`].
@@ -39,7 +39,7 @@ impl RobotSecret {
         }
     }
 
-    /// What is stored.
+    /// The hash to store.
     pub(super) async fn hash(&self, hasher: &PasswordHasher) -> Result<String, PasswordError> {
         match self {
             Self::Random(secret) => Ok(hash_random(secret.expose())),
@@ -48,13 +48,13 @@ impl RobotSecret {
     }
 }
 
-/// A random text that keeps the rules of passwords.
+/// A random text that follows the rules for passwords.
 ///
 /// # Errors
 /// [`PasswordError::Random`].
 pub(crate) fn random_password() -> Result<NewPassword, PasswordError> {
     loop {
-        // One in some hundred lacks a digit.
+        // About one in a few hundred lacks a digit.
         if let Ok(secret) = NewPassword::try_from(random_text()?) {
             return Ok(secret);
         }

@@ -17,7 +17,7 @@ use Effect::{Later, Never, Now};
 pub struct Declaration {
     /// Its name, which is Harbor's.
     pub name: &'static str,
-    /// What its values are.
+    /// The type of its values.
     pub kind: Kind,
     /// Who may read it.
     pub readers: Readers,
@@ -29,13 +29,13 @@ pub struct Declaration {
     put: fn(&mut Values, &Value) -> Result<(), Unfit>,
 }
 
-/// Declares settings: meaning, name, type, value where nothing was changed, who may read it, effect, and rule.
+/// Declares settings: meaning, name, type, initial value, who may read it, effect, and rule.
 macro_rules! settings {
     ($(
         $(#[doc = $meaning:literal])+
         $name:ident: $type:ty = $initial:expr, $readers:ident, $effect:expr, $rule:expr;
     )*) => {
-        /// The settings, as they are at a moment.
+        /// The settings at a moment.
         #[derive(Clone, Debug)]
         pub struct Values {
             $($(#[doc = $meaning])+ pub $name: $type,)*
@@ -72,13 +72,14 @@ const ALWAYS_WRITTEN: Effect = Never(
 );
 
 settings! {
-    /// The source of people that user interfaces prefer: `db_auth`, this database, `ldap_auth`, a directory, or
-    /// `oidc_auth`, a provider. People sign in by every source that is configured, whatever it says.
+    /// The source of users that user interfaces prefer: `db_auth` (this database), `ldap_auth` (a directory) or
+    /// `oidc_auth` (a provider). People can always sign in by every source that is configured.
     auth_mode: String = "db_auth".to_owned(), Everyone, Now, rule::auth_mode;
     /// Whether user interfaces show the sign-in by another identity provider first.
     primary_auth_mode: bool = false, Everyone, Now, rule::any;
-    /// Whether people may make accounts for themselves. Where mail is set up they sign in once they have opened the link
-    /// that is mailed to them. Where a directory is configured they may not, whatever this says.
+    /// Whether people may register accounts for themselves. Where mail is set up, they can sign in once they have
+    /// opened the link that is mailed to them. While a directory is configured, nobody can register, whatever this
+    /// says.
     self_registration: bool = false, Everyone, Now, rule::any;
     /// A message that user interfaces show on every page: a JSON object, as text, with `message`, `type`, `closable`,
     /// `fromDate` and `toDate`. Empty: none.
@@ -86,61 +87,61 @@ settings! {
 
     /// Who may create projects: `everyone` who is signed in, or `adminonly`, the system administrators.
     project_creation_restriction: ProjectCreation = ProjectCreation::Everyone, SignedIn, Now, rule::any;
-    /// Whether writing is refused, but for settings, sign-in and garbage collection.
+    /// Whether writing is refused, except for settings, sign-in and garbage collection.
     read_only: bool = false, SignedIn, Now, rule::any;
     /// Whether webhooks are sent.
     notification_enable: bool = true, SignedIn, Later, rule::any;
 
     /// Minutes for which a registry token is valid.
     token_expiration: i64 = 30, Administrators, Now, rule::between::<1, 525_600>;
-    /// Minutes after which a session ends in which nothing is asked.
+    /// Minutes after which an idle session ends.
     session_timeout: i64 = 60, Administrators, Now, rule::between::<1, 525_600>;
-    /// Minutes after which a session ends however much is asked. 0: never.
+    /// Minutes after which a session ends even if it is in use. 0: never.
     session_longest: i64 = 0, Administrators, Now, rule::between::<0, 525_600>;
-    /// What the names of new robots begin with; those that are there keep their names.
+    /// Prefix of the names of new robots; existing robots keep their names.
     robot_name_prefix: String = "robot$".to_owned(), Administrators, Now, rule::robot_prefix;
-    /// Days for which a robot is valid, unless told otherwise when it is made.
+    /// Days for which a robot is valid, unless specified when it is created.
     robot_token_duration: i64 = 30, Administrators, Now, rule::between::<1, 36_500>;
     /// Whether new projects have `storage_per_project` as their limit.
     quota_per_project_enable: bool = true, Administrators, Now, rule::any;
-    /// How many bytes a new project may hold, unless told otherwise when it is made; -1 for no limit.
+    /// How many bytes a new project may hold, unless specified when it is created; -1 for no limit.
     storage_per_project: StorageLimit = StorageLimit::UNLIMITED, Administrators, Now, rule::any;
 
-    /// `https://HOST[:PORT]` at which people reach Gantry, with which links in mails begin, and to which an OIDC provider
-    /// leads back. `[server] external_url` of the configuration file fixes it. Empty: no mails are sent, and nobody signs in by
-    /// OIDC.
+    /// `https://HOST[:PORT]` at which people reach Gantry: links in mails begin with it, and an OIDC provider redirects
+    /// to it. `[server] external_url` in the configuration file fixes it. Empty: no mails are sent, and nobody signs in
+    /// by OIDC.
     external_url: String = String::new(), Administrators, Now, rule::external_url;
     /// The mail server, by its name or address. Empty: no mails are sent.
     smtp_host: String = String::new(), Administrators, Now, rule::host;
     /// The mail server's port.
     smtp_port: i64 = 587, Administrators, Now, rule::between::<1, 65_535>;
-    /// How the connection to the mail server is encrypted: `starttls`, `tls` from its first byte, or `none`, where it is on
-    /// this machine.
+    /// How the connection to the mail server is encrypted: `starttls`, `tls` from the first byte, or `none` for a
+    /// server on this machine.
     smtp_tls: MailTls = MailTls::StartTls, Administrators, Now, rule::any;
-    /// Certificates, as PEM, of which one must have issued the mail server's. Empty: those that the system trusts.
+    /// The only authorities that may have signed the mail server's certificate, in PEM. Empty: those of the system.
     smtp_ca: Certificates = Certificates::default(), Administrators, Now, rule::any;
-    /// Who signs in to the mail server. Empty: nobody does.
+    /// The user name for the mail server. Empty: no sign-in.
     smtp_user: String = String::new(), Administrators, Now, rule::any;
     /// The password of `smtp_user`.
     smtp_password: Secret = Secret::default(), Nobody, Now, rule::any;
-    /// Whom mails are from: `gantry@registry.example`, `Gantry <gantry@registry.example>`. Empty: no mails are sent.
+    /// The sender of mails: `gantry@registry.example`, `Gantry <gantry@registry.example>`. Empty: no mails are sent.
     smtp_from: String = String::new(), Administrators, Now, rule::mailbox;
 
     /// `HOST:PORT` of a syslog server that gets a copy of the audit log. Empty: none.
     audit_log_forward_endpoint: String = String::new(), Administrators, Later, rule::host_and_port;
-    /// Whether the audit log is only forwarded, which Gantry refuses.
+    /// Whether the audit log is forwarded only. Gantry refuses this.
     skip_audit_log_database: bool = false, Administrators, ALWAYS_WRITTEN, rule::any;
     /// Types of events that the audit log does not show, separated by commas: `pull_artifact,login_user`.
     disabled_audit_log_event_types: String = String::new(), Administrators, Now, rule::event_types;
-    /// Whether a pull by a scanner leaves the time of the last pull as it is.
+    /// Whether pulls by scanners leave the time of the last pull unchanged.
     scanner_skip_update_pulltime: bool = false, Administrators, Later, rule::any;
 
-    /// `ldap://HOST[:PORT]` or `ldaps://HOST[:PORT]` of the directory. People sign in by it once it and `ldap_base_dn` are
-    /// set, whatever `auth_mode` is. Empty: none.
+    /// `ldap://HOST[:PORT]` or `ldaps://HOST[:PORT]` of the directory. People can sign in by it once this and
+    /// `ldap_base_dn` are set, whatever `auth_mode` is. Empty: none.
     ldap_url: String = String::new(), Administrators, Now, rule::ldap_url;
     /// Further addresses of the same directory, separated by spaces, for when `ldap_url` does not answer.
     ldap_fallback_urls: String = String::new(), Administrators, Now, rule::ldap_urls;
-    /// Whether connections to `ldap://` addresses are encrypted by StartTLS before anything else is said.
+    /// Whether connections to `ldap://` addresses are encrypted by StartTLS before anything else is sent.
     ldap_starttls: bool = false, Administrators, Now, rule::any;
     /// Whether the directory's certificate is checked.
     ldap_verify_cert: bool = true, Administrators, Now, rule::any;
@@ -150,13 +151,13 @@ settings! {
     ldap_client_certificate: Certificates = Certificates::default(), Administrators, Now, rule::any;
     /// The key of `ldap_client_certificate`, in PEM and without a passphrase.
     ldap_client_key: Secret = Secret::default(), Nobody, Now, rule::any;
-    /// Seconds that the directory has for an answer.
+    /// Seconds to wait for an answer of the directory.
     ldap_timeout: i64 = 5, Administrators, Now, rule::between::<1, 300>;
-    /// Who searches the directory; empty for an anonymous search.
+    /// The entry that searches the directory. Empty: anonymous.
     ldap_search_dn: String = String::new(), Administrators, Now, rule::any;
     /// The password of `ldap_search_dn`.
     ldap_search_password: Secret = Secret::default(), Nobody, Now, rule::any;
-    /// Where users are searched.
+    /// Where to search for users.
     ldap_base_dn: String = String::new(), Administrators, Now, rule::dn;
     /// How deep: 0 the entry alone, 1 one level, 2 the whole tree.
     ldap_scope: i64 = 2, Administrators, Now, rule::between::<0, 2>;
@@ -164,67 +165,69 @@ settings! {
     ldap_filter: String = String::new(), Administrators, Now, rule::ldap_filter;
     /// The attribute that is the user's name.
     ldap_uid: String = "cn".to_owned(), Administrators, Now, rule::ldap_attribute;
-    /// Where groups are searched. Empty: where users are.
+    /// Where to search for groups. Empty: where users are searched.
     ldap_group_base_dn: String = String::new(), Administrators, Now, rule::dn;
     /// How deep: 0 the entry alone, 1 one level, 2 the whole tree.
     ldap_group_search_scope: i64 = 2, Administrators, Now, rule::between::<0, 2>;
-    /// Which entries are groups. Empty: no groups are taken over.
+    /// Which entries are groups. Empty: no groups are used.
     ldap_group_search_filter: String = String::new(), Administrators, Now, rule::ldap_filter;
-    /// The attribute that is the group's name. Empty: `cn`.
+    /// The attribute that is the group's name. Required while `ldap_group_search_filter` is set.
     ldap_group_attribute_name: String = String::new(), Administrators, Now, rule::ldap_attribute_or_none;
     /// The attribute of a user that names the groups.
     ldap_group_membership_attribute: String = "memberof".to_owned(), Administrators, Now, rule::ldap_attribute_or_none;
-    /// How it is known which groups somebody is in: `attribute`, by `ldap_group_membership_attribute`; `search`, by the
-    /// groups' own lists of members; `nested`, by Active Directory's rule, groups in groups included.
+    /// How to find somebody's groups: `attribute`, by `ldap_group_membership_attribute`; `search`, by the groups' own
+    /// lists of members; `nested`, by Active Directory's rule, including groups in groups.
     ldap_group_lookup: String = "attribute".to_owned(), Administrators, Now, rule::group_lookup;
     /// The group whose members are system administrators.
     ldap_group_admin_dn: String = String::new(), Administrators, Now, rule::dn;
-    /// Taken for Harbor's clients: all groups are looked up at once, whatever it says.
+    /// Accepted for Harbor's clients, without effect: all groups are looked up at once.
     ldap_group_attach_parallel: bool = false, Administrators, Now, rule::any;
-    /// Seconds for which a password that the directory confirmed is not checked again.
+    /// Seconds until a password that the directory confirmed is checked again.
     ldap_password_secs: i64 = 600, Administrators, Now, rule::between::<0, 3_600>;
     /// Seconds after which people and their groups are read from the directory again.
     ldap_reading_secs: i64 = 300, Administrators, Now, rule::between::<1, 86_400>;
-    /// Seconds for which a password that the directory confirmed is good while the directory cannot be asked.
+    /// Seconds for which a password that the directory confirmed is accepted while the directory does not answer.
     ldap_outage_secs: i64 = 3_600, Administrators, Now, rule::between::<0, 86_400>;
 
     /// What user interfaces call the OIDC provider.
     oidc_name: String = String::new(), Administrators, Now, rule::any;
-    /// `https://HOST[:PORT][/PATH]` of the OIDC provider: its issuer. People sign in by it once it, `oidc_client_id` and
-    /// `external_url` are set, whatever `auth_mode` is. `http://` is for a provider on this machine. Empty: none.
+    /// `https://HOST[:PORT][/PATH]` of the OIDC provider: its issuer. People can sign in by it once this,
+    /// `oidc_client_id` and `external_url` are set, whatever `auth_mode` is. `http://` is for a provider on this
+    /// machine. Empty: none.
     oidc_endpoint: String = String::new(), Administrators, Now, rule::provider_url;
     /// Whether the provider's certificate is checked.
     oidc_verify_cert: bool = true, Administrators, Now, rule::any;
     /// The only authorities that may have signed the provider's certificate, in PEM. Empty: those of the system.
     oidc_ca_certificate: Certificates = Certificates::default(), Administrators, Now, rule::any;
-    /// Seconds that the provider has for an answer.
+    /// Seconds to wait for an answer of the provider.
     oidc_timeout: i64 = 10, Administrators, Now, rule::between::<1, 60>;
     /// The id that the provider gave Gantry.
     oidc_client_id: String = String::new(), Administrators, Now, rule::any;
     /// The secret that belongs to `oidc_client_id`. Empty for a public client.
     oidc_client_secret: Secret = Secret::default(), Nobody, Now, rule::any;
-    /// What the provider is asked for, separated by commas; `openid` always is. With `offline_access` it is asked again
-    /// whether people may still sign in, and in which groups they are. Empty: `openid,profile,email,offline_access`.
+    /// The scopes to request, separated by commas; `openid` is always included. With `offline_access`, Gantry can ask
+    /// again whether people may still sign in, and which groups they are in. Empty:
+    /// `openid,profile,email,offline_access`.
     oidc_scope: String = String::new(), Administrators, Now, rule::scopes;
     /// The claim that is the user's name. Empty: `name`.
     oidc_user_claim: String = String::new(), Administrators, Now, rule::any;
-    /// The claim that names the user's groups. Empty: no groups are taken over.
+    /// The claim that names the user's groups. Empty: no groups are used.
     oidc_groups_claim: String = String::new(), Administrators, Now, rule::any;
-    /// A regular expression for the groups that are taken over. Empty: all.
+    /// A regular expression for the groups to use. Empty: all.
     oidc_group_filter: String = String::new(), Administrators, Now, rule::expression;
     /// The group whose members are system administrators.
     oidc_admin_group: String = String::new(), Administrators, Now, rule::any;
-    /// Whether an account is made at a user's first sign-in without asking for its name.
+    /// Whether a user's first sign-in creates an account without asking for a name.
     oidc_auto_onboard: bool = false, Administrators, Now, rule::any;
     /// Whether signing out of Gantry signs out of the provider too.
     oidc_logout: bool = false, Administrators, Now, rule::any;
-    /// Parameters that are added to the redirection to the provider: a JSON object, as text.
+    /// Parameters to add to the redirect to the provider: a JSON object, as text.
     oidc_extra_redirect_parms: String = "{}".to_owned(), Administrators, Now, rule::parameters;
     /// Seconds after which the provider is asked again whether the owner of a CLI secret may still sign in.
     oidc_secret_secs: i64 = 600, Administrators, Now, rule::between::<1, 3_600>;
-    /// Seconds after which the provider is asked again about people with a session, and their groups.
+    /// Seconds after which the provider is asked again about people with a session and their groups.
     oidc_reading_secs: i64 = 300, Administrators, Now, rule::between::<1, 86_400>;
-    /// Seconds for which a CLI secret works while the provider cannot be asked, or gave no refresh token.
+    /// Seconds for which a CLI secret works while the provider does not answer, or if it gave no refresh token.
     oidc_outage_secs: i64 = 3_600, Administrators, Now, rule::between::<0, 86_400>;
 
     /// The authenticating proxy.
@@ -239,12 +242,12 @@ settings! {
     http_authproxy_server_certificate: String = String::new(), Administrators, NO_HTTP_AUTH, rule::any;
     /// Whether its certificate is checked.
     http_authproxy_verify_cert: bool = true, Administrators, NO_HTTP_AUTH, rule::any;
-    /// Whether users are not searched.
+    /// Whether the search for users is skipped.
     http_authproxy_skip_search: bool = false, Administrators, NO_HTTP_AUTH, rule::any;
 
     /// The UAA server.
     uaa_endpoint: String = String::new(), Administrators, NO_UAA, rule::any;
-    /// The id that it gave.
+    /// The ID that it gave Gantry.
     uaa_client_id: String = String::new(), Administrators, NO_UAA, rule::any;
     /// The secret that belongs to it.
     uaa_client_secret: String = String::new(), Administrators, NO_UAA, rule::any;
@@ -267,7 +270,7 @@ impl Values {
         Duration::from_secs(u64::try_from(self.session_timeout * 60).unwrap_or_default())
     }
 
-    /// How long a browser's session lasts at most, however busy it is.
+    /// How long a browser's session lasts at most, even if it is in use.
     pub fn session_longest(&self) -> Option<Duration> {
         let minutes = u64::try_from(self.session_longest).ok();
         minutes
@@ -275,8 +278,8 @@ impl Values {
             .map(|minutes| Duration::from_secs(minutes * 60))
     }
 
-    /// True if people may make accounts for themselves. Where a directory is configured they may not: a name here would keep
-    /// out whoever has it in the directory, and be given their roles.
+    /// True if people may register accounts for themselves. While a directory is configured they may not: a name taken
+    /// here would keep out the person who has it in the directory, and receive their roles.
     pub const fn is_open(&self) -> bool {
         self.self_registration && !self.has_directory()
     }
@@ -299,12 +302,12 @@ impl Values {
         u32::try_from(self.token_expiration * 60).unwrap_or(u32::MAX)
     }
 
-    /// Whether mails are sent: somewhere, by somebody, with links that lead here.
+    /// Whether mails are sent: a server, a sender and the address for links are set.
     pub const fn sends_mail(&self) -> bool {
         !self.smtp_host.is_empty() && !self.smtp_from.is_empty() && !self.external_url.is_empty()
     }
 
-    /// What settings mean together.
+    /// Checks combinations of settings.
     pub(super) fn check(&self) -> Result<(), InvalidSetting> {
         if !self.smtp_user.is_empty() && self.smtp_tls == MailTls::None {
             let reason = "must be starttls or tls while smtp_user is set: a password is never sent in the clear";
@@ -348,12 +351,12 @@ impl Declaration {
         self.meaning.trim()
     }
 
-    /// Its value where nothing was changed.
+    /// Its initial value.
     pub fn initial(&self) -> Value {
         (self.get)(&Values::default())
     }
 
-    /// Sets it in values that are stored nowhere, such as to try them out.
+    /// Sets it in values that are not stored, for trying them out.
     ///
     /// # Errors
     /// [`InvalidSetting`].
@@ -366,7 +369,7 @@ impl Declaration {
         (self.get)(values)
     }
 
-    /// Sets it, if the value is one of it.
+    /// Sets it, if the value is valid.
     pub(super) fn set(&self, values: &mut Values, value: &Value) -> Result<(), InvalidSetting> {
         let name = self.name;
         (self.put)(values, value).map_err(|unfit| match unfit {
@@ -378,7 +381,7 @@ impl Declaration {
         })
     }
 
-    /// Text as JSON of its kind, for where all is text: `true`, `30`, `everyone`.
+    /// Text as JSON of its type, for sources that have only text: `true`, `30`, `everyone`.
     ///
     /// # Errors
     /// [`InvalidSetting::WrongKind`].
@@ -398,7 +401,7 @@ impl Declaration {
     }
 }
 
-/// The setting whose name is most like a text.
+/// The setting with the most similar name.
 fn near(name: &str) -> Option<&'static str> {
     const NEAR: f64 = 0.85;
     let likeness = DECLARED.iter().map(|declared| {

@@ -10,7 +10,7 @@ use super::declared::{Declaration, Values};
 use super::kind::{Effect, Kind};
 use crate::InvalidSetting;
 
-/// Settings that are fixed, by name. Those that nobody can change are not among them.
+/// Fixed settings, by name, without those that can never be changed.
 #[derive(Clone, Default)]
 pub struct Fixed(BTreeMap<&'static str, Value>);
 
@@ -36,7 +36,7 @@ impl Fixed {
     /// Fixes one more, unless it is fixed already.
     ///
     /// # Errors
-    /// As [`Fixed::new`]; and where it is fixed to another value, with that one.
+    /// As [`Fixed::new`]; and if it is fixed to another value, which the error names.
     pub fn and(mut self, name: &str, value: Value) -> Result<Self, InvalidSetting> {
         let declaration = Declaration::named(name)?;
         let mut values = Values::default();

@@ -1,4 +1,4 @@
-//! What settings hold, who reads them and what a change does; how a value is read from JSON and checked.
+//! Types of settings, who reads them and what a change does; how a value is read from JSON and checked.
 
 use model::StorageLimit;
 use policy::ProjectCreation;
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::secret::Secret;
 
-/// What the values of a setting are.
+/// The type of a setting's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// `true` or `false`.
@@ -24,7 +24,7 @@ pub enum Kind {
 pub enum Readers {
     /// Everyone, by `GET /systeminfo`.
     Everyone,
-    /// Whoever is signed in, by `GET /systeminfo`.
+    /// Signed-in callers, by `GET /systeminfo`.
     SignedIn,
     /// System administrators.
     Administrators,
@@ -37,13 +37,13 @@ pub enum Readers {
 pub enum Effect {
     /// At once.
     Now,
-    /// Once the function is there to which it belongs. It is kept until then.
+    /// Once Gantry has the function. The value is stored until then.
     Later,
-    /// Never, and so it is not changed, for this reason.
+    /// Never: it cannot be changed, for this reason.
     Never(&'static str),
 }
 
-/// Why JSON is no value of a setting.
+/// Why JSON is not a value of a setting.
 #[derive(Debug)]
 pub(super) enum Unfit {
     /// It is of another type.
@@ -62,7 +62,7 @@ impl Kind {
     }
 }
 
-/// A type that a setting holds.
+/// A type of a setting's value.
 pub(super) trait Held: Sized {
     const KIND: Kind;
 
@@ -71,7 +71,7 @@ pub(super) trait Held: Sized {
     fn to_json(&self) -> Value;
 }
 
-/// Reads a value and applies the setting's own rule, which may tidy it.
+/// Reads a value and applies the setting's rule, which may normalize it.
 pub(super) fn read<T: Held>(json: &Value, rule: fn(T) -> Result<T, String>) -> Result<T, Unfit> {
     rule(T::from_json(json)?).map_err(Unfit::Rule)
 }
@@ -100,7 +100,7 @@ impl Held for i64 {
     }
 }
 
-/// Most bytes of a text.
+/// Maximum bytes of a text.
 const LONGEST: usize = 4_096;
 
 impl Held for String {
@@ -133,7 +133,7 @@ fn bounded(json: &Value, longest: usize) -> Result<String, Unfit> {
 impl Held for Secret {
     const KIND: Kind = Kind::Secret;
 
-    /// Of several lines, where it is a key in PEM.
+    /// A key in PEM may have several lines.
     fn from_json(json: &Value) -> Result<Self, Unfit> {
         let text = bounded(json, LONGEST)?;
         let is_key = text.starts_with("-----BEGIN ");
@@ -141,7 +141,7 @@ impl Held for Secret {
             let reason = "must not contain line breaks or other control characters";
             return Err(Unfit::Rule(reason.to_owned()));
         }
-        // What forms and commands show in place of a secret, sent back.
+        // A mask that forms and commands show instead of a secret, sent back.
         let is_mask = !text.is_empty() && text.chars().all(|letter| "*•".contains(letter));
         if is_mask {
             let reason = "must be the secret itself, not what is shown in its place";
@@ -160,7 +160,7 @@ impl Held for Secret {
 pub struct Certificates(String);
 
 impl Certificates {
-    /// The PEM, where there are any.
+    /// The PEM, if there are any.
     pub fn pem(&self) -> Option<&str> {
         Some(self.0.as_str()).filter(|text| !text.is_empty())
     }
@@ -170,7 +170,7 @@ impl Held for Certificates {
     const KIND: Kind = Kind::Text;
 
     fn from_json(json: &Value) -> Result<Self, Unfit> {
-        /// Room for a few certificates.
+        /// Maximum bytes: a few certificates.
         const LONGEST: usize = 65_536;
         let text = json.as_str().ok_or(Unfit::Kind)?.trim();
         let framed = |begin: &str, end: &str| text.starts_with(begin) && text.ends_with(end);
@@ -191,7 +191,7 @@ impl Held for Certificates {
 /// How the connection to a mail server is encrypted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MailTls {
-    /// After connecting, before anything else is said.
+    /// After connecting, before anything else is sent.
     #[default]
     StartTls,
     /// From the first byte.

@@ -1,4 +1,4 @@
-//! Rules of single settings: each returns the value, tidied where that is needed, or what it must be.
+//! Rules of single settings: each returns the value, normalized if necessary, or what it must be.
 
 use model::{Dn, EVENT_TYPES, is_email};
 use serde_json::{Map, Value};
@@ -16,7 +16,7 @@ pub(super) fn between<const LEAST: i64, const MOST: i64>(number: i64) -> Result<
         .ok_or_else(|| format!("must be from {LEAST} to {MOST}"))
 }
 
-/// What robots' names begin with.
+/// The prefix of robots' names.
 pub(super) fn robot_prefix(prefix: String) -> Result<String, String> {
     let prefix = prefix.trim();
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"$._-+@#%=~".contains(&byte);
@@ -26,7 +26,7 @@ pub(super) fn robot_prefix(prefix: String) -> Result<String, String> {
     Err("must have 1 to 64 letters, digits or of $ . _ - + @ # % = ~".to_owned())
 }
 
-/// Which source of people is preferred.
+/// The preferred source of users.
 pub(super) fn auth_mode(mode: String) -> Result<String, String> {
     match mode.as_str() {
         "db_auth" | "ldap_auth" | "oidc_auth" => Ok(mode),
@@ -44,7 +44,7 @@ pub(super) fn ldap_url(url: String) -> Result<String, String> {
         Some(("ldap" | "ldaps", host)) if !host.is_empty() => host,
         Some(_) => "/",
     };
-    // A query or a path would be ignored by some clients and obeyed by others. Of a port, nothing but a number is one.
+    // Some clients would ignore a query or a path, others would not. A port must be a number.
     let port = host
         .rsplit_once(':')
         .filter(|(_, port)| !port.ends_with(']'));
@@ -55,7 +55,7 @@ pub(super) fn ldap_url(url: String) -> Result<String, String> {
     Ok(url)
 }
 
-/// This server's own address, as links begin with it; empty for none. A slash at its end is taken off.
+/// This server's own address, for links; empty for none. A trailing slash is removed.
 pub(super) fn external_url(url: String) -> Result<String, String> {
     if url.is_empty() {
         return Ok(url);
@@ -96,7 +96,7 @@ fn is_host_name(host: &str) -> bool {
     (1..=253).contains(&host.len()) && host.bytes().all(is_part)
 }
 
-/// The name or the address of a machine; empty for none.
+/// A host name or address; empty for none.
 pub(super) fn host(host: String) -> Result<String, String> {
     let valid = host.is_empty() || host.parse::<std::net::IpAddr>().is_ok() || is_host_name(&host);
     valid
@@ -104,7 +104,7 @@ pub(super) fn host(host: String) -> Result<String, String> {
         .ok_or_else(|| "must be a host name or an address, without a port".to_owned())
 }
 
-/// Whom mails are from; empty for nobody.
+/// The sender of mails; empty for none.
 pub(super) fn mailbox(text: String) -> Result<String, String> {
     let address = match text.split_once('<') {
         None => Some(text.as_str()),
@@ -167,7 +167,7 @@ pub(super) fn ldap_attribute_or_none(name: String) -> Result<String, String> {
     }
 }
 
-/// How it is known which groups somebody is in.
+/// How to find somebody's groups.
 pub(super) fn group_lookup(lookup: String) -> Result<String, String> {
     match ["attribute", "search", "nested"].contains(&lookup.as_str()) {
         true => Ok(lookup),
@@ -175,7 +175,7 @@ pub(super) fn group_lookup(lookup: String) -> Result<String, String> {
     }
 }
 
-/// A provider's address; empty for none. What is said to it is encrypted, unless it is on this machine.
+/// A provider's address; empty for none. It must be encrypted, unless it is on this machine.
 pub(super) fn provider_url(url: String) -> Result<String, String> {
     let is_local = |host: &str| matches!(host, "localhost" | "127.0.0.1" | "[::1]");
     let authority = |rest: &str| rest.split('/').next().unwrap_or_default().to_owned();
@@ -201,7 +201,7 @@ pub(super) fn provider_url(url: String) -> Result<String, String> {
     }
 }
 
-/// What a provider is asked for, separated by commas or spaces; empty for what is usual.
+/// The scopes to request, separated by commas or spaces; empty for the usual ones.
 pub(super) fn scopes(text: String) -> Result<String, String> {
     // RFC 6749, section 3.3.
     let is_part = |byte: u8| matches!(byte, b'!' | b'#'..=b'[' | b']'..=b'~' | b' ');
@@ -232,7 +232,7 @@ pub(super) fn host_and_port(address: String) -> Result<String, String> {
         .ok_or_else(|| "must be HOST:PORT, or empty for none".to_owned())
 }
 
-/// Parameters that are added to a redirection: a JSON object of texts, as text.
+/// Parameters to add to a redirect: a JSON object of texts, as text.
 pub(super) fn parameters(text: String) -> Result<String, String> {
     let wrong = || r#"must be a JSON object of texts, as text: {"prompt":"login"}"#.to_owned();
     let parsed: Map<String, Value> = serde_json::from_str(&text).map_err(|_| wrong())?;

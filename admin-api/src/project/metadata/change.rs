@@ -70,7 +70,7 @@ pub(crate) async fn add(
     Ok(setting::add(&app.db, &permit, new, app.clock.now()).await?)
 }
 
-/// Sets one setting of a project, whose value the body has by its name.
+/// Sets one setting of a project; the body has its value under its name.
 #[utoipa::path(
     put, path = "/api/v2.0/projects/{project_name_or_id}/metadatas/{meta_name}", operation_id = "updateProjectMetadata", tag = "project",
     request_body = Pairs,

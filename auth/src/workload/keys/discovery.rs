@@ -1,4 +1,4 @@
-//! Reading an issuer's keys: its discovery document names where they are.
+//! Reading an issuer's keys: its discovery document says where they are.
 
 use std::error::Error as _;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use super::set::KeySet;
 const WITHIN: Duration = Duration::from_secs(8);
 /// How long one exchange may take.
 const EXCHANGE: Duration = Duration::from_secs(4);
-/// Bytes of a document.
+/// Maximum bytes of a document.
 const LARGEST: usize = 256 << 10;
 
-/// What is read of a discovery document.
+/// The used part of a discovery document.
 #[derive(Deserialize)]
 struct Discovery {
     issuer: String,

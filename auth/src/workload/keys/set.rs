@@ -29,10 +29,10 @@ struct Document {
 }
 
 impl KeySet {
-    /// The keys of a JWK set that can check signatures; others in it are left out.
+    /// The keys of a JWK set that can verify signatures; others are left out.
     ///
     /// # Errors
-    /// If there is none, or the set has secret ones.
+    /// If there are none, or the set has secret keys.
     pub(in super::super) fn parse(json: &[u8]) -> Result<Self, String> {
         let document: Document =
             serde_json::from_slice(json).map_err(|_| "it is no JWK set".to_owned())?;
@@ -64,12 +64,12 @@ impl KeySet {
         }
     }
 
-    /// Whether a token that names this key can be checked; one that names none is checked by all of them.
+    /// Whether a token that names this key can be checked; one that names none is checked with all of them.
     pub(super) fn has(&self, id: Option<&str>) -> bool {
         self.0.iter().any(|key| key.has_id(id))
     }
 
-    /// Checks a token's signature, and nothing else.
+    /// Checks only a token's signature.
     ///
     /// # Errors
     /// Why it is refused, for administrators.
@@ -106,7 +106,7 @@ impl Key {
     }
 }
 
-/// A key that checks signatures; `None` for any other.
+/// A key that can verify signatures; `None` for any other.
 fn key(value: Value) -> Option<Key> {
     let jwk: Jwk = serde_json::from_value(value).ok()?;
     if matches!(&jwk.common.public_key_use, Some(usage) if *usage != PublicKeyUse::Signature) {

@@ -1,4 +1,4 @@
-//! Permissions of robots as they are typed: `repository:pull`, `team/repository:pull`, `*/repository:pull`, `system/user:list`.
+//! Permissions of robots as typed: `repository:pull`, `team/repository:pull`, `*/repository:pull`, `system/user:list`.
 
 use std::str::FromStr;
 
@@ -14,7 +14,7 @@ pub(in crate::cli) struct Allow {
     action: Action,
 }
 
-/// Where it holds.
+/// Where it applies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Place {
     System,
@@ -48,7 +48,7 @@ impl FromStr for Allow {
 }
 
 impl Allow {
-    /// The permission; `own` is the project of the robot, which need not be typed.
+    /// The permission; `own` is the robot's project, which may be left out.
     async fn resolve(
         &self,
         reader: &mut Reader,
@@ -88,7 +88,7 @@ async fn id_of(reader: &mut Reader, name: &ProjectName) -> anyhow::Result<Projec
     id.ok_or_else(|| anyhow::anyhow!("there is no project {name}"))
 }
 
-/// All that is typed.
+/// All permissions as typed.
 pub(super) async fn resolve(
     reader: &mut Reader,
     own: Option<ProjectId>,

@@ -1,5 +1,5 @@
-//! Gathers what HTTP/2 writes. The protocol's library writes and flushes frame by frame, and a frame of 16 KiB with
-//! its head is a little more than what fits into one TLS record: gathered, four frames are one write of full records.
+//! Gathers HTTP/2 output. The library writes and flushes frame by frame, and a frame of 16 KiB with its head is
+//! slightly larger than a TLS record; gathered, four frames are one write of full records.
 
 use std::io;
 use std::pin::Pin;
@@ -10,11 +10,11 @@ use bytes::{Buf as _, BytesMut};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Bytes that are gathered: four frames of the usual size, with their heads.
+/// Bytes gathered: four frames of the usual size, with their heads.
 const GATHERED: usize = 4 * (16_384 + 9);
 
-/// The bytes of a connection, flushed only by [`Cork::poll_flush_now`] or when much is gathered. The library owns
-/// one handle to them and the connection the other; both are used by the same task.
+/// The bytes of a connection, flushed only by [`Cork::poll_flush_now`] or when enough is gathered. The library owns one
+/// handle and the connection the other; the same task uses both.
 pub(super) struct Cork<T>(Arc<Mutex<Gathering<T>>>);
 
 struct Gathering<T> {
@@ -35,7 +35,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Cork<T> {
         Self(self.0.clone())
     }
 
-    /// Writes all that was gathered.
+    /// Writes everything gathered.
     pub(super) fn poll_flush_now(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut this = self.0.lock();
         ready!(this.poll_write_gathered(cx))?;
@@ -113,7 +113,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Cork<T> {
         true
     }
 
-    /// Nothing: the connection flushes when the library has no more to write.
+    /// Does nothing: the connection flushes when the library has nothing more to write.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }

@@ -7,7 +7,7 @@ use model::Digest;
 use model::range::Part;
 use registry::blob::Piece;
 
-/// A body that is yet to be read.
+/// A body not yet read.
 pub(super) struct Multipart {
     pub(super) content_type: String,
     /// Bytes of the body.
@@ -15,7 +15,7 @@ pub(super) struct Multipart {
     pub(super) pieces: Pieces,
 }
 
-/// The pieces of a body, made one after the other: all of them would take ten times what the parts do, in each
+/// The pieces of a body, made one after the other: all at once would take ten times the memory of the parts, in each
 /// request that waits for memory.
 #[derive(Clone)]
 pub(super) struct Pieces {
@@ -26,7 +26,7 @@ pub(super) struct Pieces {
     place: Place,
 }
 
-/// Where in a body the next piece is.
+/// The position of the next piece in a body.
 #[derive(Clone, Copy)]
 enum Place {
     Start,
@@ -89,8 +89,8 @@ impl Iterator for Pieces {
     }
 }
 
-/// What stands between parts and in none of them: 256 bits of the blob's own digest, which nobody can write into
-/// the blob that has it.
+/// The boundary between parts, which must not occur in them: 256 bits of the blob's own digest, which nobody can put
+/// into the blob itself.
 fn boundary(digest: &Digest) -> String {
     let text = digest.to_string();
     let (_, hex) = text.split_once(':').unwrap_or_default();

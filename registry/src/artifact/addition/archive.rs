@@ -1,4 +1,4 @@
-//! One file of an archive that lies in the store, read as a stream: of the bytes, only those of the file are kept.
+//! One file of an archive in the store, read as a stream: only the bytes of the file are kept.
 
 use std::io::{self, Read};
 
@@ -11,30 +11,30 @@ use tokio::sync::mpsc;
 
 use crate::{Error, Registry, Result};
 
-/// Maximum size of an archive as it is stored, in bytes.
+/// Maximum size of an archive as stored, in bytes.
 const LARGEST_ARCHIVE: u64 = 20 << 20;
-/// Maximum size of what is unpacked, in bytes.
+/// Maximum unpacked size, in bytes.
 const LARGEST_CONTENT: u64 = 64 << 20;
 /// Maximum size of the file, in bytes.
 const LARGEST_FILE: u64 = 1 << 20;
-/// Maximum entries of an archive that are looked at.
+/// Maximum entries of an archive to read.
 const ENTRIES: usize = 10_000;
-/// Chunks of the store that wait to be unpacked.
+/// Chunks from the store that wait to be unpacked.
 const WAITING: usize = 4;
 
-/// How a file lies in a blob.
+/// How a file is contained in a blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Packing {
     /// It is the blob.
     Plain,
     /// In a tar archive.
     Tar,
-    /// In a tar archive that is compressed.
+    /// In a tar archive compressed with gzip.
     TarGzip,
 }
 
 impl Registry {
-    /// The file with one of some names, in lower case, in a layer: at the top of the archive, or in its one folder.
+    /// The file with one of the given lower-case names in a layer: at the top of the archive, or in its only folder.
     pub(super) async fn file(
         &self,
         layer: &Layer,
@@ -65,14 +65,14 @@ impl Registry {
 
 async fn send(mut chunks: Chunks, to: mpsc::Sender<io::Result<Bytes>>) {
     while let Some(chunk) = chunks.next().await {
-        // Who unpacks has found the file, or given up.
+        // The unpacking thread has found the file, or given up.
         if to.send(chunk.map_err(io::Error::other)).await.is_err() {
             break;
         }
     }
 }
 
-/// What was read from the store, for a thread that may wait.
+/// Bytes read from the store, for a thread that may block.
 struct Received {
     chunks: mpsc::Receiver<io::Result<Bytes>>,
     current: Bytes,
@@ -100,7 +100,7 @@ fn find(bytes: impl Read, packing: Packing, names: &[String]) -> io::Result<Opti
     }
 }
 
-/// Extensions of the format, which hold names of any length, are entries like others here.
+/// Extensions of the format, which hold names of any length, count as ordinary entries here.
 fn in_archive(bytes: impl Read, names: &[String]) -> io::Result<Option<Bytes>> {
     let mut archive = tar::Archive::new(bytes);
     for entry in archive.entries()?.raw(true).take(ENTRIES) {

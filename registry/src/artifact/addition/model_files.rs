@@ -48,7 +48,7 @@ fn layers(payload: &[u8]) -> Vec<Layer> {
     document.layers
 }
 
-/// The layer with the document that has one of some names, in lower case.
+/// The layer of the document with one of the given lower-case names.
 pub(super) fn document(payload: &[u8], names: &[&str]) -> Option<(Digest, Packing)> {
     let is_it = |layer: &Layer| {
         let name = layer.path()?.rsplit('/').next()?.to_lowercase();
@@ -66,7 +66,7 @@ struct Folder {
     files: BTreeMap<String, i64>,
 }
 
-/// Folders within folders that are shown; what is deeper is shown by its path.
+/// Maximum depth of folders to show; deeper files are shown by path.
 const DEPTH: usize = 32;
 
 /// The files as a tree, as Harbor shows them.

@@ -14,7 +14,7 @@ export interface components {
             /** @description `user` or `group`. */
             kind: string;
             name: string;
-            /** @description `RESOURCE:ACTION` for each that the role allows. What everyone may do in a public project is not among these. */
+            /** @description `RESOURCE:ACTION` for each that the role allows, without what everyone may do in a public project. */
             permissions: string[];
             role: string;
         };
@@ -37,11 +37,11 @@ export interface components {
         };
         /** @description What is possible before signing in. */
         AccountOptions: {
-            /** @description Whether a new account signs in only once its address is verified. */
+            /** @description Whether a new account can sign in only once its address is verified. */
             address_verified: boolean;
             /** @description Whether a new password can be set by a mailed link: mail is set up, and a mail was sent with these settings. */
             password_reset: boolean;
-            /** @description Whether people make accounts for themselves: `self_registration` is on, and no directory is configured. */
+            /** @description Whether people may register: `self_registration` is on, and no directory is configured. */
             self_registration: boolean;
         };
         /** @description The body of `PUT /jobservice/queues/{job_type}`. */
@@ -158,7 +158,10 @@ export interface components {
         /** @description The answer. */
         AuditSeries: {
             points: components["schemas"]["AuditPoint"][];
-            /** @description Whether the first point is not whole, and none before it is there: only so many entries are counted. */
+            /**
+             * @description Whether the first point is incomplete and earlier ones are missing, because the number of counted entries is
+             *     limited.
+             */
             truncated: boolean;
         };
         /** @description The form of a back-channel logout. */
@@ -170,36 +173,36 @@ export interface components {
         BulkRequest: {
             /** @description `delete_artifacts`, `delete_tags`, `delete_repositories`, `add_label` or `remove_label`. */
             action?: string | null;
-            /** @description Deletes artifacts also where they have other tags than the one that names them. */
+            /** @description Whether to delete artifacts even if they have other tags besides the one that names them. */
             force?: boolean | null;
             /**
-             * @description What it is done to: `team/app@sha256:…` or `team/app:v1` for artifacts, `team/app:v1` for tags, `team/app` for
+             * @description The items: `team/app@sha256:…` or `team/app:v1` for artifacts, `team/app:v1` for tags, `team/app` for
              *     repositories. At most 100.
              */
             items?: string[] | null;
             /**
              * Format: int64
-             * @description The label that is added or removed.
+             * @description The label to add or remove.
              */
             label_id?: number | null;
         };
-        /** @description What came of one thing. */
+        /** @description The result for one item. */
         BulkResult: {
-            /** @description The code of the error, if it was not done. */
+            /** @description The code of the error, if it failed. */
             code?: string | null;
             item: string;
             message?: string | null;
             /**
              * Format: int32
-             * @description What its own request would have been answered with; 504 where there was no time for it.
+             * @description The status that its own request would have got; 504 if there was no time for it.
              */
             status: number;
-            /** @description Tags that went with an artifact. */
+            /** @description Tags that were deleted with an artifact. */
             tags?: string[];
         };
-        /** @description What came of all. */
+        /** @description The results for all items. */
         BulkResults: {
-            /** @description How many were done. */
+            /** @description How many succeeded. */
             done: number;
             /** @description In the order of the request. */
             results: components["schemas"]["BulkResult"][];
@@ -238,15 +241,15 @@ export interface components {
             not_after: string;
             not_before: string;
             serial: string;
-            /** @description `ca` where Gantry's own CA issues it, `files` where it was put there. */
+            /** @description `ca` if Gantry's own CA issues it, `files` if the operator provides it. */
             source: string;
             /** @description What is wrong with it, or will be soon. */
             warning?: string | null;
         };
-        /** @description What came of loading the files. */
+        /** @description The result of loading the files. */
         CertificateReload: {
             certificate: components["schemas"]["Certificate"];
-            /** @description False where the files hold what is presented already. */
+            /** @description False if the files have the certificate that is already presented. */
             replaced: boolean;
         };
         Component: {
@@ -257,13 +260,13 @@ export interface components {
         Configurations: {
             /** @description `HOST:PORT` of a syslog server that gets a copy of the audit log. Empty: none. */
             audit_log_forward_endpoint?: string;
-            /** @description The source of people that user interfaces prefer: `db_auth`, this database, `ldap_auth`, a directory, or `oidc_auth`, a provider. People sign in by every source that is configured, whatever it says. */
+            /** @description The source of users that user interfaces prefer: `db_auth` (this database), `ldap_auth` (a directory) or `oidc_auth` (a provider). People can always sign in by every source that is configured. */
             auth_mode?: string;
             /** @description A message that user interfaces show on every page: a JSON object, as text, with `message`, `type`, `closable`, `fromDate` and `toDate`. Empty: none. */
             banner_message?: string;
             /** @description Types of events that the audit log does not show, separated by commas: `pull_artifact,login_user`. */
             disabled_audit_log_event_types?: string;
-            /** @description `https://HOST[:PORT]` at which people reach Gantry, with which links in mails begin, and to which an OIDC provider leads back. `[server] external_url` of the configuration file fixes it. Empty: no mails are sent, and nobody signs in by OIDC. */
+            /** @description `https://HOST[:PORT]` at which people reach Gantry: links in mails begin with it, and an OIDC provider redirects to it. `[server] external_url` in the configuration file fixes it. Empty: no mails are sent, and nobody signs in by OIDC. */
             external_url?: string;
             /** @description Its groups of system administrators. */
             http_authproxy_admin_groups?: string;
@@ -273,13 +276,13 @@ export interface components {
             http_authproxy_endpoint?: string;
             /** @description Its certificate. */
             http_authproxy_server_certificate?: string;
-            /** @description Whether users are not searched. */
+            /** @description Whether the search for users is skipped. */
             http_authproxy_skip_search?: boolean;
             /** @description Where its tokens are reviewed. */
             http_authproxy_tokenreview_endpoint?: string;
             /** @description Whether its certificate is checked. */
             http_authproxy_verify_cert?: boolean;
-            /** @description Where users are searched. */
+            /** @description Where to search for users. */
             ldap_base_dn?: string;
             /** @description The only authorities that may have signed the directory's certificate, in PEM. Empty: those of the system. */
             ldap_ca_certificate?: string;
@@ -293,39 +296,39 @@ export interface components {
             ldap_filter?: string;
             /** @description The group whose members are system administrators. */
             ldap_group_admin_dn?: string;
-            /** @description Taken for Harbor's clients: all groups are looked up at once, whatever it says. */
+            /** @description Accepted for Harbor's clients, without effect: all groups are looked up at once. */
             ldap_group_attach_parallel?: boolean;
-            /** @description The attribute that is the group's name. Empty: `cn`. */
+            /** @description The attribute that is the group's name. Required while `ldap_group_search_filter` is set. */
             ldap_group_attribute_name?: string;
-            /** @description Where groups are searched. Empty: where users are. */
+            /** @description Where to search for groups. Empty: where users are searched. */
             ldap_group_base_dn?: string;
-            /** @description How it is known which groups somebody is in: `attribute`, by `ldap_group_membership_attribute`; `search`, by the groups' own lists of members; `nested`, by Active Directory's rule, groups in groups included. */
+            /** @description How to find somebody's groups: `attribute`, by `ldap_group_membership_attribute`; `search`, by the groups' own lists of members; `nested`, by Active Directory's rule, including groups in groups. */
             ldap_group_lookup?: string;
             /** @description The attribute of a user that names the groups. */
             ldap_group_membership_attribute?: string;
-            /** @description Which entries are groups. Empty: no groups are taken over. */
+            /** @description Which entries are groups. Empty: no groups are used. */
             ldap_group_search_filter?: string;
             /** @description How deep: 0 the entry alone, 1 one level, 2 the whole tree. */
             ldap_group_search_scope?: number;
-            /** @description Seconds for which a password that the directory confirmed is good while the directory cannot be asked. */
+            /** @description Seconds for which a password that the directory confirmed is accepted while the directory does not answer. */
             ldap_outage_secs?: number;
-            /** @description Seconds for which a password that the directory confirmed is not checked again. */
+            /** @description Seconds until a password that the directory confirmed is checked again. */
             ldap_password_secs?: number;
             /** @description Seconds after which people and their groups are read from the directory again. */
             ldap_reading_secs?: number;
             /** @description How deep: 0 the entry alone, 1 one level, 2 the whole tree. */
             ldap_scope?: number;
-            /** @description Who searches the directory; empty for an anonymous search. */
+            /** @description The entry that searches the directory. Empty: anonymous. */
             ldap_search_dn?: string;
             /** @description The password of `ldap_search_dn`. */
             ldap_search_password?: string;
-            /** @description Whether connections to `ldap://` addresses are encrypted by StartTLS before anything else is said. */
+            /** @description Whether connections to `ldap://` addresses are encrypted by StartTLS before anything else is sent. */
             ldap_starttls?: boolean;
-            /** @description Seconds that the directory has for an answer. */
+            /** @description Seconds to wait for an answer of the directory. */
             ldap_timeout?: number;
             /** @description The attribute that is the user's name. */
             ldap_uid?: string;
-            /** @description `ldap://HOST[:PORT]` or `ldaps://HOST[:PORT]` of the directory. People sign in by it once it and `ldap_base_dn` are set, whatever `auth_mode` is. Empty: none. */
+            /** @description `ldap://HOST[:PORT]` or `ldaps://HOST[:PORT]` of the directory. People can sign in by it once this and `ldap_base_dn` are set, whatever `auth_mode` is. Empty: none. */
             ldap_url?: string;
             /** @description Whether the directory's certificate is checked. */
             ldap_verify_cert?: boolean;
@@ -333,7 +336,7 @@ export interface components {
             notification_enable?: boolean;
             /** @description The group whose members are system administrators. */
             oidc_admin_group?: string;
-            /** @description Whether an account is made at a user's first sign-in without asking for its name. */
+            /** @description Whether a user's first sign-in creates an account without asking for a name. */
             oidc_auto_onboard?: boolean;
             /** @description The only authorities that may have signed the provider's certificate, in PEM. Empty: those of the system. */
             oidc_ca_certificate?: string;
@@ -341,27 +344,27 @@ export interface components {
             oidc_client_id?: string;
             /** @description The secret that belongs to `oidc_client_id`. Empty for a public client. */
             oidc_client_secret?: string;
-            /** @description `https://HOST[:PORT][/PATH]` of the OIDC provider: its issuer. People sign in by it once it, `oidc_client_id` and `external_url` are set, whatever `auth_mode` is. `http://` is for a provider on this machine. Empty: none. */
+            /** @description `https://HOST[:PORT][/PATH]` of the OIDC provider: its issuer. People can sign in by it once this, `oidc_client_id` and `external_url` are set, whatever `auth_mode` is. `http://` is for a provider on this machine. Empty: none. */
             oidc_endpoint?: string;
-            /** @description Parameters that are added to the redirection to the provider: a JSON object, as text. */
+            /** @description Parameters to add to the redirect to the provider: a JSON object, as text. */
             oidc_extra_redirect_parms?: string;
-            /** @description A regular expression for the groups that are taken over. Empty: all. */
+            /** @description A regular expression for the groups to use. Empty: all. */
             oidc_group_filter?: string;
-            /** @description The claim that names the user's groups. Empty: no groups are taken over. */
+            /** @description The claim that names the user's groups. Empty: no groups are used. */
             oidc_groups_claim?: string;
             /** @description Whether signing out of Gantry signs out of the provider too. */
             oidc_logout?: boolean;
             /** @description What user interfaces call the OIDC provider. */
             oidc_name?: string;
-            /** @description Seconds for which a CLI secret works while the provider cannot be asked, or gave no refresh token. */
+            /** @description Seconds for which a CLI secret works while the provider does not answer, or if it gave no refresh token. */
             oidc_outage_secs?: number;
-            /** @description Seconds after which the provider is asked again about people with a session, and their groups. */
+            /** @description Seconds after which the provider is asked again about people with a session and their groups. */
             oidc_reading_secs?: number;
-            /** @description What the provider is asked for, separated by commas; `openid` always is. With `offline_access` it is asked again whether people may still sign in, and in which groups they are. Empty: `openid,profile,email,offline_access`. */
+            /** @description The scopes to request, separated by commas; `openid` is always included. With `offline_access`, Gantry can ask again whether people may still sign in, and which groups they are in. Empty: `openid,profile,email,offline_access`. */
             oidc_scope?: string;
             /** @description Seconds after which the provider is asked again whether the owner of a CLI secret may still sign in. */
             oidc_secret_secs?: number;
-            /** @description Seconds that the provider has for an answer. */
+            /** @description Seconds to wait for an answer of the provider. */
             oidc_timeout?: number;
             /** @description The claim that is the user's name. Empty: `name`. */
             oidc_user_claim?: string;
@@ -373,25 +376,25 @@ export interface components {
             project_creation_restriction?: string;
             /** @description Whether new projects have `storage_per_project` as their limit. */
             quota_per_project_enable?: boolean;
-            /** @description Whether writing is refused, but for settings, sign-in and garbage collection. */
+            /** @description Whether writing is refused, except for settings, sign-in and garbage collection. */
             read_only?: boolean;
-            /** @description What the names of new robots begin with; those that are there keep their names. */
+            /** @description Prefix of the names of new robots; existing robots keep their names. */
             robot_name_prefix?: string;
-            /** @description Days for which a robot is valid, unless told otherwise when it is made. */
+            /** @description Days for which a robot is valid, unless specified when it is created. */
             robot_token_duration?: number;
-            /** @description Whether a pull by a scanner leaves the time of the last pull as it is. */
+            /** @description Whether pulls by scanners leave the time of the last pull unchanged. */
             scanner_skip_update_pulltime?: boolean;
-            /** @description Whether people may make accounts for themselves. Where mail is set up they sign in once they have opened the link that is mailed to them. Where a directory is configured they may not, whatever this says. */
+            /** @description Whether people may register accounts for themselves. Where mail is set up, they can sign in once they have opened the link that is mailed to them. While a directory is configured, nobody can register, whatever this says. */
             self_registration?: boolean;
-            /** @description Minutes after which a session ends however much is asked. 0: never. */
+            /** @description Minutes after which a session ends even if it is in use. 0: never. */
             session_longest?: number;
-            /** @description Minutes after which a session ends in which nothing is asked. */
+            /** @description Minutes after which an idle session ends. */
             session_timeout?: number;
-            /** @description Whether the audit log is only forwarded, which Gantry refuses. */
+            /** @description Whether the audit log is forwarded only. Gantry refuses this. */
             skip_audit_log_database?: boolean;
-            /** @description Certificates, as PEM, of which one must have issued the mail server's. Empty: those that the system trusts. */
+            /** @description The only authorities that may have signed the mail server's certificate, in PEM. Empty: those of the system. */
             smtp_ca?: string;
-            /** @description Whom mails are from: `gantry@registry.example`, `Gantry <gantry@registry.example>`. Empty: no mails are sent. */
+            /** @description The sender of mails: `gantry@registry.example`, `Gantry <gantry@registry.example>`. Empty: no mails are sent. */
             smtp_from?: string;
             /** @description The mail server, by its name or address. Empty: no mails are sent. */
             smtp_host?: string;
@@ -399,15 +402,15 @@ export interface components {
             smtp_password?: string;
             /** @description The mail server's port. */
             smtp_port?: number;
-            /** @description How the connection to the mail server is encrypted: `starttls`, `tls` from its first byte, or `none`, where it is on this machine. */
+            /** @description How the connection to the mail server is encrypted: `starttls`, `tls` from the first byte, or `none` for a server on this machine. */
             smtp_tls?: string;
-            /** @description Who signs in to the mail server. Empty: nobody does. */
+            /** @description The user name for the mail server. Empty: no sign-in. */
             smtp_user?: string;
-            /** @description How many bytes a new project may hold, unless told otherwise when it is made; -1 for no limit. */
+            /** @description How many bytes a new project may hold, unless specified when it is created; -1 for no limit. */
             storage_per_project?: number;
             /** @description Minutes for which a registry token is valid. */
             token_expiration?: number;
-            /** @description The id that it gave. */
+            /** @description The ID that it gave Gantry. */
             uaa_client_id?: string;
             /** @description The secret that belongs to it. */
             uaa_client_secret?: string;
@@ -422,7 +425,7 @@ export interface components {
                 editable: boolean;
                 value: string;
             };
-            /** @description The source of people that user interfaces prefer: `db_auth`, this database, `ldap_auth`, a directory, or `oidc_auth`, a provider. People sign in by every source that is configured, whatever it says. */
+            /** @description The source of users that user interfaces prefer: `db_auth` (this database), `ldap_auth` (a directory) or `oidc_auth` (a provider). People can always sign in by every source that is configured. */
             auth_mode?: {
                 editable: boolean;
                 value: string;
@@ -437,7 +440,7 @@ export interface components {
                 editable: boolean;
                 value: string;
             };
-            /** @description `https://HOST[:PORT]` at which people reach Gantry, with which links in mails begin, and to which an OIDC provider leads back. `[server] external_url` of the configuration file fixes it. Empty: no mails are sent, and nobody signs in by OIDC. */
+            /** @description `https://HOST[:PORT]` at which people reach Gantry: links in mails begin with it, and an OIDC provider redirects to it. `[server] external_url` in the configuration file fixes it. Empty: no mails are sent, and nobody signs in by OIDC. */
             external_url?: {
                 editable: boolean;
                 value: string;
@@ -462,7 +465,7 @@ export interface components {
                 editable: boolean;
                 value: string;
             };
-            /** @description Whether users are not searched. */
+            /** @description Whether the search for users is skipped. */
             http_authproxy_skip_search?: {
                 editable: boolean;
                 value: boolean;
@@ -477,7 +480,7 @@ export interface components {
                 editable: boolean;
                 value: boolean;
             };
-            /** @description Where users are searched. */
+            /** @description Where to search for users. */
             ldap_base_dn?: {
                 editable: boolean;
                 value: string;
@@ -507,22 +510,22 @@ export interface components {
                 editable: boolean;
                 value: string;
             };
-            /** @description Taken for Harbor's clients: all groups are looked up at once, whatever it says. */
+            /** @description Accepted for Harbor's clients, without effect: all groups are looked up at once. */
             ldap_group_attach_parallel?: {
                 editable: boolean;
                 value: boolean;
             };
-            /** @description The attribute that is the group's name. Empty: `cn`. */
+            /** @description The attribute that is the group's name. Required while `ldap_group_search_filter` is set. */
             ldap_group_attribute_name?: {
                 editable: boolean;
                 value: string;
             };
-            /** @description Where groups are searched. Empty: where users are. */
+            /** @description Where to search for groups. Empty: where users are searched. */
             ldap_group_base_dn?: {
                 editable: boolean;
                 value: string;
             };
-            /** @description How it is known which groups somebody is in: `attribute`, by `ldap_group_membership_attribute`; `search`, by the groups' own lists of members; `nested`, by Active Directory's rule, groups in groups included. */
+            /** @description How to find somebody's groups: `attribute`, by `ldap_group_membership_attribute`; `search`, by the groups' own lists of members; `nested`, by Active Directory's rule, including groups in groups. */
             ldap_group_lookup?: {
                 editable: boolean;
                 value: string;
@@ -532,7 +535,7 @@ export interface components {
                 editable: boolean;
                 value: string;
             };
-            /** @description Which entries are groups. Empty: no groups are taken over. */
+            /** @description Which entries are groups. Empty: no groups are used. */
             ldap_group_search_filter?: {
                 editable: boolean;
                 value: string;
@@ -542,12 +545,12 @@ export interface components {
                 editable: boolean;
                 value: number;
             };
-            /** @description Seconds for which a password that the directory confirmed is good while the directory cannot be asked. */
+            /** @description Seconds for which a password that the directory confirmed is accepted while the directory does not answer. */
             ldap_outage_secs?: {
                 editable: boolean;
                 value: number;
             };
-            /** @description Seconds for which a password that the directory confirmed is not checked again. */
+            /** @description Seconds until a password that the directory confirmed is checked again. */
             ldap_password_secs?: {
                 editable: boolean;
                 value: number;
@@ -562,17 +565,17 @@ export interface components {
                 editable: boolean;
                 value: number;
             };
-            /** @description Who searches the directory; empty for an anonymous search. */
+            /** @description The entry that searches the directory. Empty: anonymous. */
             ldap_search_dn?: {
                 editable: boolean;
                 value: string;
             };
-            /** @description Whether connections to `ldap://` addresses are encrypted by StartTLS before anything else is said. */
+            /** @description Whether connections to `ldap://` addresses are encrypted by StartTLS before anything else is sent. */
             ldap_starttls?: {
                 editable: boolean;
                 value: boolean;
             };
-            /** @description Seconds that the directory has for an answer. */
+            /** @description Seconds to wait for an answer of the directory. */
             ldap_timeout?: {
                 editable: boolean;
                 value: number;
@@ -582,7 +585,7 @@ export interface components {
                 editable: boolean;
                 value: string;
             };
-            /** @description `ldap://HOST[:PORT]` or `ldaps://HOST[:PORT]` of the directory. People sign in by it once it and `ldap_base_dn` are set, whatever `auth_mode` is. Empty: none. */
+            /** @description `ldap://HOST[:PORT]` or `ldaps://HOST[:PORT]` of the directory. People can sign in by it once this and `ldap_base_dn` are set, whatever `auth_mode` is. Empty: none. */
             ldap_url?: {
                 editable: boolean;
                 value: string;
@@ -602,7 +605,7 @@ export interface components {
                 editable: boolean;
                 value: string;
             };
-            /** @description Whether an account is made at a user's first sign-in without asking for its name. */
+            /** @description Whether a user's first sign-in creates an account without asking for a name. */
             oidc_auto_onboard?: {
                 editable: boolean;
                 value: boolean;
@@ -617,22 +620,22 @@ export interface components {
                 editable: boolean;
                 value: string;
             };
-            /** @description `https://HOST[:PORT][/PATH]` of the OIDC provider: its issuer. People sign in by it once it, `oidc_client_id` and `external_url` are set, whatever `auth_mode` is. `http://` is for a provider on this machine. Empty: none. */
+            /** @description `https://HOST[:PORT][/PATH]` of the OIDC provider: its issuer. People can sign in by it once this, `oidc_client_id` and `external_url` are set, whatever `auth_mode` is. `http://` is for a provider on this machine. Empty: none. */
             oidc_endpoint?: {
                 editable: boolean;
                 value: string;
             };
-            /** @description Parameters that are added to the redirection to the provider: a JSON object, as text. */
+            /** @description Parameters to add to the redirect to the provider: a JSON object, as text. */
             oidc_extra_redirect_parms?: {
                 editable: boolean;
                 value: string;
             };
-            /** @description A regular expression for the groups that are taken over. Empty: all. */
+            /** @description A regular expression for the groups to use. Empty: all. */
             oidc_group_filter?: {
                 editable: boolean;
                 value: string;
             };
-            /** @description The claim that names the user's groups. Empty: no groups are taken over. */
+            /** @description The claim that names the user's groups. Empty: no groups are used. */
             oidc_groups_claim?: {
                 editable: boolean;
                 value: string;
@@ -647,17 +650,17 @@ export interface components {
                 editable: boolean;
                 value: string;
             };
-            /** @description Seconds for which a CLI secret works while the provider cannot be asked, or gave no refresh token. */
+            /** @description Seconds for which a CLI secret works while the provider does not answer, or if it gave no refresh token. */
             oidc_outage_secs?: {
                 editable: boolean;
                 value: number;
             };
-            /** @description Seconds after which the provider is asked again about people with a session, and their groups. */
+            /** @description Seconds after which the provider is asked again about people with a session and their groups. */
             oidc_reading_secs?: {
                 editable: boolean;
                 value: number;
             };
-            /** @description What the provider is asked for, separated by commas; `openid` always is. With `offline_access` it is asked again whether people may still sign in, and in which groups they are. Empty: `openid,profile,email,offline_access`. */
+            /** @description The scopes to request, separated by commas; `openid` is always included. With `offline_access`, Gantry can ask again whether people may still sign in, and which groups they are in. Empty: `openid,profile,email,offline_access`. */
             oidc_scope?: {
                 editable: boolean;
                 value: string;
@@ -667,7 +670,7 @@ export interface components {
                 editable: boolean;
                 value: number;
             };
-            /** @description Seconds that the provider has for an answer. */
+            /** @description Seconds to wait for an answer of the provider. */
             oidc_timeout?: {
                 editable: boolean;
                 value: number;
@@ -697,54 +700,54 @@ export interface components {
                 editable: boolean;
                 value: boolean;
             };
-            /** @description Whether writing is refused, but for settings, sign-in and garbage collection. */
+            /** @description Whether writing is refused, except for settings, sign-in and garbage collection. */
             read_only?: {
                 editable: boolean;
                 value: boolean;
             };
-            /** @description What the names of new robots begin with; those that are there keep their names. */
+            /** @description Prefix of the names of new robots; existing robots keep their names. */
             robot_name_prefix?: {
                 editable: boolean;
                 value: string;
             };
-            /** @description Days for which a robot is valid, unless told otherwise when it is made. */
+            /** @description Days for which a robot is valid, unless specified when it is created. */
             robot_token_duration?: {
                 editable: boolean;
                 value: number;
             };
             /** @description Always empty. */
             scan_all_policy?: Record<string, never>;
-            /** @description Whether a pull by a scanner leaves the time of the last pull as it is. */
+            /** @description Whether pulls by scanners leave the time of the last pull unchanged. */
             scanner_skip_update_pulltime?: {
                 editable: boolean;
                 value: boolean;
             };
-            /** @description Whether people may make accounts for themselves. Where mail is set up they sign in once they have opened the link that is mailed to them. Where a directory is configured they may not, whatever this says. */
+            /** @description Whether people may register accounts for themselves. Where mail is set up, they can sign in once they have opened the link that is mailed to them. While a directory is configured, nobody can register, whatever this says. */
             self_registration?: {
                 editable: boolean;
                 value: boolean;
             };
-            /** @description Minutes after which a session ends however much is asked. 0: never. */
+            /** @description Minutes after which a session ends even if it is in use. 0: never. */
             session_longest?: {
                 editable: boolean;
                 value: number;
             };
-            /** @description Minutes after which a session ends in which nothing is asked. */
+            /** @description Minutes after which an idle session ends. */
             session_timeout?: {
                 editable: boolean;
                 value: number;
             };
-            /** @description Whether the audit log is only forwarded, which Gantry refuses. */
+            /** @description Whether the audit log is forwarded only. Gantry refuses this. */
             skip_audit_log_database?: {
                 editable: boolean;
                 value: boolean;
             };
-            /** @description Certificates, as PEM, of which one must have issued the mail server's. Empty: those that the system trusts. */
+            /** @description The only authorities that may have signed the mail server's certificate, in PEM. Empty: those of the system. */
             smtp_ca?: {
                 editable: boolean;
                 value: string;
             };
-            /** @description Whom mails are from: `gantry@registry.example`, `Gantry <gantry@registry.example>`. Empty: no mails are sent. */
+            /** @description The sender of mails: `gantry@registry.example`, `Gantry <gantry@registry.example>`. Empty: no mails are sent. */
             smtp_from?: {
                 editable: boolean;
                 value: string;
@@ -759,17 +762,17 @@ export interface components {
                 editable: boolean;
                 value: number;
             };
-            /** @description How the connection to the mail server is encrypted: `starttls`, `tls` from its first byte, or `none`, where it is on this machine. */
+            /** @description How the connection to the mail server is encrypted: `starttls`, `tls` from the first byte, or `none` for a server on this machine. */
             smtp_tls?: {
                 editable: boolean;
                 value: string;
             };
-            /** @description Who signs in to the mail server. Empty: nobody does. */
+            /** @description The user name for the mail server. Empty: no sign-in. */
             smtp_user?: {
                 editable: boolean;
                 value: string;
             };
-            /** @description How many bytes a new project may hold, unless told otherwise when it is made; -1 for no limit. */
+            /** @description How many bytes a new project may hold, unless specified when it is created; -1 for no limit. */
             storage_per_project?: {
                 editable: boolean;
                 value: number;
@@ -779,7 +782,7 @@ export interface components {
                 editable: boolean;
                 value: number;
             };
-            /** @description The id that it gave. */
+            /** @description The ID that it gave Gantry. */
             uaa_client_id?: {
                 editable: boolean;
                 value: string;
@@ -829,7 +832,7 @@ export interface components {
         Elsewhere: {
             redirect_location: string;
         };
-        /** @description What went wrong. */
+        /** @description One error. */
         Error: {
             code: string;
             message: string;
@@ -850,17 +853,17 @@ export interface components {
             schedule: components["schemas"]["ScheduleObj"];
             update_time: string;
         };
-        /** @description The decision, and what it comes from. */
+        /** @description The decision and its reasons. */
         Explanation: {
             action: string;
             allowed: boolean;
             project: string;
-            /** @description What allows it, or would if it went further, the strongest first; empty if nothing does. */
+            /** @description What allows it, or would if it were sufficient, strongest first; empty if nothing does. */
             reasons: components["schemas"]["Reason"][];
             resource: string;
             subject: string;
         };
-        /** @description Names, in the order in which they are shown. */
+        /** @description Names, in display order. */
         Favourites: {
             /** @default [] */
             projects: string[];
@@ -885,7 +888,7 @@ export interface components {
         GeneralInfo: (components["schemas"]["Details"] | null) & {
             auth_mode: string;
             banner_message: string;
-            /** @description What people call the OIDC provider by which they can sign in; empty where there is none. */
+            /** @description The display name of the OIDC provider for sign-in; empty if there is none. */
             oidc_provider_name: string;
             primary_auth_mode: boolean;
             self_registration: boolean;
@@ -919,9 +922,9 @@ export interface components {
              * @description How many projects the caller has a role in.
              */
             project_count: number;
-            /** @description Those of them that were changed last. */
+            /** @description The most recently changed of them. */
             projects: components["schemas"]["HomeProject"][];
-            /** @description Repositories in the caller's projects that were pushed into last. */
+            /** @description The repositories in the caller's projects with the latest pushes. */
             repositories: components["schemas"]["HomeRepository"][];
         };
         /** @description A project of the caller. */
@@ -976,7 +979,7 @@ export interface components {
             /** @default  */
             template: string;
         };
-        /** @description A pattern, and whether what it matches is selected or what it does not match. */
+        /** @description A pattern, and whether it selects what it matches or everything else. */
         ImmutableSelector: {
             /** @default  */
             decoration: string;
@@ -1000,7 +1003,7 @@ export interface components {
             last_error?: string | null;
             progress?: string | null;
             result?: string | null;
-            /** @description Whether it is always there: it is queued again after each run. */
+            /** @description Whether it always exists: it is queued again after each run. */
             standing: boolean;
             start_time?: string | null;
             status: string;
@@ -1058,7 +1061,7 @@ export interface components {
             blobs: components["schemas"]["StoredBlob"][];
             projects: components["schemas"]["StoredProject"][];
         };
-        /** @description The body of `POST /ldap/ping`: what is left out is as it is stored. */
+        /** @description The body of `POST /ldap/ping`; absent fields have the stored values. */
         LdapConf: {
             ldap_base_dn?: string | null;
             /** Format: int64 */
@@ -1067,18 +1070,18 @@ export interface components {
             /** Format: int64 */
             ldap_scope?: number | null;
             ldap_search_dn?: string | null;
-            /** @description The stored one is used if it is left out and neither `ldap_url` nor `ldap_search_dn` differs from what is stored. */
+            /** @description If absent, the stored one is used, but only if `ldap_url` and `ldap_search_dn` are the stored ones too. */
             ldap_search_password?: string | null;
             ldap_uid?: string | null;
             ldap_url?: string | null;
             ldap_verify_cert?: boolean | null;
         };
-        /** @description Somebody who was not imported. */
+        /** @description A person who was not imported. */
         LdapFailedImportUser: {
             error: string;
             uid: string;
         };
-        /** @description A group of the directory, which need not be one here. */
+        /** @description A group of the directory, which need not exist here. */
         LdapGroup: {
             group_name: string;
             /**
@@ -1093,9 +1096,9 @@ export interface components {
             /** @description Names to sign in with. */
             ldap_uid_list?: string[] | null;
         };
-        /** @description What came of it. */
+        /** @description The result. */
         LdapPingResult: {
-            /** @description Why it does not work. */
+            /** @description Why it failed. */
             message?: string;
             success: boolean;
         };
@@ -1105,7 +1108,7 @@ export interface components {
             realname: string;
             username: string;
         };
-        /** @description A step on the way of a mail. */
+        /** @description A step in sending a mail. */
         MailStep: {
             /** @description What was found, or what is wrong. */
             detail: string;
@@ -1117,14 +1120,14 @@ export interface components {
         };
         /** @description The body of `POST /mail/test`. */
         MailTest: {
-            /** @description Where a mail is sent; the caller's own address if it is left out. */
+            /** @description The address to send a mail to; by default the caller's own. */
             to?: string | null;
         };
-        /** @description What came of it. */
+        /** @description The result. */
         MailTested: {
             /** @description Whether the mail was sent. */
             ok: boolean;
-            /** @description Step by step; the first that fails is the last. */
+            /** @description The steps; the first failure is the last one. */
             steps: components["schemas"]["MailStep"][];
         };
         /** @description Settings in a request. Those of proxy caches are dropped, as in Harbor. */
@@ -1145,7 +1148,7 @@ export interface components {
         };
         /** @description A notice. */
         Notice: {
-            /** @description Names what it is about, and the stage that it has reached. */
+            /** @description Names its object and the stage that this has reached. */
             id: string;
             /** @description `robot_expiry`, `quota`, `certificate`, `read_only` or `job_failed`. */
             kind: string;
@@ -1153,22 +1156,22 @@ export interface components {
             project_id?: number | null;
             /** @description `info`, `warning` or `error`. */
             severity: string;
-            /** @description What it is about: a name, or an ID. */
+            /** @description Its object: a name or an ID. */
             subject: string;
             text: string;
-            /** @description When it happens or happened, where that is known. */
+            /** @description When it happens or happened, if known. */
             time?: string | null;
         };
         /** @description The body of `PUT /users/{user_id}/cli_secret`. */
         OIDCCliSecretReq: {
             secret?: string | null;
         };
-        /** @description What is kept of somebody whom the OIDC provider knows. */
+        /** @description The stored data of a user of the OIDC provider. */
         OIDCUserInfo: {
             creation_time: string;
             /** Format: int64 */
             id: number;
-            /** @description The CLI secret: the password of docker and helm. */
+            /** @description The CLI secret: the password for docker and helm. */
             secret?: string | null;
             /** @description The subject, and the issuer after it. */
             subiss: string;
@@ -1176,7 +1179,7 @@ export interface components {
             /** Format: int64 */
             user_id: number;
         };
-        /** @description The body of `POST /system/oidc/ping`: what is left out is as it is stored. */
+        /** @description The body of `POST /system/oidc/ping`; absent fields have the stored values. */
         OidcEndpoint: {
             url?: string | null;
             verify_cert?: boolean | null;
@@ -1209,7 +1212,7 @@ export interface components {
             action: string;
             resource: string;
         };
-        /** @description What robots may be given: on resources of the system, and of a project. */
+        /** @description Permissions that robots can have: on resources of the system, and of a project. */
         Permissions: {
             project: components["schemas"]["Permission"][];
             system?: components["schemas"]["Permission"][] | null;
@@ -1220,7 +1223,7 @@ export interface components {
             os: string;
             variant?: string | null;
         };
-        /** @description An object that means something to pages alone. */
+        /** @description An object that only pages interpret. */
         Preferences: Record<string, never>;
         /** @description The body of `PUT /users/{user_id}`. */
         Profile: {
@@ -1281,7 +1284,7 @@ export interface components {
             /** Format: int64 */
             storage_limit?: number | null;
         };
-        /** @description What a project is in numbers, as far as the caller may see them. */
+        /** @description Numbers about a project, as far as the caller may see them. */
         ProjectStats: {
             /** Format: int64 */
             artifact_count: number;
@@ -1350,7 +1353,7 @@ export interface components {
         QuotaRequest: {
             hard?: components["schemas"]["Storage"] | null;
         };
-        /** @description Something that the subject has. */
+        /** @description A right of the subject. */
         Reason: {
             /** @description Whether it allows the action. */
             allows: boolean;
@@ -1391,7 +1394,7 @@ export interface components {
             artifact_count: number;
             /** Format: int64 */
             blob_count: number;
-            /** @description Whether some count, or the size, is of the first 10,000 rows alone. */
+            /** @description Whether a count or the size covers only the first 10,000 rows. */
             capped: boolean;
             name: string;
             /** Format: int64 */
@@ -1456,14 +1459,14 @@ export interface components {
             disable?: boolean | null;
             /**
              * Format: int64
-             * @description Days for which it is valid; -1 for ever. Without it, as long as `robot_token_duration` says.
+             * @description Days for which it is valid; -1 for ever. By default `robot_token_duration`.
              */
             duration?: number | null;
             /** @description `system` or `project`. */
             level?: string | null;
             name?: string | null;
             permissions?: components["schemas"]["RobotPermission"][] | null;
-            /** @description A secret of one's own, which keeps the rule of passwords; a random one without it. */
+            /** @description A chosen secret, which follows the rules for passwords; by default a random one. */
             secret?: string | null;
         };
         /** @description A robot that was made. The secret is not shown again. */
@@ -1479,7 +1482,7 @@ export interface components {
             name: string;
             secret: string;
         };
-        /** @description What a robot did in a day, by the audit log. */
+        /** @description What a robot did in a day, from the audit log. */
         RobotDay: {
             /** Format: int64 */
             done: number;
@@ -1499,20 +1502,20 @@ export interface components {
         RobotSec: {
             secret?: string | null;
         };
-        /** @description The body of `PUT /robots/{robot_id}`: the robot as it is read, with what is to be changed. */
+        /** @description The body of `PUT /robots/{robot_id}`: the robot as read, with the changes. */
         RobotUpdate: {
             description?: string | null;
             disable?: boolean | null;
             /** Format: int64 */
             duration?: number | null;
-            /** @description As it is. */
+            /** @description Unchanged. */
             level?: string | null;
-            /** @description As it is. */
+            /** @description Unchanged. */
             name?: string | null;
             /** @description All of them. */
             permissions?: components["schemas"]["RobotPermission"][] | null;
         };
-        /** @description How a robot is used. */
+        /** @description The use of a robot. */
         RobotUsage: {
             /** @description What it did by day, oldest first; days without anything are left out. */
             days: components["schemas"]["RobotDay"][];
@@ -1520,7 +1523,10 @@ export interface components {
             last_used_address?: string | null;
             /** @description When it was last used, up to a minute late. */
             last_used_at?: string | null;
-            /** @description Whether the first day is not whole, and none before it is there: only so many entries of the audit log are counted. */
+            /**
+             * @description Whether the first day is incomplete and earlier ones are missing, because the number of counted audit entries is
+             *     limited.
+             */
             truncated: boolean;
         };
         /** @description The body of `PUT …/members/{mid}`. */
@@ -1558,7 +1564,7 @@ export interface components {
             project: components["schemas"]["Project"][];
             repository: components["schemas"]["SearchRepository"][];
         };
-        /** @description Something that was found. */
+        /** @description A hit. */
         SearchHit: {
             description?: string;
             /** Format: int64 */
@@ -1578,7 +1584,7 @@ export interface components {
             /** @description Whether there may be more of some kind. */
             truncated: boolean;
         };
-        /** @description A repository that was found. */
+        /** @description A found repository. */
         SearchRepository: {
             /** Format: int64 */
             artifact_count?: number;
@@ -1594,7 +1600,7 @@ export interface components {
         Session: {
             /** @description The address that it began from. */
             address: string;
-            /** @description What the browser called itself then. */
+            /** @description The browser's user agent at that time. */
             agent: string;
             created_at: string;
             /** @description Whether the request was made with it. */
@@ -1633,7 +1639,7 @@ export interface components {
             /** Format: int64 */
             storage: number;
         };
-        /** @description What the installation holds. */
+        /** @description Storage totals of the installation. */
         StorageOverview: {
             /** @description When it was counted. */
             as_of: string;
@@ -1650,7 +1656,8 @@ export interface components {
             garbage_count: number;
             /**
              * Format: int64
-             * @description Bytes that all projects hold, where a blob counts in each of them: what would be stored if projects shared nothing.
+             * @description Bytes that all projects hold, with a blob counted in each of them: what would be stored if projects shared
+             *     nothing.
              */
             project_bytes: number;
         };
@@ -1665,7 +1672,7 @@ export interface components {
             /** Format: int64 */
             size: number;
         };
-        /** @description A project that holds much. */
+        /** @description A large project. */
         StoredProject: {
             name: string;
             /** Format: int64 */
@@ -1723,7 +1730,7 @@ export interface components {
             available: boolean;
             digest: string;
             time: string;
-            /** @description Who set it; absent where it was set on the machine itself, and for callers without a role in the project. */
+            /** @description Who set it; absent if it was set on the machine itself, and for callers without a role in the project. */
             username?: string | null;
         };
         /** @description A tag with its artifact. */
@@ -1737,7 +1744,7 @@ export interface components {
             manifest_media_type: string;
             media_type: string;
             name: string;
-            /** @description `os/architecture[/variant]`: of an index, those of what it lists. */
+            /** @description `os/architecture[/variant]`; for an index, those of its entries. */
             platforms: string[];
             /**
              * Format: int64
@@ -1749,7 +1756,7 @@ export interface components {
             push_time: string;
             /** @description Whether it has an SBOM. */
             sbom: boolean;
-            /** @description Whether it has a signature; whether that is valid is not said. */
+            /** @description Whether it has a signature, which is not verified. */
             signed: boolean;
             /** Format: int64 */
             size: number;
@@ -1766,12 +1773,12 @@ export interface components {
             comment?: string;
             creation_time: string;
             email?: string | null;
-            /** @description True while links for a new password are not mailed to the address: nobody has opened the link that was mailed there. */
+            /** @description True while the address is not verified, so that links for a new password are not mailed there. */
             email_unverified?: boolean;
             oidc_user_meta?: components["schemas"]["OIDCUserInfo"] | null;
             realname?: string;
             sysadmin_flag: boolean;
-            /** @description True until the mail address of an account that somebody made for themselves is verified. */
+            /** @description True until the mail address of a registered account is verified. */
             unverified?: boolean;
             update_time: string;
             /** Format: int64 */
@@ -1815,7 +1822,7 @@ export interface components {
         };
         /** @description The body of `POST /users/verify`. */
         Verify: {
-            /** @description The password of the account, if it signs in already. */
+            /** @description The password of the account, if it can sign in already. */
             password?: string | null;
             /** @description What follows `#` in the link. */
             token?: string | null;
@@ -1846,7 +1853,7 @@ export interface components {
         };
         /** @description A process. */
         WorkerPool: {
-            /** @description Jobs that it runs at a time. */
+            /** @description Maximum jobs that it runs at a time. */
             concurrency: number;
             heartbeat_at: string;
             /** Format: int32 */
@@ -1873,15 +1880,15 @@ export interface components {
             subject: string;
             update_time: string;
         };
-        /** @description A rule as it is made or replaced. */
+        /** @description A rule to be made or to replace another. */
         WorkloadRuleRequest: {
             /**
-             * @description What `aud` must be or have: the registry's address, usually.
+             * @description What `aud` must be or contain: usually the registry's address.
              * @default
              */
             audience: string;
             /**
-             * @description Authorities for the issuer's certificate, in PEM; those of the system without them.
+             * @description Authorities for the issuer's certificate, in PEM; by default those of the system.
              * @default null
              */
             ca: string | null;
@@ -1898,11 +1905,11 @@ export interface components {
              * @default
              */
             issuer: string;
-            /** @description The issuer's public keys as a JWK set; without it, the issuer is asked for them. */
+            /** @description The issuer's public keys as a JWK set; by default they are read from the issuer. */
             jwks?: unknown;
             /**
              * Format: int64
-             * @description Seconds for which registry tokens are issued at most, 60 to 86400; 3600 by default. None outlives the token that it
+             * @description Maximum lifetime of registry tokens in seconds, 60 to 86400; 3600 by default. None outlives the token that it
              *     was issued for.
              * @default null
              */
@@ -1918,35 +1925,35 @@ export interface components {
              */
             role: string;
             /**
-             * @description What `sub` must be: a text, or a pattern that begins with whose workload it is.
+             * @description What `sub` must be: a text, or a pattern that begins with the owner of the workload.
              * @default
              */
             subject: string;
         };
-        /** @description What a rule says of a token. */
+        /** @description The result of a rule for a token. */
         WorkloadRuleVerdict: {
             /** Format: int64 */
             id: number;
             matches: boolean;
             name: string;
-            /** @description Why it does not let the token in. */
+            /** @description Why it does not admit the token. */
             problems: string[];
             role: string;
         };
-        /** @description What a token would open. */
+        /** @description The result of testing a token. */
         WorkloadTokenExplanation: {
-            /** @description Whether a rule lets it in. */
+            /** @description Whether a rule admits it. */
             admitted: boolean;
-            /** @description Until when it is valid. */
+            /** @description When it expires. */
             expires_at?: string | null;
             issuer: string;
             /** @description Why it is refused whatever the rules say. */
             problem?: string | null;
-            /** @description What each rule says of it. */
+            /** @description The result for each rule. */
             rules: components["schemas"]["WorkloadRuleVerdict"][];
             subject: string;
         };
-        /** @description A token that is tried out. */
+        /** @description A token to test. */
         WorkloadTokenRequest: {
             /**
              * @description The token. It is neither stored nor logged.
