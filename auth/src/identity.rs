@@ -310,8 +310,7 @@ impl Identity {
         let who = (principal, generation, caller.origin());
         let oidc = Some(signed_in.session);
         let key = self.sessions.begin(who, (had, oidc), sender.agent).await?;
-        let ended = self.oidc.is_signed_out(&signed_in.underway).await;
-        if ended.map_err(Error::from)? {
+        if self.oidc.is_signed_out(&signed_in.underway).await? {
             self.sessions.end_by_key(&key).await?;
             return Err(Error::Void);
         }

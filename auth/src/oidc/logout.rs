@@ -160,7 +160,7 @@ impl Oidc {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub(crate) async fn is_signed_out(&self, sign_in: &Underway) -> Result<bool> {
+    pub(crate) async fn is_signed_out(&self, sign_in: &Underway) -> db::Result<bool> {
         let mut reader = self.db.reader().await?;
         for name in [&sign_in.sid, &sign_in.subject] {
             let until = oidc::marked(&mut reader, &mark_of(name)).await?;
