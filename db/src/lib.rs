@@ -43,6 +43,7 @@ pub mod project;
 pub mod quota;
 mod relist;
 pub mod repository;
+pub mod retention;
 pub mod robot;
 pub mod schedule;
 mod schema;
