@@ -167,7 +167,10 @@ pub(crate) async fn delete_of_project(
 }
 
 /// Executions of a policy that have not ended.
-async fn running(reader: &mut Reader, id: RetentionId) -> Result<Vec<ExecutionId>> {
+///
+/// # Errors
+/// When the statement fails.
+pub async fn running(reader: &mut Reader, id: RetentionId) -> Result<Vec<ExecutionId>> {
     let rows = reader
         .query(
             "select id from execution where vendor_type = $1 and vendor_id = $2 and forgotten_at is null

@@ -17,11 +17,11 @@ pub mod table;
 use std::sync::Arc;
 
 use db::manifest;
-use db::retention::candidate::{Artifact, Fingerprint, Stamp};
+use db::retention::candidate::{Fingerprint, Stamp};
 use model::retention::{CompiledRule, RuleSet};
 use model::{Digest, ManifestId, ProjectId, RepositoryId, RepositoryName, RetentionId, Timestamp};
 
-pub use self::delete::{Step, Stepped};
+pub use self::delete::{Done, Step, Stepped};
 pub use self::evaluate::{Look, MOST};
 
 use crate::{Registry, Result};
@@ -83,18 +83,6 @@ pub enum Held {
 }
 
 impl Registry {
-    /// Artifacts of a repository after a row, with their tags: a page of those that rules are about.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn retention_page(
-        &self,
-        repository: RepositoryId,
-        after: ManifestId,
-    ) -> Result<Vec<Artifact>> {
-        self.page_of_artifacts(repository, after).await
-    }
-
     /// What keeps an artifact that no rule keeps, as far as it is seen before it is held.
     ///
     /// # Errors

@@ -47,7 +47,7 @@ impl Registry {
         let (mut artifacts, mut candidates) = (Vec::new(), Vec::new());
         let mut after = ManifestId(0);
         loop {
-            let page = self.page_of_artifacts(repository, after).await?;
+            let page = self.retention_page(repository, after).await?;
             let Some(last) = page.last() else { break };
             after = last.id;
             for artifact in &page {
@@ -70,7 +70,11 @@ impl Registry {
         }))
     }
 
-    pub(super) async fn page_of_artifacts(
+    /// Artifacts of a repository after a row, with their tags: a page of those that rules are about.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn retention_page(
         &self,
         repository: RepositoryId,
         after: ManifestId,
