@@ -5,8 +5,8 @@ use axum::response::{IntoResponse, Response};
 use db::execution::task::{self, Task};
 use db::execution::task_log;
 use db::job_log::Line;
+use model::TaskId;
 use model::retention::RetentionCounts;
-use model::{TaskId, Timestamp};
 use policy::{SignedIn, to};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -31,15 +31,12 @@ pub(crate) struct View {
     start_time: String,
     status: &'static str,
     status_code: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status_revision: Option<i64>,
     total: i64,
 }
 
 impl From<Task> for View {
     fn from(task: Task) -> Self {
         let counts: RetentionCounts = serde_json::from_str(&task.attrs).unwrap_or_default();
-        let second = |at: Timestamp| at.0 / 1_000_000;
         Self {
             end_time: time(task.ended_at),
             execution_id: task.execution.0,
@@ -50,7 +47,6 @@ impl From<Task> for View {
             start_time: time(task.started_at),
             status: task.status.name(),
             status_code: task.status.code(),
-            status_revision: task.started_at.map(second),
             total: counts.total,
         }
     }
