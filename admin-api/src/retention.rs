@@ -9,13 +9,13 @@ pub(crate) mod task;
 
 use std::sync::Arc;
 
+use ::policy::to::To;
+use ::policy::{Caller, ProjectPermit, on};
 use axum::extract::FromRequestParts;
 use db::execution::{Execution, Vendor};
 use db::retention::{self, Policy};
 use http::request::Parts;
 use model::{ExecutionId, RetentionId, TaskId, Timestamp};
-use policy::to::To;
-use policy::{Caller, ProjectPermit, on};
 use utoipa::openapi::Type;
 use utoipa::openapi::path::Parameter;
 

@@ -413,7 +413,7 @@ pub async fn end_lapsed(tx: &mut Tx, now: Timestamp) -> Result<Vec<(JobId, Strin
     .bind(latest_end(now))
     .execute()
     .await?;
-    let mut cancelled = Vec::new();
+    let mut cancelled: Vec<JobId> = Vec::new();
     for row in &rows {
         if row.get::<State>("job", "state")? == State::Cancelled {
             cancelled.push(row.get("job", "id")?);

@@ -252,6 +252,7 @@ impl Jobs {
             .with(Retention {
                 db: db.clone(),
                 registry: registry.clone(),
+                settings: self.settings.clone(),
                 clock: clock.clone(),
             })
             .with(AccountMails {

@@ -18,6 +18,7 @@ use model::retention::{JOB, JOB_VERSION, RetentionJob, RetentionRun, compile};
 use model::{Clock, JobId, Principal, RetentionId, RetentionRule, SystemTask};
 use registry::Registry;
 use registry::retention::Rules;
+use tenancy::setting::Settings;
 
 use crate::engine::{Context, Job, Outcome, Retry};
 use crate::failures::causes;
@@ -29,6 +30,8 @@ pub(crate) struct Retention {
     pub(crate) db: Db,
     /// The registry.
     pub(crate) registry: Arc<Registry>,
+    /// Settings that administrators change.
+    pub(crate) settings: Arc<Settings>,
     /// The time.
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -36,7 +39,7 @@ pub(crate) struct Retention {
 impl Job for Retention {
     const KIND: &'static str = JOB;
     const VERSION: i64 = JOB_VERSION;
-    const LIMIT: i64 = 4;
+    const LIMIT: i64 = 2;
     const RETRY: Retry = Retry {
         runs: 5,
         first: Duration::from_secs(10),

@@ -52,11 +52,10 @@ async fn a_policy_goes_with_its_schedule_and_history_or_its_project() {
         })
         .await
         .unwrap();
-        let (_, again) = (0, project);
         let twice = db.write(move |tx| {
             Box::pin(async move {
-                retention::create(tx, again, ("[]", ""), NOW).await?;
-                retention::create(tx, again, ("[]", ""), NOW).await
+                retention::create(tx, project, ("[]", ""), NOW).await?;
+                retention::create(tx, project, ("[]", ""), NOW).await
             })
         });
         assert!(matches!(twice.await, Err(Error::Duplicate(_))));
@@ -124,7 +123,7 @@ async fn whatever_changes_in_a_repository_shows_in_its_fingerprint_or_a_stamp() 
             repository: name.clone(),
             digest: Digest::of(Algorithm::Sha256, &payload("one", None)),
             tag: Some("v1".parse().unwrap()),
-            count: 1,
+            times: 1,
         };
         let later = NOW.plus(Duration::from_secs(60));
         db.write(move |tx| Box::pin(async move { stat::add(tx, &[pulls], later).await }))

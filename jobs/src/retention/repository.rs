@@ -41,6 +41,8 @@ enum Deleted {
     Outdated(bool),
     /// The task was stopped.
     Stopped,
+    /// Nothing is to be written now.
+    ReadOnly,
 }
 
 impl Retention {
@@ -82,6 +84,10 @@ impl Retention {
                     return self.list(run, task, (&mut place, &evaluated), &rules).await;
                 }
                 Deleted::Stopped => return Ok(()),
+                Deleted::ReadOnly => {
+                    let message = "nothing is deleted while read_only is on";
+                    return self.end(task, (Status::Error, message), None).await;
+                }
                 Deleted::Outdated(some) => looks = if some { 1 } else { looks + 1 },
             }
             tokio::time::sleep(REST * looks).await;
@@ -126,11 +132,14 @@ impl Retention {
         if run.dry_run {
             return Ok(Deleted::All(evaluated));
         }
-        let going = evaluated.artifacts.iter();
-        let going = going.filter(|verdict| verdict.kept_by.is_none());
-        let going: Vec<Verdict> = going.copied().collect();
+        let going = evaluated.artifacts.iter().enumerate();
+        let going = going.filter(|(_, verdict)| verdict.kept_by.is_none());
+        let going: Vec<usize> = going.map(|(at, _)| at).collect();
         let before = place.counts.deleted;
         for some in going.chunks(self.registry.retention_at_once()) {
+            if self.settings.current().read_only {
+                return Ok(Deleted::ReadOnly);
+            }
             let begun = Instant::now();
             let free = self.not_held(place, &evaluated, some).await?;
             if free.is_empty() {
@@ -168,10 +177,10 @@ impl Retention {
         &self,
         place: &mut Place,
         evaluated: &Evaluated,
-        some: &[Verdict],
+        some: &[usize],
     ) -> Result<Vec<Verdict>> {
         let mut free = Vec::new();
-        for verdict in some {
+        for verdict in some.iter().map(|at| &evaluated.artifacts[*at]) {
             let named = (place.project, &place.name);
             let artifact = (evaluated.repository, verdict.id);
             match self.registry.held_from_retention(named, artifact).await? {
@@ -199,7 +208,9 @@ impl Retention {
             after = last.id;
             let mut lines = Vec::new();
             for artifact in &page {
-                let (goes, line) = self.line(run, (place, evaluated), artifact, rules).await?;
+                let (goes, line) = self
+                    .line(run, (&*place, evaluated), artifact, rules)
+                    .await?;
                 left += 1;
                 going += i64::from(goes);
                 if listed < LISTED {

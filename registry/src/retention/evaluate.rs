@@ -11,8 +11,8 @@ use crate::{Registry, Result};
 
 /// Artifacts that are read at a time.
 const PAGE: i64 = 500;
-/// Artifacts of a repository that are looked at: about 100 MiB of memory.
-pub const MOST: usize = 500_000;
+/// Artifacts of a repository that are looked at: about 50 MiB of memory.
+pub const MOST: usize = 250_000;
 
 /// What was seen of a repository.
 #[derive(Debug)]
