@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::sql::{Tx, json_list};
 
 /// Executions that are kept of each policy.
-pub const KEPT: i64 = 50;
+const KEPT: i64 = 50;
 
 /// A policy was deleted: its executions are not shown any more, and pruned. They must have ended.
 ///
