@@ -246,7 +246,7 @@ def retention(api):
     api.createProject(api.make("ProjectReq", project_name="attic"))
     project = api.getProject("attic")["project_id"]
     pusher(api).image("attic/app", "v1")
-    pusher(api).image("attic/app", "v2")
+    pusher(api).image("attic/app", "v2", b"another layer")
     api.createRetention(retention_policy(api, project, 2))
     number = api.new_id()
     assert api.getProject("attic")["metadata"]["retention_id"] == str(number)

@@ -330,9 +330,10 @@ async fn negotiate(request: Request, next: Next) -> Result<Response, Error> {
         "/log",
     ];
     let path = request.uri().path();
-    let is_task_log = path.contains("/retentions/") && path.contains("/tasks/");
+    // Harbor's clients ask for text where they start an execution, too.
+    let is_retention = path.contains("/retentions/") && path.contains("/executions");
     let is_text =
-        other.iter().any(|end| path.ends_with(end)) || path.contains("/additions/") || is_task_log;
+        other.iter().any(|end| path.ends_with(end)) || path.contains("/additions/") || is_retention;
     let json = !is_text;
     if json && !takes_json(&request) {
         return Err(Error::Validation(

@@ -10,7 +10,7 @@ use serde_json::json;
 use tenancy::retention::NewPolicy;
 
 #[derive(Args)]
-pub(super) struct Rules {
+pub(in crate::cli) struct Rules {
     /// What to keep, any number of times: latestPushedK=10, latestPulledN=5, nDaysSinceLastPush=30,
     /// nDaysSinceLastPull=30, or always.
     #[arg(

@@ -121,9 +121,8 @@ async fn a_policy_is_made_shown_changed_and_deleted() {
     assert_eq!(again.expect_error(400, "BAD_REQUEST").message(), text);
 
     // The setting goes with the policy alone.
-    let removed = server
-        .admin()
-        .delete(&format!("{rest}/metadatas/retention_id"));
+    let admin = server.admin();
+    let removed = admin.delete(&format!("{rest}/metadatas/retention_id"));
     removed.await.expect_error(400, "BAD_REQUEST");
     let mut changed = policy(&project, &rules[..1], "0 0 3 * * *");
     changed["id"] = json!(id.parse::<i64>().expect("a number"));
