@@ -285,6 +285,26 @@ RULE = Resource(
     find=lambda server: f"/rules/{rules(server)[0]['id']}",
     destroy=lambda server, at: server.delete("/projects/land/immutabletagrules/" + at.split("/")[-1]))
 
+def retention(land):
+    """A project's only policy, which is found by the project's setting."""
+    def policy(count, cron):
+        rule = {"action": "retain", "template": "latestPushedK", "params": {"latestPushedK": count},
+                "tag_selectors": [{"kind": "doublestar", "decoration": "matches", "pattern": "**", "extras": '{"untagged":true}'}],
+                "scope_selectors": {"repository": [{"kind": "doublestar", "decoration": "repoMatches", "pattern": "**"}]}}
+        return {"algorithm": "or", "rules": [rule], "scope": {"level": "project", "ref": land},
+                "trigger": {"kind": "Schedule", "settings": {"cron": cron}}}
+
+    def read(server, at):
+        found = server.get(at)
+        found["trigger"]["settings"].pop("next_scheduled_time", None)
+        return found
+
+    return Resource(
+        "retention policy", ["createRetention", "updateRetention"], policy(3, ""), policy(5, "0 0 2 * * *"),
+        **{**simple("/retentions"), "read": read,
+           "find": lambda server: "/retentions/" + server.get("/projects/land")["metadata"]["retention_id"]}, unique=False)
+
+
 GROUP = Resource(
     "group", ["createUserGroup", "updateUserGroup"],
     {"group_name": "crew", "group_type": 3}, {"group_name": "staff", "group_type": 3},
@@ -363,7 +383,7 @@ def configuration_life(server):
 def resources(server):
     land = server.get("/projects/land")["project_id"]
     return [USER, PROJECT, MEMBER, *ROBOTS, label("g", {}, ""), label("p", {"project_id": land}, f"&project_id={land}"), RULE,
-            GROUP, *SCHEDULES]
+            retention(land), GROUP, *SCHEDULES]
 
 
 def main():

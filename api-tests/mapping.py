@@ -3,7 +3,7 @@ import hashlib
 import json
 import re
 
-ID = re.compile(r"/(users|projects|members|labels|robots|quotas|immutabletagrules)/(\d+)(?=[/?]|$)")
+ID = re.compile(r"/(users|projects|members|labels|robots|quotas|immutabletagrules|retentions|executions)/(\d+)(?=[/?]|$)")
 # Ids in queries and bodies, and the kind that they belong to.
 NAMED = {
     r"\bproject_id=(\d+)": "projects",
@@ -12,6 +12,7 @@ NAMED = {
     r"\bscope=/project/(\d+)": "projects",
     r"\blabels%3D\((\d+)\)": "labels",
     r'"project_id": ?(\d+)': "projects",
+    r'"level": ?"project", ?"ref": ?(\d+)': "projects",
     r'"creator_ref": ?(\d+)': "users",
 }
 DIGEST = re.compile(r"(?<=sha256[:-])[0-9a-f]{64}")
@@ -38,7 +39,7 @@ class Mapping:
 
     def body(self, path, text):
         text = self.words(text)
-        kind = re.search(r"/(labels|robots|immutabletagrules)\b", path)
+        kind = re.search(r"/(labels|robots|immutabletagrules|retentions)\b", path)
         if kind:
             text = re.sub(r'"id": ?(\d+)', lambda hit: f'"id": {self.id(kind[1], hit[1])}', text)
         return text

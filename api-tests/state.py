@@ -115,6 +115,18 @@ def idle(world):
         time.sleep(0.1)
 
 
+def retained(world):
+    """A dry run of the policy of retention, which has ended."""
+    path = world.mapping.path("/retentions/1/executions")
+    started = world.api("alice", "POST", path, {"dry_run": True})
+    number = started.header("Location").split("/")[-1]
+    world.mapping.ids["executions", 3] = int(number)
+    for _ in range(300):
+        if world.api("alice", "GET", path).json()[0]["status"] != "Running":
+            return
+        time.sleep(0.1)
+
+
 V1 = "d955ecb61ec72964e4e6643432e31d077a8fb550f3b05cd3c65ff014130f42ce"
 V2 = "b664d78b1d14dafd63a80ac43880e0cfd107177668faa05728983452d6dc17a6"
 SUBJECT = "ba1abb4ddbfd5b171aa508a2501778ac63909ede6104724b956067aa69f61237"
@@ -141,6 +153,7 @@ STEPS = [
     (263, asked("alice", "PUT", "/projects/gold/repositories/app", {"description": "hello"})),
     (342, asked("alice", "DELETE", "/projects/gold/immutabletagrules/1")),
     (380, quota(2, 2)),
+    (423, retained),
     (440, settings(project_creation_restriction="adminonly")),
     (441, settings(project_creation_restriction="everyone")),
     (444, settings(read_only=False)),

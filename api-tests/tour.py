@@ -240,6 +240,44 @@ def rule(api, pattern):
                     scope_selectors={"repository": [select("repoMatches", "**")]}, tag_selectors=[select("matches", pattern)])
 
 
+def retention(api):
+    known = api.getRentenitionMetadata()
+    assert [one["rule_template"] for one in known["templates"]][:2] == ["latestPushedK", "latestPulledN"]
+    api.createProject(api.make("ProjectReq", project_name="attic"))
+    project = api.getProject("attic")["project_id"]
+    pusher(api).image("attic/app", "v1")
+    pusher(api).image("attic/app", "v2", b"another layer")
+    api.createRetention(retention_policy(api, project, 2))
+    number = api.new_id()
+    assert api.getProject("attic")["metadata"]["retention_id"] == str(number)
+    assert api.getRetention(number)["rules"][0]["params"] == {"latestPushedK": 2}
+    api.refuses(400, "createRetention", retention_policy(api, project, 2))
+    api.updateRetention(number, retention_policy(api, project, 1))
+    assert api.getRetention(number)["rules"][0]["params"] == {"latestPushedK": 1}
+    for dry_run, left in ((True, 2), (False, 1)):
+        api.triggerRetentionExecution(number, body={"dry_run": dry_run})
+        execution = api.new_id()
+        assert ended(lambda: api.listRetentionExecutions(number)[0]["status"]) == "Success"
+        task = api.listRetentionTasks(number, execution)[0]
+        assert (task["repository"], task["total"], task["retained"]) == ("app", 2, 1)
+        log = api.getRetentionTaskLog(number, execution, task["id"])
+        assert "| DEL |" in log and "kept by rule 1 (latestPushedK 1)" in log
+        assert len(api.listArtifacts("attic", "app")) == left
+    api.operateRetentionExecution(number, execution, body={"action": "stop"})
+    api.refuses(400, "operateRetentionExecution", number, execution, body={"action": "start"})
+    api.deleteRetention(number)
+    api.refuses(404, "getRetention", number)
+
+
+def retention_policy(api, project, count):
+    select = lambda decoration, text: api.make("RetentionSelector", kind="doublestar", decoration=decoration, pattern=text)
+    rule = api.make("RetentionRule", action="retain", template="latestPushedK", params={"latestPushedK": count},
+                    tag_selectors=[select("matches", "**")], scope_selectors={"repository": [select("repoMatches", "**")]})
+    return api.make("RetentionPolicy", algorithm="or", rules=[rule],
+                    trigger=api.make("RetentionRuleTrigger", kind="Schedule", settings={"cron": ""}),
+                    scope=api.make("RetentionPolicyScope", level="project", ref=project))
+
+
 def robots(api):
     api.createProject(api.make("ProjectReq", project_name="plant"))
     access = [api.make("Access", resource="repository", action=action) for action in ("pull", "push")]
@@ -382,7 +420,7 @@ def provider(api):
         api.refuses(412, "setCliSecret", user_id=1, secret=secret)
 
 
-STOPS = [system, configuration, users, projects, members, repositories, descriptions, artifacts, labels, labelled, immutability, robots,
+STOPS = [system, configuration, users, projects, members, repositories, descriptions, artifacts, labels, labelled, immutability, retention, robots,
          permissions, groups, audit, audit_before_2_13, collection, purge, jobs, allowlist, directory, provider]
 
 

@@ -150,6 +150,28 @@ async def immutability(harbor, also):
     assert await harbor.get_project_immutable_tag_rules("hard") == []
 
 
+async def retention(harbor, also):
+    await harbor.create_project(models.ProjectReq(project_name="cellar"))
+    project = (await harbor.get_project("cellar")).project_id
+    also.pusher.image("cellar/app", "v1")
+    select = lambda decoration, pattern: models.RetentionSelector(kind="doublestar", decoration=decoration, pattern=pattern)
+    policy = models.RetentionPolicy(
+        algorithm="or", scope=models.RetentionPolicyScope(level="project", ref=project),
+        trigger=models.RetentionRuleTrigger(kind="Schedule", settings={"cron": "0 0 4 * * *"}),
+        rules=[models.RetentionRule(action="retain", template="always", params={}, tag_selectors=[select("matches", "v*")],
+                                    scope_selectors={"repository": [select("repoMatches", "**")]})])
+    await harbor.create_retention_policy(policy)
+    number = await harbor.get_project_retention_id("cellar")
+    assert (await harbor.get_retention_policy(number)).rules[0].template == "always"
+    assert len((await harbor.get_retention_metadata()).templates) == 5
+    await harbor.start_retention_execution(number, dry_run=True)
+    execution = (await harbor.get_retention_executions(number))[0]
+    assert execution.policy_id == number and execution.dry_run is True
+    await harbor.stop_retention_execution(number, execution.id)
+    await harbor.delete_retention_policy(number)
+    assert await refused(NotFound, harbor.get_retention_policy(number))
+
+
 async def robots(harbor, also):
     access = [models.Access(resource="repository", action="pull"), models.Access(resource="repository", action="push")]
     made = await harbor.create_robot(models.RobotCreate(name="hob", level="system", duration=-1, permissions=[
@@ -196,7 +218,7 @@ async def allowlist(harbor, _):
 STOPS = [
     (system, []), (configuration, []), (users, []), (projects, []), (repositories, ["updateRepository", "deleteRepository"]),
     (artifacts, ["getArtifact", "createTag", "CopyArtifact", "getAddition", "listAccessories"]), (labels, ["CreateLabel"]),
-    (immutability, ["CreateImmuRule", "deleteArtifact"]), (robots, ["CreateRobot"]), (audit, ["listAuditLogs", "getLogs"]),
+    (immutability, ["CreateImmuRule", "deleteArtifact"]), (retention, ["createRetention"]), (robots, ["CreateRobot"]), (audit, ["listAuditLogs", "getLogs"]),
     (collection, ["createGCSchedule", "getGC"]), (purge, ["createPurgeSchedule", "getPurgeHistory"]),
     (allowlist, ["putSystemCVEAllowlist"]),
 ]

@@ -10,6 +10,7 @@ use http::{HeaderValue, StatusCode};
 use model::InvalidWorkloadRule;
 use model::immutable_rule::InvalidRule;
 use model::label::InvalidLabel;
+use model::retention::InvalidRules;
 use model::user::{InvalidProfile, InvalidUserName};
 use policy::Refusal;
 use serde::Serialize;
@@ -432,15 +433,19 @@ impl From<tenancy::Error> for Error {
             | E::WorkloadRuleExists(_)
             | E::RobotExists(_)
             | E::GroupExists(_) => Self::Conflict(text),
-            E::TooManyRules(_) | E::TooManyWorkloadRules(_) | E::TooManyLabels(_) => {
-                Self::BadRequest(text)
-            }
+            E::TooManyRules(_)
+            | E::TooManyWorkloadRules(_)
+            | E::TooManyLabels(_)
+            | E::RetentionExists { .. } => Self::BadRequest(text),
+            E::TooManyExecutions(_) => Self::Precondition(text),
             E::ProjectGone
             | E::LabelUnknown(_)
             | E::LabelNotAttached { .. }
             | E::ArtifactUnknown(_)
             | E::RuleUnknown(_)
             | E::WorkloadRuleUnknown(_)
+            | E::RetentionUnknown(_)
+            | E::ExecutionUnknown(_)
             | E::UserUnknown(_)
             | E::PrincipalUnknown(_)
             | E::RobotUnknown(_)
@@ -491,6 +496,16 @@ impl From<Refusal> for Error {
 impl From<InvalidLabel> for Error {
     fn from(invalid: InvalidLabel) -> Self {
         Self::BadRequest(invalid.to_string())
+    }
+}
+
+impl From<InvalidRules> for Error {
+    fn from(invalid: InvalidRules) -> Self {
+        let text = invalid.to_string();
+        match invalid {
+            InvalidRules::Field { .. } => Self::BadRequest(text),
+            InvalidRules::Same(..) => Self::Conflict(text),
+        }
     }
 }
 

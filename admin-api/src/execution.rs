@@ -29,7 +29,7 @@ use crate::param::int_param;
 use crate::{AdminState, Error};
 
 pub(crate) use self::history::History;
-pub(crate) use self::schedule::ScheduleRequest;
+pub(crate) use self::schedule::{ScheduleRequest, parse_cron};
 
 /// Work that this API serves.
 trait Served: Sized {

@@ -44,7 +44,7 @@ pub(crate) struct View {
 #[derive(Default, Deserialize, Serialize, ToSchema)]
 #[serde(default)]
 #[schema(as = ImmutableSelector)]
-struct SelectorView {
+pub(crate) struct SelectorView {
     #[serde(skip_serializing_if = "String::is_empty")]
     decoration: String,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -82,7 +82,7 @@ impl From<Selector> for SelectorView {
 }
 
 /// A list in the other form.
-fn all<A, B: From<A>>(list: Vec<A>) -> Vec<B> {
+pub(crate) fn all<A, B: From<A>>(list: Vec<A>) -> Vec<B> {
     list.into_iter().map(B::from).collect()
 }
 

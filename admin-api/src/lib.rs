@@ -47,6 +47,7 @@ mod query;
 mod quota;
 mod read_only;
 mod repository;
+mod retention;
 mod robot;
 mod room;
 mod route;

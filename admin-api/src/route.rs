@@ -19,8 +19,8 @@ use crate::{
     AdminState, Error, access, account, artifact, audit, bulk, capability, certificate,
     configuration, csrf, cve_allowlist, execution, explore, group, health, home, icon,
     immutable_rule, job_service, label, ldap, mail, me, member, notice, oidc, openapi, permission,
-    ping, project, quota, read_only, repository, robot, search, session, statistics, storage,
-    systeminfo, tag, usage, user, workload_rule,
+    ping, project, quota, read_only, repository, retention, robot, search, session, statistics,
+    storage, systeminfo, tag, usage, user, workload_rule,
 };
 
 /// Declares handlers: `routes!` reads their attributes, and `with` their signatures.
@@ -117,6 +117,17 @@ fn declarations() -> Declarations {
         immutable_rule::create,
         immutable_rule::update,
         immutable_rule::delete,
+
+        retention::metadata::get,
+        retention::policy::create,
+        retention::policy::get,
+        retention::policy::update,
+        retention::policy::delete,
+        retention::execution::start,
+        retention::execution::list,
+        retention::execution::stop,
+        retention::task::list,
+        retention::task::log,
 
         workload_rule::list,
         workload_rule::create,
@@ -319,7 +330,10 @@ async fn negotiate(request: Request, next: Next) -> Result<Response, Error> {
         "/log",
     ];
     let path = request.uri().path();
-    let is_text = other.iter().any(|end| path.ends_with(end)) || path.contains("/additions/");
+    // Harbor's clients ask for text where they start an execution, too.
+    let is_retention = path.contains("/retentions/") && path.contains("/executions");
+    let is_text =
+        other.iter().any(|end| path.ends_with(end)) || path.contains("/additions/") || is_retention;
     let json = !is_text;
     if json && !takes_json(&request) {
         return Err(Error::Validation(

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::sql::{Reader, Tx};
 
 /// Tables in an order in which none refers to a later one.
-pub const TABLES: [&str; 42] = [
+pub const TABLES: [&str; 46] = [
     "installation",
     "setting",
     "store_identity",
@@ -52,6 +52,10 @@ pub const TABLES: [&str; 42] = [
     "job",
     "job_log",
     "schedule",
+    "execution",
+    "task",
+    "task_log",
+    "retention_policy",
 ];
 
 /// Tables that are not kept.

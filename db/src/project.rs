@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::list::{self, Conditions, Field, Kind, Lean, Selection, Source};
 use crate::sql::{Reader, Tx, Value, json_list, row};
 use crate::touch::Touch;
-use crate::{member, quota, robot, upload, workload_rule};
+use crate::{member, quota, retention, robot, upload, workload_rule};
 
 row! {
     columns project_columns;
@@ -517,7 +517,7 @@ pub async fn remove_metadata(tx: &mut Tx, id: ProjectId, name: &str) -> Result<(
 }
 
 /// Deletes a project without artifacts, in a transaction with its exclusive lock: its name becomes free, its members,
-/// robots and workload rules are deleted, its uploads end. Links of its repositories are left to the garbage
+/// robots, retention policy and workload rules are deleted, its uploads end. Links of its repositories are left to the garbage
 /// collection. Returns false if there are artifacts.
 ///
 /// # Errors
@@ -533,6 +533,7 @@ pub async fn delete(tx: &mut Tx, project: &ProjectFacts, now: Timestamp) -> Resu
     upload::end_all(tx, project.id, now).await?;
     robot::delete_of_project(tx, project.id, now).await?;
     workload_rule::delete_of_project(tx, project.id, now).await?;
+    retention::delete_of_project(tx, project.id, now).await?;
     for statement in [
         "update repository set deleted_at = $2, updated_at = $2 where project_id = $1 and deleted_at is null",
         "update project set deleted_at = $2, updated_at = $2 where id = $1",

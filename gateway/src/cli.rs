@@ -19,6 +19,7 @@ mod parse;
 mod password;
 mod project;
 mod repository;
+mod retention;
 mod robot;
 mod rule;
 mod secret;
@@ -95,6 +96,9 @@ enum Command {
     /// Manage rules that make tags of a project immutable.
     #[command(subcommand)]
     Rule(rule::Command),
+    /// Manage and run policies by which a project's artifacts are kept or go.
+    #[command(subcommand)]
+    Retention(retention::Command),
     /// Manage rules that let CI jobs and pods sign in with tokens of their own issuers.
     #[command(subcommand)]
     Workload(workload::Command),
@@ -205,6 +209,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Repository(command) => local::run(config, async |local| command.run(local).await),
         Command::Label(command) => local::run(config, async |local| command.run(local).await),
         Command::Rule(command) => local::run(config, async |local| command.run(local).await),
+        Command::Retention(command) => local::run(config, async |local| command.run(local).await),
         Command::Workload(command) => local::run(config, async |local| command.run(local).await),
         Command::Artifact(command) => local::run(config, async |local| command.run(local).await),
         Command::Tag(command) => local::run(config, async |local| command.run(local).await),

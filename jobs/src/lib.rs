@@ -19,6 +19,7 @@ mod oidc_reading;
 pub mod once;
 mod prune;
 mod purge;
+mod retention;
 mod settings;
 pub mod stores;
 pub mod sweep;
@@ -55,6 +56,7 @@ use crate::login_failures::LoginFailures;
 use crate::oidc_reading::OidcReading;
 use crate::prune::Prune;
 use crate::purge::Purge;
+use crate::retention::Retention;
 use crate::settings::SettingChanges;
 use crate::sweep::{Leftovers, Sweep};
 use crate::untagged::UntaggedCleaning;
@@ -246,6 +248,12 @@ impl Jobs {
                 db: db.clone(),
                 clock: clock.clone(),
                 master: self.master.clone(),
+            })
+            .with(Retention {
+                db: db.clone(),
+                registry: registry.clone(),
+                settings: self.settings.clone(),
+                clock: clock.clone(),
             })
             .with(AccountMails {
                 db: db.clone(),

@@ -177,6 +177,8 @@ names! {
         ImmutableTag = "immutable-tag",
         /// A rule of a project for workload identities.
         WorkloadRule = "workload-rule",
+        /// A project's policy of retention, or one of its executions.
+        TagRetention = "tag-retention",
     }
 }
 

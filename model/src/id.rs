@@ -54,6 +54,12 @@ ids! {
     ImmutableRuleId;
     /// Id of a workload rule.
     WorkloadRuleId;
+    /// Id of an execution: a run of a policy.
+    ExecutionId;
+    /// Id of a task: a part of an execution.
+    TaskId;
+    /// Id of a policy of tag retention.
+    RetentionId;
 }
 
 impl UserId {

@@ -1,16 +1,14 @@
 //! Rules for immutable tags in a project: a tag that a rule covers cannot be moved or deleted.
 //!
-//! Patterns are Harbor's: `*` stands for anything but a slash, `**` for whole parts of a path, `?` for one character,
-//! `{a,b}` for either. They are matched by `globset`, in a time that depends only on the length of the text, whatever
-//! the pattern. Tags of referrers (`sha256-….sig`) are covered only by patterns that name them: otherwise nobody could
-//! sign artifacts that a rule for all tags covers.
+//! Patterns are those of [`crate::pattern`]. Tags of referrers (`sha256-….sig`) are covered only by patterns that name such: otherwise nobody could sign
+//! what a rule for all tags covers.
 
 use std::collections::BTreeMap;
 
-use globset::{GlobBuilder, GlobMatcher};
 use serde::{Deserialize, Serialize};
 
 use crate::accessory::referred_by;
+use crate::pattern::Pattern;
 use crate::{RepositoryName, Tag};
 
 /// The content of a rule. Only the first selector of each list counts, as in Harbor; a rule without one covers nothing.
@@ -144,8 +142,7 @@ impl CompiledRule {
 /// One of the two patterns of a rule.
 #[derive(Clone, Debug)]
 struct Side {
-    /// `None` matches everything.
-    pattern: Option<GlobMatcher>,
+    pattern: Pattern,
     excludes: bool,
     /// Whether only tags of referrers match.
     names_referrers: bool,
@@ -178,7 +175,7 @@ impl Side {
                 return Err(invalid("of texts of at most 512 bytes"));
             }
             let side = Self {
-                pattern: glob(&selector.pattern)
+                pattern: (selector.pattern.parse())
                     .map_err(|_| invalid("a valid doublestar pattern"))?,
                 excludes: selector.decoration == excludes,
                 names_referrers: selector.pattern.starts_with("sha256-")
@@ -190,21 +187,8 @@ impl Side {
     }
 
     fn selects(&self, text: &str) -> bool {
-        let matches = (self.pattern.as_ref()).is_none_or(|pattern| pattern.is_match(text));
-        matches != self.excludes
+        self.pattern.matches(text) != self.excludes
     }
-}
-
-fn glob(pattern: &str) -> Result<Option<GlobMatcher>, globset::Error> {
-    if pattern.is_empty() {
-        return Ok(None);
-    }
-    let mut builder = GlobBuilder::new(pattern);
-    let builder = builder
-        .literal_separator(true)
-        .backslash_escape(true)
-        .empty_alternates(true);
-    builder.build().map(|glob| Some(glob.compile_matcher()))
 }
 
 #[cfg(test)]

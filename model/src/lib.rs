@@ -17,10 +17,12 @@ pub mod manifest;
 pub mod media_type;
 pub mod name;
 pub mod network;
+pub mod pattern;
 pub mod principal;
 pub mod project_setting;
 pub mod range;
 pub mod reference;
+pub mod retention;
 pub mod robot;
 pub mod storage_limit;
 pub mod tag;
@@ -37,9 +39,9 @@ pub use dn::Dn;
 pub use event::{EVENT_TYPES, Event, EventType, Operation, Origin, Outcome, ResourceType, Subject};
 pub use group::{GroupName, GroupSource};
 pub use id::{
-    BlobId, GroupId, ImmutableRuleId, InstallationId, JobId, LabelId, ManifestId, MemberId,
-    PrincipalId, ProjectId, RepositoryId, RobotId, SessionId, StoreId, TagId, UserId,
-    WorkloadRuleId,
+    BlobId, ExecutionId, GroupId, ImmutableRuleId, InstallationId, JobId, LabelId, ManifestId,
+    MemberId, PrincipalId, ProjectId, RepositoryId, RetentionId, RobotId, SessionId, StoreId,
+    TagId, TaskId, UserId, WorkloadRuleId,
 };
 pub use immutable_rule::{ImmutableRule, Selector};
 pub use label::{LabelName, NewLabel};
@@ -51,6 +53,7 @@ pub use principal::{Principal, SystemTask};
 pub use project_setting::{ProjectSetting, Severity};
 pub use range::{ByteRanges, ContentRange};
 pub use reference::{Address, Reference};
+pub use retention::RetentionRule;
 pub use robot::{Lifetime, RobotDescription, RobotMaker, RobotName};
 pub use storage_limit::StorageLimit;
 pub use tag::Tag;

@@ -56,6 +56,8 @@ pub enum SystemTask {
     Registration,
     /// Updates people and groups from a directory.
     Directory,
+    /// Removes artifacts that no rule of their project keeps.
+    Retention,
 }
 
 impl Principal {
@@ -72,6 +74,7 @@ impl Principal {
             Self::System(SystemTask::AuditPurge) => "audit purge",
             Self::System(SystemTask::Registration) => "registration",
             Self::System(SystemTask::Directory) => "directory",
+            Self::System(SystemTask::Retention) => "tag retention",
             Self::CommandLine => "command line",
         }
     }

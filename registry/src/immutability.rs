@@ -84,20 +84,20 @@ impl Registry {
         refuse_with_referrers(&mut reader, (&rules, name), (repository, id)).await
     }
 
-    /// Whether an immutable tag protects a manifest, or a referrer that would be deleted with it.
-    pub(crate) async fn is_kept(
+    /// The immutable tag that keeps a manifest: one of its own, or of a referrer that would go with it.
+    pub(crate) async fn immutable_of(
         &self,
         (project, name): (ProjectId, &RepositoryName),
         manifest: (RepositoryId, ManifestId),
-    ) -> Result<bool> {
+    ) -> Result<Option<String>> {
         let mut reader = self.db().reader().await?;
         let rules = Immutability::of(&mut reader, project).await?;
         if rules.is_empty() {
-            return Ok(false);
+            return Ok(None);
         }
         match refuse_with_referrers(&mut reader, (&rules, name), manifest).await {
-            Err(Error::Immutable(_)) => Ok(true),
-            refused => refused.map(|()| false),
+            Err(Error::Immutable(tag)) => Ok(Some(tag)),
+            refused => refused.map(|()| None),
         }
     }
 }

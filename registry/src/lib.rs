@@ -14,6 +14,7 @@ pub mod pull_log;
 mod purge;
 pub mod referrers;
 pub mod repository;
+pub mod retention;
 pub mod size;
 pub mod tag;
 mod untagged;

@@ -22,7 +22,7 @@ impl Registry {
         due: Timestamp,
     ) -> Result<bool> {
         let going = (repository, manifest.id);
-        if self.is_kept((project, name), going).await? {
+        if self.immutable_of((project, name), going).await?.is_some() {
             return Ok(false);
         }
         let (name, going) = (name.clone(), manifest.id);

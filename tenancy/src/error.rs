@@ -2,8 +2,8 @@
 
 use model::user::InvalidUserName;
 use model::{
-    GroupId, ImmutableRuleId, LabelId, ManifestId, MemberId, PrincipalId, ProjectId, ProjectName,
-    RobotId, Timestamp, UserId, WorkloadRuleId,
+    ExecutionId, GroupId, ImmutableRuleId, LabelId, ManifestId, MemberId, PrincipalId, ProjectId,
+    ProjectName, RetentionId, RobotId, Timestamp, UserId, WorkloadRuleId,
 };
 
 use crate::password::PasswordError;
@@ -123,6 +123,23 @@ pub enum Error {
     /// The project has the maximum number of workload rules.
     #[error("a project has at most {0} workload rules: delete one first")]
     TooManyWorkloadRules(i64),
+    /// The project has a policy of retention.
+    #[error("project {project} already has retention policy {policy}")]
+    RetentionExists {
+        /// The project.
+        project: ProjectId,
+        /// Its policy.
+        policy: RetentionId,
+    },
+    /// There is no such policy (any more).
+    #[error("retention policy {0} not found")]
+    RetentionUnknown(RetentionId),
+    /// The policy has as many executions that have not ended as it may have.
+    #[error("{0} executions of the policy have not ended: wait for one, or stop it")]
+    TooManyExecutions(usize),
+    /// There is no such execution (any more).
+    #[error("execution {0} not found")]
+    ExecutionUnknown(ExecutionId),
     /// Another robot or a user has the name.
     #[error("robot account {0} already exists: rotate its secret if the old one is lost")]
     RobotExists(String),

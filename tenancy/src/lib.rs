@@ -17,6 +17,7 @@ pub mod password;
 pub mod preference;
 pub mod project;
 pub mod quota;
+pub mod retention;
 pub mod robot;
 pub mod secret;
 pub mod setting;

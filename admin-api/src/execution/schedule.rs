@@ -72,7 +72,7 @@ impl ScheduleRequest {
         let cron = times
             .and_then(|times| times.cron.as_deref())
             .unwrap_or_default();
-        Ok(Asked::At(cadence, Box::new(parse_cron::<S>(cron)?)))
+        Ok(Asked::At(cadence, Box::new(parse_cron(S::SHORT, cron)?)))
     }
 
     fn parameters<S: Served>(&self) -> Result<super::ParametersOf<S>, Error> {
@@ -82,8 +82,7 @@ impl ScheduleRequest {
 }
 
 /// Six fields, of which the first is 0: nothing runs twice a minute.
-fn parse_cron<S: Served>(text: &str) -> Result<Cron, Error> {
-    let what = S::SHORT;
+pub(crate) fn parse_cron(what: &str, text: &str) -> Result<Cron, Error> {
     let fields: Vec<&str> = text.split_ascii_whitespace().collect();
     if fields.is_empty() {
         return Err(Error::BadRequest(format!(

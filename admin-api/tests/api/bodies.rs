@@ -295,6 +295,11 @@ const DIFFERENCES: &[(&str, &[&str], &str)] = &[
         &["GET /jobservice/pools/{pool_id}/workers 200"],
         "progress has no time of its own",
     ),
+    (
+        ".status_revision",
+        &["GET /retentions/{id}/executions/{eid}/tasks 200"],
+        NEVER_THERE,
+    ),
     (".oidc_ca_certificate", ANY_SETTINGS, MORE_OF_OIDC),
     (".oidc_outage_secs", ANY_SETTINGS, MORE_OF_OIDC),
     (".oidc_reading_secs", ANY_SETTINGS, MORE_OF_OIDC),

@@ -181,6 +181,26 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
         "query:sort",
         "every list takes it",
     ),
+    (
+        "GET /retentions/{id}/executions",
+        "query:q",
+        "every list takes it",
+    ),
+    (
+        "GET /retentions/{id}/executions",
+        "query:sort",
+        "every list takes it",
+    ),
+    (
+        "GET /retentions/{id}/executions/{eid}/tasks",
+        "query:q",
+        "every list takes it",
+    ),
+    (
+        "GET /retentions/{id}/executions/{eid}/tasks",
+        "query:sort",
+        "every list takes it",
+    ),
     ("GET /users/search", "query:q", "every list takes it"),
     ("GET /users/search", "query:sort", "every list takes it"),
     ("GET /quotas", "query:q", "every list takes it"),

@@ -1,9 +1,10 @@
 //! Rows, and columns parsed into model types.
 
 use model::{
-    BlobId, Cron, Digest, GroupId, ImmutableRuleId, InstallationId, JobId, LabelId, ManifestId,
-    MemberId, PrincipalId, ProjectId, ProjectName, RepositoryId, RepositoryName, RobotId,
-    SessionId, StoreId, Tag, TagId, Timestamp, UserId, WorkloadRuleId,
+    BlobId, Cron, Digest, ExecutionId, GroupId, ImmutableRuleId, InstallationId, JobId, LabelId,
+    ManifestId, MemberId, PrincipalId, ProjectId, ProjectName, RepositoryId, RepositoryName,
+    RetentionId, RobotId, SessionId, StoreId, Tag, TagId, TaskId, Timestamp, UserId,
+    WorkloadRuleId,
 };
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
@@ -90,6 +91,9 @@ stored! {
     LabelId: i64 => |x| Some(Self(x));
     ImmutableRuleId: i64 => |x| Some(Self(x));
     WorkloadRuleId: i64 => |x| Some(Self(x));
+    ExecutionId: i64 => |x| Some(Self(x));
+    TaskId: i64 => |x| Some(Self(x));
+    RetentionId: i64 => |x| Some(Self(x));
     policy::Role: i64 => |x| Self::from_id(x);
     Digest: Vec<u8> => |x| Self::from_bytes(&x).ok();
     ProjectName: String => |x| x.parse().ok();

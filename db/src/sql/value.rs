@@ -1,8 +1,9 @@
 //! Values that statements bind.
 
 use model::{
-    BlobId, Digest, GroupId, ImmutableRuleId, JobId, LabelId, ManifestId, MemberId, PrincipalId,
-    ProjectId, RepositoryId, RobotId, SessionId, TagId, Timestamp, UserId, WorkloadRuleId,
+    BlobId, Digest, ExecutionId, GroupId, ImmutableRuleId, JobId, LabelId, ManifestId, MemberId,
+    PrincipalId, ProjectId, RepositoryId, RetentionId, RobotId, SessionId, TagId, TaskId,
+    Timestamp, UserId, WorkloadRuleId,
 };
 
 /// A value to be bound.
@@ -50,6 +51,10 @@ values! {
     LabelId => |x| Self::Int(Some(x.0));
     ImmutableRuleId => |x| Self::Int(Some(x.0));
     WorkloadRuleId => |x| Self::Int(Some(x.0));
+    ExecutionId => |x| Self::Int(Some(x.0));
+    TaskId => |x| Self::Int(Some(x.0));
+    RetentionId => |x| Self::Int(Some(x.0));
+    Option<JobId> => |x| Self::Int(x.map(|id| id.0));
     &Digest => |x| Self::Bytes(Some(x.to_bytes()));
     Option<&Digest> => |x| Self::Bytes(x.map(Digest::to_bytes));
 }

@@ -14,6 +14,7 @@ mod labels;
 mod members;
 mod projects;
 mod repositories;
+mod retention;
 mod robots;
 mod search;
 mod tags;

@@ -17,11 +17,12 @@ const PAUSED: &str = "paused-queues";
 pub const SCHEDULER: &str = "scheduler";
 
 /// The kinds of jobs with a queue, and the scheduler's. Standing jobs have none.
-pub const QUEUES: [&str; 5] = [
+pub const QUEUES: [&str; 6] = [
     "audit_partition",
     "audit_purge",
     "gc_run",
     "prune",
+    model::retention::JOB,
     SCHEDULER,
 ];
 

@@ -104,5 +104,9 @@ pub(crate) async fn remove(
         let message = "metadata.public: a project is public or not: set it to false";
         return Err(Error::BadRequest(message.to_owned()));
     }
+    if name == "retention_id" {
+        let message = "metadata.retention_id: goes with the policy: delete that";
+        return Err(Error::BadRequest(message.to_owned()));
+    }
     Ok(setting::remove(&app.db, &permit, name, app.clock.now()).await?)
 }

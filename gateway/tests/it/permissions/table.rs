@@ -100,6 +100,15 @@ pub(super) enum Action {
     MakeRule,
     ChangeRule,
     DeleteRule,
+    MakeRetention,
+    GetRetention,
+    ChangeRetention,
+    RunRetention,
+    ListRetentionRuns,
+    StopRetentionRun,
+    ListRetentionTasks,
+    ReadRetentionLog,
+    DeleteRetention,
     ListGc,
     GetGc,
     StopGc,
@@ -187,7 +196,7 @@ const ROLES: [policy::Role; 5] = [
 ];
 
 /// Routes of the REST API that no table has, because they serve everyone, or each caller with what is its own.
-const OPEN: [&str; 45] = [
+const OPEN: [&str; 55] = [
     "GET /api/version",
     "GET /api/openapi.json",
     "GET /api/v2.0/ping",
@@ -216,6 +225,17 @@ const OPEN: [&str; 45] = [
     "GET /api/v2.0/labels/{label_id}",
     "PUT /api/v2.0/labels/{label_id}",
     "DELETE /api/v2.0/labels/{label_id}",
+    "GET /api/v2.0/retentions/metadatas",
+    // Which policy it is decides who may.
+    "POST /api/v2.0/retentions",
+    "GET /api/v2.0/retentions/{id}",
+    "PUT /api/v2.0/retentions/{id}",
+    "DELETE /api/v2.0/retentions/{id}",
+    "POST /api/v2.0/retentions/{id}/executions",
+    "GET /api/v2.0/retentions/{id}/executions",
+    "PATCH /api/v2.0/retentions/{id}/executions/{eid}",
+    "GET /api/v2.0/retentions/{id}/executions/{eid}/tasks",
+    "GET /api/v2.0/retentions/{id}/executions/{eid}/tasks/{tid}",
     "GET /api/ext/v1/me/sessions",
     "DELETE /api/ext/v1/me/sessions/{session_id}",
     "GET /api/ext/v1/me/preferences",
@@ -340,6 +360,15 @@ pub(super) const PRIVATE_REST: &Table = &[
     (MakeRule, [401, 403, 403, 403, 403, 201, 201, 201]),
     (ChangeRule, [401, 403, 403, 403, 403, 200, 200, 200]),
     (DeleteRule, [401, 403, 403, 403, 403, 200, 200, 200]),
+    (MakeRetention, [401, 403, 403, 403, 201, 201, 201, 201]),
+    (GetRetention, [401, 403, 403, 403, 200, 200, 200, 200]),
+    (ChangeRetention, [401, 403, 403, 403, 200, 200, 200, 200]),
+    (RunRetention, [401, 403, 403, 403, 201, 201, 201, 201]),
+    (ListRetentionRuns, [401, 403, 403, 403, 200, 200, 200, 200]),
+    (StopRetentionRun, [401, 403, 403, 403, 200, 200, 200, 200]),
+    (ListRetentionTasks, [401, 403, 403, 403, 200, 200, 200, 200]),
+    (ReadRetentionLog, [401, 403, 403, 403, 200, 200, 200, 200]),
+    (DeleteRetention, [401, 403, 403, 403, 200, 200, 200, 200]),
     (ListGc, [401, 403, 403, 403, 403, 403, 403, 200]),
     (GetGc, [401, 403, 403, 403, 403, 403, 403, 200]),
     (StopGc, [401, 403, 403, 403, 403, 403, 403, 200]),
@@ -459,6 +488,7 @@ const PUBLIC: &Table = &[
     (ReadLabel, [401, 200, 200, 200, 200, 200, 200, 200]),
     (ListProjectLog, [401, 403, 403, 403, 403, 403, 200, 200]),
     (ListRules, [401, 403, 403, 403, 403, 200, 200, 200]),
+    (GetRetention, [401, 403, 403, 403, 200, 200, 200, 200]),
 ];
 
 /// A project with an image in it, everybody's own project, and one person for each column.
@@ -812,6 +842,35 @@ impl<'s> World<'s> {
             }
             ChangeRule => caller.put(&self.rule().await).json(&rule()).await,
             DeleteRule => caller.delete(&self.rule().await).await,
+            MakeRetention => {
+                // Nobody makes a second one.
+                self.without_retention().await;
+                let policy = self.retention_policy().await;
+                caller.post("/api/v2.0/retentions").json(&policy).await
+            }
+            GetRetention => caller.get(&self.retention().await).await,
+            ChangeRetention => {
+                let (path, policy) = (self.retention().await, self.retention_policy().await);
+                caller.put(&path).json(&policy).await
+            }
+            DeleteRetention => caller.delete(&self.retention().await).await,
+            RunRetention => {
+                let path = format!("{}/executions", self.retention().await);
+                caller.post(&path).json(&json!({ "dry_run": true })).await
+            }
+            ListRetentionRuns => {
+                let path = format!("{}/executions", self.retention().await);
+                caller.get(&path).await
+            }
+            StopRetentionRun => {
+                let path = self.retention_run().await;
+                caller.patch(&path).json(&json!({ "action": "stop" })).await
+            }
+            ListRetentionTasks => {
+                let path = format!("{}/tasks", self.retention_run().await);
+                caller.get(&path).await
+            }
+            ReadRetentionLog => caller.get(&self.retention_task().await).await,
             ListWorkloadRules => caller.get(&self.workload_rules()).await,
             MakeWorkloadRule => {
                 let rule = workload_rule();
@@ -1121,6 +1180,59 @@ impl<'s> World<'s> {
         made.expect(201).location()
     }
 
+    /// A policy of the project that deletes nothing, to be made.
+    async fn retention_policy(&self) -> serde_json::Value {
+        let labels = self.labels().await;
+        let project = id_of(&labels.replace('=', "/"));
+        let selector =
+            json!({ "kind": "doublestar", "decoration": "repoMatches", "pattern": "**" });
+        let rule = json!({ "action": "retain", "template": "always", "params": {},
+            "tag_selectors": [], "scope_selectors": { "repository": [selector] } });
+        json!({ "algorithm": "or", "rules": [rule], "scope": { "level": "project", "ref": project },
+            "trigger": { "kind": "Schedule", "settings": { "cron": "" } } })
+    }
+
+    /// The path of the project's policy, which is made if there is none.
+    async fn retention(&self) -> String {
+        let admin = self.server.admin();
+        let rest = format!("/api/v2.0/projects/{}", self.project.name);
+        let project = admin.get(&rest).await.expect(200).json();
+        if let Some(id) = project["metadata"]["retention_id"].as_str() {
+            return format!("/api/v2.0/retentions/{id}");
+        }
+        let policy = self.retention_policy().await;
+        let made = admin.post("/api/v2.0/retentions").json(&policy).await;
+        made.expect(201).location()
+    }
+
+    async fn without_retention(&self) {
+        let path = self.retention().await;
+        self.server.admin().delete(&path).await.expect(200);
+    }
+
+    /// The path of a dry run of the project's policy.
+    async fn retention_run(&self) -> String {
+        let path = format!("{}/executions", self.retention().await);
+        let run = json!({ "dry_run": true });
+        let started = crate::harness::eventually(20, "it is started", async || {
+            let started = self.server.admin().post(&path).json(&run).await;
+            // Some of the executions before have still to end.
+            (started.status == 201).then(|| started.location())
+        });
+        started.await
+    }
+
+    /// The path of the log of a task of such a run.
+    async fn retention_task(&self) -> String {
+        let tasks = format!("{}/tasks", self.retention_run().await);
+        let admin = self.server.admin();
+        let task = crate::harness::eventually(20, "it has a task", async || {
+            let listed = admin.get(&tasks).await.expect(200).json();
+            listed[0]["id"].as_i64()
+        });
+        format!("{tasks}/{}", task.await)
+    }
+
     /// The path of the project's rules for workloads.
     fn workload_rules(&self) -> String {
         WORKLOAD_RULES.replace("{project_name_or_id}", &self.project.name)
@@ -1245,6 +1357,9 @@ pub(super) fn route_of(action: Action) -> Option<String> {
         | MountIntoThere | DeleteTag | DeleteManifest | DeleteBlob | FindInCatalog => return None,
         // Which label it is decides who may.
         ListLabels | MakeLabel | ReadLabel | ChangeLabel | DeleteLabel | MakeGlobalLabel => return None,
+        // Which policy it is.
+        MakeRetention | GetRetention | ChangeRetention | DeleteRetention | RunRetention | ListRetentionRuns
+        | StopRetentionRun | ListRetentionTasks | ReadRetentionLog => return None,
         GetProject => format!("GET {project}"),
         HeadProject => "HEAD /projects".to_owned(),
         FindInProjects => "GET /projects".to_owned(),

@@ -1,0 +1,102 @@
+//! Rules as arguments: a few alike, or any in a file.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use model::retention::compile;
+use model::{Cron, RetentionRule};
+use serde::Deserialize;
+use serde_json::json;
+use tenancy::retention::NewPolicy;
+
+#[derive(Args)]
+pub(in crate::cli) struct Rules {
+    /// What to keep, any number of times: latestPushedK=10, latestPulledN=5, nDaysSinceLastPush=30,
+    /// nDaysSinceLastPull=30, or always.
+    #[arg(
+        long = "keep",
+        value_name = "TEMPLATE=NUMBER",
+        required_unless_present = "file"
+    )]
+    keep: Vec<String>,
+    /// Which repositories these rules are about, named without the project: `*` for anything but a slash, `**` for whole
+    /// parts, `{a,b}`.
+    #[arg(long, value_name = "PATTERN", default_value = "**")]
+    repositories: String,
+    /// Which tags they select.
+    #[arg(long, value_name = "PATTERN", default_value = "**")]
+    tags: String,
+    /// Do not let them select artifacts without a tag.
+    #[arg(long)]
+    tagged_only: bool,
+    /// When the policy runs: six fields, of which the first is 0, in UTC. Without it, only somebody starts it.
+    #[arg(long, value_name = "CRON")]
+    schedule: Option<Cron>,
+    /// Read rules and schedule from a file, as `show --json` prints them.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["keep", "schedule"])]
+    file: Option<PathBuf>,
+}
+
+/// A policy in a file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    rules: Vec<RetentionRule>,
+    #[serde(default)]
+    cron: String,
+}
+
+impl Rules {
+    /// The policy, if it is valid.
+    pub(super) fn policy(self) -> anyhow::Result<NewPolicy> {
+        let policy = match &self.file {
+            Some(path) => {
+                let file: File = serde_json::from_str(&std::fs::read_to_string(path)?)?;
+                let cron = Some(file.cron).filter(|cron| !cron.is_empty());
+                NewPolicy {
+                    rules: file.rules,
+                    cron: cron.map(|cron| cron.parse()).transpose()?,
+                }
+            }
+            None => NewPolicy {
+                rules: self.rules()?,
+                cron: self.schedule,
+            },
+        };
+        compile(&policy.rules)?;
+        let seconds = policy.cron.as_ref().map(Cron::to_string);
+        let seconds = seconds
+            .as_deref()
+            .and_then(|cron| cron.split_whitespace().next());
+        if seconds.is_some_and(|seconds| seconds != "0") {
+            anyhow::bail!("schedule: the first field, seconds, must be 0");
+        }
+        Ok(policy)
+    }
+
+    fn rules(&self) -> anyhow::Result<Vec<RetentionRule>> {
+        self.keep.iter().map(|keep| self.rule(keep)).collect()
+    }
+
+    fn rule(&self, keep: &str) -> anyhow::Result<RetentionRule> {
+        let (template, number) = match keep.split_once('=') {
+            Some((template, number)) => (template, Some(number)),
+            None => (keep, None),
+        };
+        let params = match number {
+            Some(number) => json!({ template: number.parse::<i64>()? }),
+            None => json!({}),
+        };
+        let extras = json!({ "untagged": !self.tagged_only }).to_string();
+        let rule = json!({
+            "action": "retain",
+            "template": template,
+            "params": params,
+            "tag_selectors": [{ "kind": "doublestar", "decoration": "matches", "pattern": self.tags, "extras": extras }],
+            "scope_selectors": { "repository": [
+                { "kind": "doublestar", "decoration": "repoMatches", "pattern": self.repositories },
+            ] },
+        });
+        Ok(serde_json::from_value(rule)?)
+    }
+}

@@ -1,0 +1,118 @@
+//! Looking at a repository: page by page, so that its tags are never all in memory.
+
+use db::repository;
+use db::retention::candidate::{self, Artifact};
+use model::retention::{Candidate, RuleSet, kept};
+use model::{ManifestId, ProjectId, RepositoryId, RepositoryName};
+use tracing::instrument;
+
+use super::{Evaluated, Rules, Verdict};
+use crate::{Registry, Result};
+
+/// Artifacts that are read at a time.
+const PAGE: i64 = 500;
+/// Artifacts of a repository that are looked at: about 50 MiB of memory.
+pub const MOST: usize = 250_000;
+
+/// What was seen of a repository.
+#[derive(Debug)]
+pub enum Look {
+    /// There is none of that name.
+    Gone,
+    /// It has more artifacts than are looked at.
+    TooLarge,
+    /// It was looked at.
+    At(Evaluated),
+}
+
+impl Registry {
+    /// Looks at a repository of a project, whose name without the project decides which rules are about it.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    #[instrument(name = "registry.retention.evaluate", level = "debug", skip_all, fields(repo.name = %name))]
+    pub async fn evaluate_retention(
+        &self,
+        (project, name): (ProjectId, &RepositoryName),
+        rules: &Rules,
+    ) -> Result<Look> {
+        let mut reader = self.db.reader().await?;
+        let Some(repository) = repository::published_in(&mut reader, project, name).await? else {
+            return Ok(Look::Gone);
+        };
+        // Before the first page: whatever changes from now on shows in it.
+        let fingerprint = candidate::fingerprint(&mut reader, repository).await?;
+        drop(reader);
+        let about = rules.about(name);
+        let (mut artifacts, mut candidates) = (Vec::new(), Vec::new());
+        let mut after = ManifestId(0);
+        loop {
+            let page = self.retention_page(repository, after).await?;
+            let Some(last) = page.last() else { break };
+            after = last.id;
+            for artifact in &page {
+                let candidate = rules.candidate(artifact, about);
+                artifacts.push(verdict(artifact, candidate.selected_by));
+                candidates.push(candidate);
+            }
+            if artifacts.len() > MOST {
+                return Ok(Look::TooLarge);
+            }
+        }
+        let kept = kept(&rules.all, &candidates, rules.now);
+        for (artifact, kept_by) in artifacts.iter_mut().zip(kept) {
+            artifact.kept_by = kept_by;
+        }
+        Ok(Look::At(Evaluated {
+            repository,
+            artifacts,
+            fingerprint,
+        }))
+    }
+
+    /// Artifacts of a repository after a row, with their tags: a page of those that rules are about.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn retention_page(
+        &self,
+        repository: RepositoryId,
+        after: ManifestId,
+    ) -> Result<Vec<Artifact>> {
+        let mut reader = self.db.reader().await?;
+        Ok(candidate::page(&mut reader, repository, after, PAGE).await?)
+    }
+}
+
+/// What is known of an artifact before all were seen.
+fn verdict(artifact: &Artifact, selected_by: RuleSet) -> Verdict {
+    Verdict {
+        id: artifact.id,
+        digest: artifact.digest,
+        kept_by: None,
+        selected_by,
+        stamp: artifact.stamp(),
+    }
+}
+
+impl Rules {
+    /// The rules that are about a repository.
+    pub fn about(&self, name: &RepositoryName) -> RuleSet {
+        let name = name.as_str();
+        let rest = name.split_once('/').map_or(name, |(_, rest)| rest);
+        let rules = self.all.iter().enumerate();
+        let about = rules.filter(|(_, rule)| rule.is_about(rest));
+        about.fold(RuleSet::default(), |set, (place, _)| set.with(place))
+    }
+
+    fn candidate(&self, artifact: &Artifact, about: RuleSet) -> Candidate {
+        let tags: Vec<&str> = artifact.tags.iter().map(model::Tag::as_str).collect();
+        let rules = self.all.iter().enumerate();
+        let selecting = rules.filter(|(place, rule)| about.has(*place) && rule.selects(&tags));
+        Candidate {
+            pushed: artifact.pushed,
+            pulled: artifact.pulled,
+            selected_by: selecting.fold(RuleSet::default(), |set, (place, _)| set.with(place)),
+        }
+    }
+}
