@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::sql::{Reader, Tx};
 
 /// Tables in an order in which none refers to a later one.
-pub const TABLES: [&str; 42] = [
+pub const TABLES: [&str; 45] = [
     "installation",
     "setting",
     "store_identity",
@@ -52,10 +52,13 @@ pub const TABLES: [&str; 42] = [
     "job",
     "job_log",
     "schedule",
+    "registry",
+    "replication_policy",
+    "replication_state",
 ];
 
 /// Tables that are not kept.
-pub const LEFT_OUT: [&str; 9] = [
+pub const LEFT_OUT: [&str; 10] = [
     "manifest_attrs",
     "setting_version",
     "login_failure",
@@ -63,6 +66,7 @@ pub const LEFT_OUT: [&str; 9] = [
     "mailed_link",
     "oidc_ticket",
     "written_batch",
+    "replication_upload",
     "_sqlx_migrations",
     "schema_least",
 ];

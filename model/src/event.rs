@@ -177,6 +177,12 @@ names! {
         ImmutableTag = "immutable-tag",
         /// A rule of a project by which workloads get in.
         WorkloadRule = "workload-rule",
+        /// Another registry.
+        Registry = "registry",
+        /// A policy of replication.
+        ReplicationPolicy = "replication-policy",
+        /// A run of replication.
+        Replication = "replication",
     }
 }
 

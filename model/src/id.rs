@@ -54,6 +54,10 @@ ids! {
     ImmutableRuleId;
     /// Id of a rule by which workloads get in.
     WorkloadRuleId;
+    /// Id of another registry; 0 on the wire is this one.
+    RegistryId;
+    /// Id of a policy of replication.
+    ReplicationPolicyId;
 }
 
 impl UserId {

@@ -21,6 +21,7 @@ pub mod principal;
 pub mod project_setting;
 pub mod range;
 pub mod reference;
+pub mod replication;
 pub mod robot;
 pub mod storage_limit;
 pub mod tag;
@@ -38,8 +39,8 @@ pub use event::{EVENT_TYPES, Event, EventType, Operation, Origin, Outcome, Resou
 pub use group::{GroupName, GroupSource};
 pub use id::{
     BlobId, GroupId, ImmutableRuleId, InstallationId, JobId, LabelId, ManifestId, MemberId,
-    PrincipalId, ProjectId, RepositoryId, RobotId, SessionId, StoreId, TagId, UserId,
-    WorkloadRuleId,
+    PrincipalId, ProjectId, RegistryId, ReplicationPolicyId, RepositoryId, RobotId, SessionId,
+    StoreId, TagId, UserId, WorkloadRuleId,
 };
 pub use immutable_rule::{ImmutableRule, Selector};
 pub use label::{LabelName, NewLabel};

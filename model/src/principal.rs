@@ -57,6 +57,8 @@ pub enum SystemTask {
     Registration,
     /// Takes over what a directory says of people and groups.
     Directory,
+    /// Copies artifacts from and to other registries.
+    Replication,
 }
 
 impl Principal {
@@ -73,6 +75,7 @@ impl Principal {
             Self::System(SystemTask::AuditPurge) => "audit purge",
             Self::System(SystemTask::Registration) => "registration",
             Self::System(SystemTask::Directory) => "directory",
+            Self::System(SystemTask::Replication) => "replication",
             Self::CommandLine => "command line",
         }
     }

@@ -2,9 +2,10 @@
 
 use model::{
     BlobId, Cron, Digest, GroupId, ImmutableRuleId, InstallationId, JobId, LabelId, ManifestId,
-    MemberId, PrincipalId, ProjectId, ProjectName, RepositoryId, RepositoryName, RobotId,
-    SessionId, StoreId, Tag, TagId, Timestamp, UserId, WorkloadRuleId,
+    MemberId, PrincipalId, ProjectId, ProjectName, RegistryId, ReplicationPolicyId, RepositoryId,
+    RepositoryName, RobotId, SessionId, StoreId, Tag, TagId, Timestamp, UserId, WorkloadRuleId,
 };
+use model::replication::{RegistryKind, TriggerKind};
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
@@ -90,6 +91,10 @@ stored! {
     LabelId: i64 => |x| Some(Self(x));
     ImmutableRuleId: i64 => |x| Some(Self(x));
     WorkloadRuleId: i64 => |x| Some(Self(x));
+    RegistryId: i64 => |x| Some(Self(x));
+    ReplicationPolicyId: i64 => |x| Some(Self(x));
+    RegistryKind: String => |x| Self::from_name(&x);
+    TriggerKind: String => |x| Self::from_name(&x);
     policy::Role: i64 => |x| Self::from_id(x);
     Digest: Vec<u8> => |x| Self::from_bytes(&x).ok();
     ProjectName: String => |x| x.parse().ok();

@@ -2,7 +2,8 @@
 
 use model::{
     BlobId, Digest, GroupId, ImmutableRuleId, JobId, LabelId, ManifestId, MemberId, PrincipalId,
-    ProjectId, RepositoryId, RobotId, SessionId, TagId, Timestamp, UserId, WorkloadRuleId,
+    ProjectId, RegistryId, ReplicationPolicyId, RepositoryId, RobotId, SessionId, TagId, Timestamp,
+    UserId, WorkloadRuleId,
 };
 
 /// A value to be bound.
@@ -50,6 +51,8 @@ values! {
     LabelId => |x| Self::Int(Some(x.0));
     ImmutableRuleId => |x| Self::Int(Some(x.0));
     WorkloadRuleId => |x| Self::Int(Some(x.0));
+    RegistryId => |x| Self::Int(Some(x.0));
+    ReplicationPolicyId => |x| Self::Int(Some(x.0));
     &Digest => |x| Self::Bytes(Some(x.to_bytes()));
     Option<&Digest> => |x| Self::Bytes(x.map(Digest::to_bytes));
 }
