@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::sql::{Reader, Tx};
 
 /// Tables in an order in which none refers to a later one.
-pub const TABLES: [&str; 45] = [
+pub const TABLES: [&str; 49] = [
     "installation",
     "setting",
     "store_identity",
@@ -55,6 +55,10 @@ pub const TABLES: [&str; 45] = [
     "registry",
     "replication_policy",
     "replication_state",
+    "execution",
+    "task",
+    "task_log",
+    "retention_policy",
 ];
 
 /// Tables that are not kept.

@@ -25,6 +25,8 @@ use std::time::Duration;
 use model::{JobId, Timestamp};
 
 use crate::error::{Error, Result};
+use crate::execution::Status;
+use crate::execution::ending::jobs_ended;
 use crate::fence::Fence;
 use crate::list::{self, Conditions, Field, Kind as FieldKind, Selection, Source};
 use crate::sql::{Reader, Row, Tx, row, stored_names};
@@ -394,9 +396,9 @@ macro_rules! lapse {
 pub async fn end_lapsed(tx: &mut Tx, now: Timestamp) -> Result<Vec<(JobId, String)>> {
     let rows = tx
         .query_either(
-            concat!(lapse!(), " where state = 'running' and (lease_until < $1 or lease_until > $2) returning id, holder"),
+            concat!(lapse!(), " where state = 'running' and (lease_until < $1 or lease_until > $2) returning id, holder, state"),
             concat!(lapse!(), " where id in (select id from job where state = 'running' and (lease_until < $1 or lease_until > $2)
-                 order by id for update skip locked) returning id, holder"),
+                 order by id for update skip locked) returning id, holder, state"),
         )
         .bind(now)
         .bind(latest_end(now))
@@ -411,6 +413,13 @@ pub async fn end_lapsed(tx: &mut Tx, now: Timestamp) -> Result<Vec<(JobId, Strin
     .bind(latest_end(now))
     .execute()
     .await?;
+    let mut cancelled = Vec::new();
+    for row in &rows {
+        if row.get::<State>("job", "state")? == State::Cancelled {
+            cancelled.push(row.get("job", "id")?);
+        }
+    }
+    jobs_ended(tx, &cancelled, (Status::Stopped, ""), now).await?;
     rows.iter().map(read_held).collect()
 }
 
@@ -495,10 +504,11 @@ pub struct Ending {
     pub error: Option<String>,
 }
 
-/// Ends a run. Returns false if another process has taken the job.
+/// Ends a run, and what it leaves open of executions unless it is queued again. Returns false if another process has
+/// taken the job.
 ///
 /// # Errors
-/// When the statement fails.
+/// When a statement fails.
 pub async fn end(tx: &mut Tx, fence: Fence, ending: &Ending, now: Timestamp) -> Result<bool> {
     let ended = tx
         .query(
@@ -516,7 +526,17 @@ pub async fn end(tx: &mut Tx, fence: Fence, ending: &Ending, now: Timestamp) -> 
         .bind(now)
         .execute()
         .await?;
-    Ok(ended == 1)
+    if ended == 0 {
+        return Ok(false);
+    }
+    let left_open = match ending.state {
+        State::Queued | State::Running => return Ok(true),
+        State::Done => (Status::Error, "its job ended without it"),
+        State::Failed => (Status::Error, ending.error.as_deref().unwrap_or_default()),
+        State::Cancelled => (Status::Stopped, ""),
+    };
+    jobs_ended(tx, &[fence.job], left_open, now).await?;
+    Ok(true)
 }
 
 row! {
@@ -672,6 +692,7 @@ pub async fn cancel(tx: &mut Tx, id: JobId, now: Timestamp) -> Result<Cancelled>
         .execute()
         .await?;
     if ended == 1 {
+        jobs_ended(tx, &[id], (Status::Stopped, ""), now).await?;
         return Ok(Cancelled::Done);
     }
     let asked = tx
@@ -775,16 +796,21 @@ pub async fn waiting(reader: &mut Reader, now: Timestamp) -> Result<Vec<Waiting>
 /// Cancels all queued jobs of a kind, or of all kinds; how many it were. Standing jobs stay.
 ///
 /// # Errors
-/// When the statement fails.
+/// When a statement fails.
 pub async fn cancel_queued(tx: &mut Tx, kind: Option<&str>, now: Timestamp) -> Result<u64> {
-    tx.query(
-        "update job set state = 'cancelled', finished_at = $2
-         where state = 'queued' and standing = 0 and kind = coalesce($1, kind)",
-    )
-    .bind(kind)
-    .bind(now)
-    .execute()
-    .await
+    let rows = tx
+        .query(
+            "update job set state = 'cancelled', finished_at = $2
+             where state = 'queued' and standing = 0 and kind = coalesce($1, kind) returning id",
+        )
+        .bind(kind)
+        .bind(now)
+        .all()
+        .await?;
+    let id = |row: &Row| row.get("job", "id");
+    let jobs: Vec<JobId> = rows.iter().map(id).collect::<Result<_>>()?;
+    jobs_ended(tx, &jobs, (Status::Stopped, ""), now).await?;
+    Ok(jobs.len() as u64)
 }
 
 /// The jobs that run now, oldest first, at most `limit`.

@@ -17,6 +17,7 @@ mod cache;
 pub mod clock;
 mod database;
 mod error;
+pub mod execution;
 pub mod fence;
 pub mod garbage;
 pub mod gc;

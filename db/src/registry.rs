@@ -133,7 +133,9 @@ pub async fn unchecked(
         .bind(limit)
         .all()
         .await?;
-    rows.iter().map(|row: &Row| row.get("registry", "id")).collect()
+    rows.iter()
+        .map(|row: &Row| row.get("registry", "id"))
+        .collect()
 }
 
 /// What a registry is, as it is stored.
@@ -182,12 +184,7 @@ pub async fn create(tx: &mut Tx, content: &Content, now: Timestamp) -> Result<Re
 ///
 /// # Errors
 /// [`crate::Error::Duplicate`] where another one has the name.
-pub async fn update(
-    tx: &mut Tx,
-    id: RegistryId,
-    content: &Content,
-    now: Timestamp,
-) -> Result<()> {
+pub async fn update(tx: &mut Tx, id: RegistryId, content: &Content, now: Timestamp) -> Result<()> {
     tx.query(
         "update registry set name = $2, description = $3, kind = $4, url = $5, access_key = $6, insecure = $7, ca = $8,
              problem = null, checked_at = $9, updated_at = $9

@@ -1,10 +1,11 @@
-//! Removes jobs that ended long ago, old lines of all job logs, sessions, mailed links and tickets of sign-ins that have
-//! expired, and accounts whose address nobody verified.
+//! Removes jobs that ended long ago, old lines of all logs of jobs and tasks, old executions of policies, sessions, mailed
+//! links and tickets of sign-ins that have expired, and accounts whose address nobody verified.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use db::execution::{self, task_log};
 use db::schedule::NewSchedule;
 use db::{Db, job, job_log, mailed_link, oidc, session};
 use model::Clock;
@@ -30,17 +31,17 @@ pub(crate) struct Prune {
     pub(crate) clock: Arc<dyn Clock>,
 }
 
-/// How many jobs were removed, log lines of other jobs, sessions, mailed links, tickets of sign-ins by OIDC, and
-/// accounts.
+/// How many jobs were removed, log lines of other jobs and tasks, rows of executions, sessions, mailed links, tickets of
+/// sign-ins by OIDC, and accounts.
 #[derive(Default)]
-struct Pruned([u64; 6]);
+struct Pruned([u64; 7]);
 
 impl fmt::Display for Pruned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [jobs, lines, sessions, links, tickets, accounts] = self.0;
+        let [jobs, lines, executions, sessions, links, tickets, accounts] = self.0;
         write!(
             f,
-            "{jobs} jobs, {lines} log lines, {sessions} sessions, {links} mailed links, {tickets} tickets of sign-ins and {accounts} unverified accounts removed"
+            "{jobs} jobs, {lines} log lines, {executions} rows of executions, {sessions} sessions, {links} mailed links, {tickets} tickets of sign-ins and {accounts} unverified accounts removed"
         )
     }
 }
@@ -77,20 +78,22 @@ impl Prune {
             let pruned = self.db.write(move |tx| {
                 Box::pin(async move {
                     let jobs = job::prune(tx, before, BATCH).await?;
-                    let lines = job_log::prune(tx, before, BATCH).await?;
+                    let lines = job_log::prune(tx, before, BATCH).await?
+                        + task_log::prune(tx, before, BATCH).await?;
+                    let executions = execution::prune(tx, BATCH).await?;
                     let sessions = session::prune(tx, now, BATCH).await?;
                     let links = mailed_link::prune(tx, now, BATCH).await?;
                     let tickets = oidc::prune(tx, now, BATCH).await?;
-                    Ok::<_, db::Error>([jobs, lines, sessions, links, tickets])
+                    Ok::<_, db::Error>([jobs, lines, executions, sessions, links, tickets])
                 })
             });
-            let [jobs, lines, sessions, links, tickets] = pruned.await?;
+            let [jobs, lines, executions, sessions, links, tickets] = pruned.await?;
             let accounts = user::remove_unverified(&self.db, now, BATCH_OF_ACCOUNTS).await?;
-            let pruned = [jobs, lines, sessions, links, tickets, accounts];
+            let pruned = [jobs, lines, executions, sessions, links, tickets, accounts];
             for (sum, count) in all.0.iter_mut().zip(pruned) {
                 *sum += count;
             }
-            if pruned == [0; 6] {
+            if pruned == [0; 7] {
                 return Ok(all);
             }
         }

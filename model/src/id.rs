@@ -58,6 +58,12 @@ ids! {
     RegistryId;
     /// Id of a policy of replication.
     ReplicationPolicyId;
+    /// Id of an execution: a run of a policy.
+    ExecutionId;
+    /// Id of a task: a part of an execution.
+    TaskId;
+    /// Id of a policy of tag retention.
+    RetentionId;
 }
 
 impl UserId {

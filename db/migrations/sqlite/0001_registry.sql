@@ -767,3 +767,83 @@ create table replication_upload (
     at integer not null,
     primary key (policy_id, repository, digest)
 ) without rowid;
+
+-- Runs of a policy, of whatever kind, see db::execution. What each has to do are tasks.
+create table execution (
+    id integer not null primary key autoincrement,
+    -- RETENTION, REPLICATION: what kind the policy is of.
+    vendor_type text not null,
+    -- The policy's id among those of its kind.
+    vendor_id integer not null,
+    -- MANUAL, SCHEDULE or EVENT.
+    cause text not null,
+    -- Running, Success, Error or Stopped; what its tasks say, once all of them are there.
+    status text not null,
+    status_message text not null,
+    -- What else there is to say about it, as a JSON object, such as dry_run.
+    attrs text not null,
+    -- Who started it; null for a schedule or an event.
+    principal_id integer,
+    operator text not null,
+    -- The job that does all of it; null where its tasks have jobs of their own.
+    job_id integer,
+    -- Whether all its tasks are there: before, it does not end with them.
+    planned integer not null,
+    -- When it was asked to stop.
+    stop_at integer,
+    started_at integer not null,
+    ended_at integer,
+    -- When its policy was deleted: it is not shown any more, and pruned.
+    forgotten_at integer
+);
+create index execution_vendor on execution (vendor_type, vendor_id, started_at, id) where forgotten_at is null;
+create index execution_forgotten on execution (id) where forgotten_at is not null;
+create index execution_job on execution (job_id) where job_id is not null;
+
+-- Parts of executions, such as a repository each.
+create table task (
+    id integer not null primary key autoincrement,
+    execution_id integer not null references execution (id) on delete cascade,
+    -- What it works on; an execution has one task for it.
+    subject text not null,
+    -- The job that works, or worked, on it.
+    job_id integer,
+    -- Pending, Scheduled, Running, Success, Error or Stopped.
+    status text not null,
+    status_message text not null,
+    -- How often it was begun.
+    run_count integer not null,
+    -- What else there is to say about it, as a JSON object.
+    attrs text not null,
+    created_at integer not null,
+    started_at integer,
+    updated_at integer not null,
+    ended_at integer,
+    unique (execution_id, subject)
+);
+create index task_page on task (execution_id, id);
+create index task_status on task (execution_id, status, id);
+create index task_job on task (job_id) where status in ('Pending', 'Scheduled', 'Running');
+
+-- Log lines of tasks, for those who may see them.
+create table task_log (
+    id integer not null primary key autoincrement,
+    task_id integer not null references task (id) on delete cascade,
+    at integer not null,
+    level text not null,
+    line text not null
+);
+create index task_log_task on task_log (task_id, id);
+create index task_log_at on task_log (at);
+
+-- Which artifacts of a project are kept; all others of its repositories that a rule is about go. A project has one.
+create table retention_policy (
+    id integer not null primary key autoincrement,
+    project_id integer not null unique references project (id),
+    -- Its rules, as a JSON array.
+    rules text not null,
+    -- When it runs, six fields; empty where only somebody starts it. Its job is in the table schedule.
+    cron text not null,
+    created_at integer not null,
+    updated_at integer not null
+);

@@ -172,7 +172,9 @@ pub async fn by_event(reader: &mut Reader) -> Result<Vec<Policy>> {
 /// When the statement fails.
 pub async fn count(reader: &mut Reader, registry: Option<RegistryId>) -> Result<i64> {
     let row = reader
-        .query("select count(*) as total from replication_policy where registry_id = $1 or $1 is null")
+        .query(
+            "select count(*) as total from replication_policy where registry_id = $1 or $1 is null",
+        )
         .bind(registry.map(|id| id.0))
         .one()
         .await?;
@@ -283,4 +285,3 @@ pub async fn delete(tx: &mut Tx, id: ReplicationPolicyId) -> Result<bool> {
         .bind(id);
     Ok(removed.execute().await? == 1)
 }
-

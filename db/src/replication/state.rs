@@ -27,11 +27,7 @@ row! {
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn note(
-    tx: &mut Tx,
-    policy: ReplicationPolicyId,
-    copied: &Copied,
-) -> Result<()> {
+pub async fn note(tx: &mut Tx, policy: ReplicationPolicyId, copied: &Copied) -> Result<()> {
     tx.query(
         "insert into replication_state (policy_id, repository, reference, source, digest, copied_at)
          values ($1, $2, $3, $4, $5, $6)

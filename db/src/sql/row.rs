@@ -1,11 +1,12 @@
 //! Rows, and columns parsed into model types.
 
-use model::{
-    BlobId, Cron, Digest, GroupId, ImmutableRuleId, InstallationId, JobId, LabelId, ManifestId,
-    MemberId, PrincipalId, ProjectId, ProjectName, RegistryId, ReplicationPolicyId, RepositoryId,
-    RepositoryName, RobotId, SessionId, StoreId, Tag, TagId, Timestamp, UserId, WorkloadRuleId,
-};
 use model::replication::{RegistryKind, TriggerKind};
+use model::{
+    BlobId, Cron, Digest, ExecutionId, GroupId, ImmutableRuleId, InstallationId, JobId, LabelId,
+    ManifestId, MemberId, PrincipalId, ProjectId, ProjectName, RegistryId, ReplicationPolicyId,
+    RepositoryId, RepositoryName, RetentionId, RobotId, SessionId, StoreId, Tag, TagId, TaskId,
+    Timestamp, UserId, WorkloadRuleId,
+};
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
@@ -95,6 +96,9 @@ stored! {
     ReplicationPolicyId: i64 => |x| Some(Self(x));
     RegistryKind: String => |x| Self::from_name(&x);
     TriggerKind: String => |x| Self::from_name(&x);
+    ExecutionId: i64 => |x| Some(Self(x));
+    TaskId: i64 => |x| Some(Self(x));
+    RetentionId: i64 => |x| Some(Self(x));
     policy::Role: i64 => |x| Self::from_id(x);
     Digest: Vec<u8> => |x| Self::from_bytes(&x).ok();
     ProjectName: String => |x| x.parse().ok();

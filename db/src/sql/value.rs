@@ -1,9 +1,9 @@
 //! Values that statements bind.
 
 use model::{
-    BlobId, Digest, GroupId, ImmutableRuleId, JobId, LabelId, ManifestId, MemberId, PrincipalId,
-    ProjectId, RegistryId, ReplicationPolicyId, RepositoryId, RobotId, SessionId, TagId, Timestamp,
-    UserId, WorkloadRuleId,
+    BlobId, Digest, ExecutionId, GroupId, ImmutableRuleId, JobId, LabelId, ManifestId, MemberId,
+    PrincipalId, ProjectId, RegistryId, ReplicationPolicyId, RepositoryId, RetentionId, RobotId,
+    SessionId, TagId, TaskId, Timestamp, UserId, WorkloadRuleId,
 };
 
 /// A value to be bound.
@@ -53,6 +53,10 @@ values! {
     WorkloadRuleId => |x| Self::Int(Some(x.0));
     RegistryId => |x| Self::Int(Some(x.0));
     ReplicationPolicyId => |x| Self::Int(Some(x.0));
+    ExecutionId => |x| Self::Int(Some(x.0));
+    TaskId => |x| Self::Int(Some(x.0));
+    RetentionId => |x| Self::Int(Some(x.0));
+    Option<JobId> => |x| Self::Int(x.map(|id| id.0));
     &Digest => |x| Self::Bytes(Some(x.to_bytes()));
     Option<&Digest> => |x| Self::Bytes(x.map(Digest::to_bytes));
 }

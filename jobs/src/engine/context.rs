@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use db::job_log::{Level, Line};
-use model::Clock;
+use model::{Clock, JobId};
 use parking_lot::Mutex;
 
 /// Log and progress of a run.
 pub struct Context {
+    job: JobId,
     notes: Arc<Mutex<Notes>>,
     clock: Arc<dyn Clock>,
 }
@@ -20,8 +21,13 @@ pub(super) struct Notes {
 }
 
 impl Context {
-    pub(super) fn new(notes: Arc<Mutex<Notes>>, clock: Arc<dyn Clock>) -> Self {
-        Self { notes, clock }
+    pub(super) fn new(job: JobId, notes: Arc<Mutex<Notes>>, clock: Arc<dyn Clock>) -> Self {
+        Self { job, notes, clock }
+    }
+
+    /// The job that runs.
+    pub const fn job(&self) -> JobId {
+        self.job
     }
 
     /// Adds a line to the job's log.

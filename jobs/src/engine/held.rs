@@ -102,7 +102,8 @@ impl Held {
 
     /// Log and progress of the run.
     pub(super) fn context(&self) -> Context {
-        Context::new(self.notes.clone(), self.queue.clock().clone())
+        let job = self.claimed.fence.job;
+        Context::new(job, self.notes.clone(), self.queue.clock().clone())
     }
 
     /// Waits until the lease is lost.

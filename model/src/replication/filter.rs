@@ -256,10 +256,7 @@ mod tests {
     fn literal_beginnings_say_where_to_look() {
         let only = |pattern: &str| compiled("name", json!(pattern), None).only_projects();
         assert_eq!(only("library/**"), Some(vec!["library".to_owned()]));
-        assert_eq!(
-            only("{a,b}/x"),
-            Some(vec!["a".to_owned(), "b".to_owned()])
-        );
+        assert_eq!(only("{a,b}/x"), Some(vec!["a".to_owned(), "b".to_owned()]));
         assert_eq!(only("l*/x"), None);
         assert_eq!(only("**"), None);
         let filters = compiled("name", json!("library/app"), None);
@@ -279,7 +276,10 @@ mod tests {
             ("tag", json!("[a"), None),
         ] {
             let text = filter(kind, value, decoration);
-            assert!(Filters::compile(std::slice::from_ref(&text)).is_err(), "{text:?}");
+            assert!(
+                Filters::compile(std::slice::from_ref(&text)).is_err(),
+                "{text:?}"
+            );
         }
     }
 

@@ -95,6 +95,9 @@ mod tests {
     fn without_a_namespace_names_stay() {
         let mapping = Mapping::default();
         assert_eq!(mapping.name_of("a/b").unwrap().as_str(), "a/b");
-        assert!(matches!(mapping.name_of("b"), Err(InvalidMapping::Name(..))));
+        assert!(matches!(
+            mapping.name_of("b"),
+            Err(InvalidMapping::Name(..))
+        ));
     }
 }

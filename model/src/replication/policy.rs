@@ -100,7 +100,9 @@ pub enum InvalidPolicy {
     #[error("invalid trigger type: {0}")]
     Trigger(String),
     /// What happens at another registry is not known here.
-    #[error("event_based: only for what is pushed here, so the destination must be another registry")]
+    #[error(
+        "event_based: only for what is pushed here, so the destination must be another registry"
+    )]
     EventOfOther,
     /// Runs that begin by events may be several.
     #[error("single_active_replication cannot be set for event_based policies")]
