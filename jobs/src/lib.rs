@@ -19,6 +19,7 @@ mod oidc_reading;
 pub mod once;
 mod prune;
 mod purge;
+pub mod replication;
 mod settings;
 pub mod stores;
 pub mod sweep;
@@ -33,7 +34,7 @@ use db::clock::DatabaseClock;
 use db::quota::OverLimit;
 use db::robot::usage::RobotUses;
 use db::{Db, job};
-use model::{Clock, JobId, RepositoryName};
+use model::{Clock, ExecutionId, JobId, RepositoryName};
 use registry::Registry;
 use tenancy::secret::MasterKey;
 use tenancy::setting::Settings;
@@ -55,6 +56,7 @@ use crate::login_failures::LoginFailures;
 use crate::oidc_reading::OidcReading;
 use crate::prune::Prune;
 use crate::purge::Purge;
+use crate::replication::{Follow, RegistryHealth, ReplicationRun, ScheduledStart, Works};
 use crate::settings::SettingChanges;
 use crate::sweep::{Leftovers, Sweep};
 use crate::untagged::UntaggedCleaning;
@@ -104,6 +106,12 @@ pub enum Error {
     /// A job that cannot be retried.
     #[error("job {0} is running, done or unknown, or another job like it is queued or running")]
     NotRetried(JobId),
+    /// There is no such execution.
+    #[error("execution {0} not found")]
+    ExecutionUnknown(ExecutionId),
+    /// No task of an execution failed.
+    #[error("no task of execution {0} failed: there is nothing to be tried again")]
+    NothingFailed(ExecutionId),
     /// A job that cannot be cancelled.
     #[error("job {0} is neither running nor queued for a single run")]
     NotCancelled(JobId),
@@ -236,6 +244,10 @@ impl Jobs {
             .with_standing(OidcReading {
                 identity: self.identity.clone(),
             })
+            .with_standing(Follow::new(self.replication()))
+            .with_standing(RegistryHealth(self.replication()))
+            .with(ReplicationRun(self.replication()))
+            .with(ScheduledStart(self.replication()))
             .with(GcRun {
                 db: db.clone(),
                 registry: registry.clone(),
@@ -263,6 +275,17 @@ impl Jobs {
                 clock: clock.clone(),
             })
             .scheduled(AuditPartition::schedule())
+    }
+
+    fn replication(&self) -> Works {
+        Works {
+            db: self.db.clone(),
+            registry: self.registry.clone(),
+            master: self.master.clone(),
+            settings: self.settings.clone(),
+            guard: self.identity.directory().guard(),
+            clock: self.clock.clone(),
+        }
     }
 
     fn login_failures(&self) -> LoginFailures {

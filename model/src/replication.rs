@@ -5,9 +5,27 @@ mod filter;
 mod mapping;
 mod policy;
 
+use serde::{Deserialize, Serialize};
+
+use crate::ReplicationPolicyId;
+
 pub use filter::{FilterText, Filters, InvalidFilter};
 pub use mapping::{InvalidMapping, Mapping};
 pub use policy::{Direction, InvalidPolicy, PolicyContent, TriggerKind};
+
+/// A run that the schedule of a policy asks for; the job that begins it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScheduledRun {
+    /// The policy.
+    pub policy: ReplicationPolicyId,
+}
+
+impl ScheduledRun {
+    /// The kind of the job.
+    pub const JOB: &'static str = "replication_start";
+    /// The version of this form.
+    pub const VERSION: i64 = 1;
+}
 
 /// The kinds of registries that are spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

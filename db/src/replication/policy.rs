@@ -166,6 +166,21 @@ pub async fn by_event(reader: &mut Reader) -> Result<Vec<Policy>> {
     rows.iter().map(Policy::read).collect()
 }
 
+/// Whether a policy that events start has not followed all of them.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn is_behind(reader: &mut Reader) -> Result<bool> {
+    let row = reader
+        .query(
+            "select id from replication_policy where enabled = 1 and trigger_kind = 'event_based'
+             and followed_id < (select coalesce(max(id), 0) from audit) limit 1",
+        )
+        .optional()
+        .await?;
+    Ok(row.is_some())
+}
+
 /// How many there are; of one registry, if one is named.
 ///
 /// # Errors

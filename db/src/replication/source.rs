@@ -60,6 +60,27 @@ pub async fn repositories(
     rows.iter().map(Repository::read).collect()
 }
 
+/// One repository that has artifacts.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn repository(
+    reader: &mut Reader,
+    name: &RepositoryName,
+) -> Result<Option<Repository>> {
+    let row = reader
+        .query(concat!(
+            "select ",
+            repository_columns!(),
+            " from repository r join project p on p.id = r.project_id and p.deleted_at is null
+             where r.deleted_at is null and r.published = 1 and r.name = $1"
+        ))
+        .bind(name.as_str())
+        .optional()
+        .await?;
+    row.as_ref().map(Repository::read).transpose()
+}
+
 /// An artifact to be copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Artifact {

@@ -94,6 +94,29 @@ pub async fn find(
     rows.iter().map(Copied::read).collect()
 }
 
+/// What a policy has copied of an artifact of a repository, under whichever reference.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn of_digest(
+    reader: &mut Reader,
+    policy: ReplicationPolicyId,
+    (source, digest): (&str, &Digest),
+) -> Result<Vec<Copied>> {
+    let rows = reader
+        .query(concat!(
+            "select ",
+            state_columns!(),
+            " from replication_state s where s.policy_id = $1 and s.source = $2 and s.digest = $3 order by s.reference"
+        ))
+        .bind(policy)
+        .bind(source)
+        .bind(digest)
+        .all()
+        .await?;
+    rows.iter().map(Copied::read).collect()
+}
+
 /// Repositories from which a policy has copied something, after one, at most `limit`.
 ///
 /// # Errors
