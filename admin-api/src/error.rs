@@ -387,6 +387,9 @@ impl From<jobs::Error> for Error {
     fn from(error: jobs::Error) -> Self {
         match error {
             jobs::Error::Database(error) => error.into(),
+            jobs::Error::Tenancy(error) => error.into(),
+            jobs::Error::ExecutionUnknown(_) => Self::NotFound(error.to_string()),
+            jobs::Error::NothingFailed(_) => Self::Precondition(error.to_string()),
             other => Self::Job(other),
         }
     }
@@ -431,16 +434,25 @@ impl From<tenancy::Error> for Error {
             | E::RuleExists
             | E::WorkloadRuleExists(_)
             | E::RobotExists(_)
+            | E::RegistryExists(_)
+            | E::PolicyExists(_)
             | E::GroupExists(_) => Self::Conflict(text),
-            E::TooManyRules(_) | E::TooManyWorkloadRules(_) | E::TooManyLabels(_) => {
-                Self::BadRequest(text)
+            E::RegistryUsed(_) | E::PolicyDisabled(_) | E::PolicyRuns(_) => {
+                Self::Precondition(text)
             }
+            E::TooManyRules(_)
+            | E::TooManyWorkloadRules(_)
+            | E::TooManyRegistries(_)
+            | E::TooManyPolicies(_)
+            | E::TooManyLabels(_) => Self::BadRequest(text),
             E::ProjectGone
             | E::LabelUnknown(_)
             | E::LabelNotAttached { .. }
             | E::ArtifactUnknown(_)
             | E::RuleUnknown(_)
             | E::WorkloadRuleUnknown(_)
+            | E::RegistryUnknown(_)
+            | E::PolicyUnknown(_)
             | E::UserUnknown(_)
             | E::PrincipalUnknown(_)
             | E::RobotUnknown(_)

@@ -1,12 +1,14 @@
 //! Other registries, to which artifacts are copied and from which they come. Their secrets are sealed by whoever stores
 //! them here.
 
+use std::collections::HashMap;
+
 use model::replication::RegistryKind;
 use model::{RegistryId, Timestamp};
 
 use crate::error::Result;
 use crate::list::{self, Conditions, Field, Kind, Selection, Source};
-use crate::sql::{Reader, Row, Tx, row};
+use crate::sql::{Reader, Row, Tx, json_list, row};
 
 row! {
     columns registry_columns;
@@ -107,6 +109,34 @@ pub async fn by_name(reader: &mut Reader, name: &str) -> Result<Option<Registry>
         .optional()
         .await?;
     row.as_ref().map(Registry::read).transpose()
+}
+
+/// Some registries.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn by_ids(
+    reader: &mut Reader,
+    ids: &[RegistryId],
+) -> Result<HashMap<RegistryId, Registry>> {
+    let rows = reader
+        .query_either(
+            concat!(
+                "select ",
+                registry_columns!(),
+                " from registry g where g.id in (select value from json_each($1))"
+            ),
+            concat!(
+                "select ",
+                registry_columns!(),
+                " from registry g where g.id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))"
+            ),
+        )
+        .bind(json_list(ids.iter().map(|id| id.0)))
+        .all()
+        .await?;
+    let read = |row: &Row| Registry::read(row).map(|found| (found.id, found));
+    rows.iter().map(read).collect()
 }
 
 /// How many there are.

@@ -128,7 +128,9 @@ impl StreamClient {
 
 /// A body of these bytes.
 pub fn full(bytes: Bytes) -> SentBody {
-    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
+    Full::new(bytes)
+        .map_err(|never| match never {})
+        .boxed_unsync()
 }
 
 /// A body of the bytes of a stream.
@@ -159,7 +161,9 @@ impl Connector {
         }
         let name = ServerName::try_from(place.bare().to_owned()).map_err(|_| Error::Address)?;
         let secured = TlsConnector::from(self.tls).connect(name, stream);
-        let secured = timeout(CONNECT, secured).await.map_err(|_| Error::Timeout)?;
+        let secured = timeout(CONNECT, secured)
+            .await
+            .map_err(|_| Error::Timeout)?;
         let secured = secured.map_err(Error::Handshake)?;
         Ok(TokioIo::new(Io(Box::pin(secured))))
     }
@@ -304,7 +308,10 @@ mod tests {
         let client = client(Trust::Guarded, SECOND);
         let uri = answering("HTTP/1.1 200 OK\r\n\r\n").await;
         let refused = client.send(get(&uri)).await.unwrap_err();
-        assert!(matches!(refused.innermost(), Error::Forbidden(_)), "{refused:?}");
+        assert!(
+            matches!(refused.innermost(), Error::Forbidden(_)),
+            "{refused:?}"
+        );
     }
 
     #[tokio::test]

@@ -1,8 +1,8 @@
 //! Harbor's REST API, which Gantry serves too: requests with name and password, and pages.
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::Method;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 
@@ -71,5 +71,4 @@ impl Remote {
         }
         Ok(all)
     }
-
 }

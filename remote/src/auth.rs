@@ -129,9 +129,11 @@ impl Authorization {
         }
         let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
         let mut url = realm.to_owned();
-        for (name, value) in service.map(|service| ("service", service)).into_iter().chain(
-            scopes.iter().map(|scope| ("scope", scope.as_str())),
-        ) {
+        for (name, value) in service
+            .map(|service| ("service", service))
+            .into_iter()
+            .chain(scopes.iter().map(|scope| ("scope", scope.as_str())))
+        {
             url = with_query(&url, &format!("{name}={}", encode(value)));
         }
         let mut request = Request::get(&url).header(USER_AGENT, AGENT);

@@ -32,7 +32,8 @@ impl Remote {
     /// [`Error`].
     pub async fn blob_size(&self, repository: &str, digest: &Digest) -> Result<Option<u64>> {
         let what = format!("look for the blob {digest} in {repository}");
-        let ask = Ask::new(Method::HEAD, path(repository, digest), &what).scope(pulling(repository));
+        let ask =
+            Ask::new(Method::HEAD, path(repository, digest), &what).scope(pulling(repository));
         let found = self.found(ask).await?;
         let size = |answer: crate::client::Answer| {
             let length = answer.header(&CONTENT_LENGTH)?.parse().ok();
@@ -119,8 +120,7 @@ impl Reading {
             let body = match &mut self.body {
                 Some(body) => body,
                 None => {
-                    let opened =
-                        (self.remote).open_blob(&self.repository, &self.digest, self.at);
+                    let opened = (self.remote).open_blob(&self.repository, &self.digest, self.at);
                     match opened.await {
                         Ok(body) => self.body.insert(body),
                         Err(error) => {

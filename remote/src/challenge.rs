@@ -100,7 +100,10 @@ mod tests {
         };
         let text = r#"Bearer realm="https://a/token",service="r, x",scope="repository:a:pull""#;
         assert_eq!(parse(text), bearer("https://a/token", Some("r, x")));
-        assert_eq!(parse("bearer realm=https://a/t"), bearer("https://a/t", None));
+        assert_eq!(
+            parse("bearer realm=https://a/t"),
+            bearer("https://a/t", None)
+        );
         assert_eq!(parse("Basic realm=\"x\""), Some(Challenge::Basic));
         assert_eq!(parse("Bearer"), None);
         assert_eq!(parse("Negotiate x"), None);

@@ -113,12 +113,7 @@ pub(crate) fn deleting(repository: &str) -> String {
 }
 
 impl Remote {
-    pub(crate) fn new(
-        target: &Target,
-        http: StreamClient,
-        base: Base,
-        patience: Patience,
-    ) -> Self {
+    pub(crate) fn new(target: &Target, http: StreamClient, base: Base, patience: Patience) -> Self {
         Self(Arc::new(Inner {
             kind: target.kind,
             http,
@@ -177,7 +172,12 @@ impl Remote {
             let Some(wait) = wait else {
                 return failed.map(|answer| Answer { attempts, ..answer });
             };
-            tracing::debug!(registry.host = self.host(), attempts, wait_ms = wait.as_millis() as u64, "a request to a registry is repeated");
+            tracing::debug!(
+                registry.host = self.host(),
+                attempts,
+                wait_ms = wait.as_millis() as u64,
+                "a request to a registry is repeated"
+            );
             tokio::time::sleep(wait).await;
             attempts += 1;
         }
@@ -328,8 +328,7 @@ impl Remote {
             request = request.header(AUTHORIZATION, header);
         }
         let request = request.body(full(ask.body.clone()));
-        let request =
-            request.map_err(|_| self.protocol(ask.what, format!("{url:?} is no URL")))?;
+        let request = request.map_err(|_| self.protocol(ask.what, format!("{url:?} is no URL")))?;
         self.exchange(request, url).await
     }
 
@@ -355,7 +354,9 @@ impl Remote {
     /// Reads an answer whose body is unread and that is no success, as an error.
     pub(crate) async fn refusal(&self, response: Response<Incoming>, what: &str) -> Error {
         let status = response.status();
-        let body = self.whole(response.into_body(), LARGEST_REFUSAL, what).await;
+        let body = self
+            .whole(response.into_body(), LARGEST_REFUSAL, what)
+            .await;
         of_status(
             self.host(),
             what,

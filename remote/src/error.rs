@@ -10,9 +10,7 @@ pub enum Error {
     #[error("{0:?} is no URL of a registry: https://HOST[:PORT], or http:// without encryption")]
     Url(String),
     /// It cannot be reached.
-    #[error(
-        "{0} cannot be reached: {1}; check its URL, its name in DNS, and what stands between"
-    )]
+    #[error("{0} cannot be reached: {1}; check its URL, its name in DNS, and what stands between")]
     Unreachable(String, String, #[source] outgoing::Error),
     /// It does not answer.
     #[error("{0} did not answer within {1} s; check its URL, and what stands between")]
@@ -44,7 +42,9 @@ pub enum Error {
     #[error("{0} redirects {1}")]
     Redirected(String, &'static str),
     /// It does not take the credentials.
-    #[error("{0} refuses the credentials: check access key and secret, and whether the account is locked or expired")]
+    #[error(
+        "{0} refuses the credentials: check access key and secret, and whether the account is locked or expired"
+    )]
     Credentials(String),
     /// The account may not do it.
     #[error("{host} does not permit the account to {what}: give it that right there{message}")]
@@ -125,7 +125,9 @@ pub enum Error {
         got: u64,
     },
     /// The bytes are others than were asked for.
-    #[error("{host} sent other bytes than those of {what}: what it stores is damaged, or somebody changes it on the way")]
+    #[error(
+        "{host} sent other bytes than those of {what}: what it stores is damaged, or somebody changes it on the way"
+    )]
     WrongBytes {
         /// The registry.
         host: String,

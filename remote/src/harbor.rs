@@ -132,9 +132,7 @@ impl Remote {
             "/repositories?q={}&page=1&page_size=1",
             encoded(&format!("blob_digest={digest}"))
         );
-        let answer = self
-            .ask(self.call(Method::GET, &path, &what))
-            .await?;
+        let answer = self.ask(self.call(Method::GET, &path, &what)).await?;
         // One that does not know this cannot say it.
         if !answer.status.is_success() {
             return Ok(None);
@@ -154,9 +152,7 @@ impl Remote {
             encoded(project_of(repository)),
             in_path(repository)
         );
-        let answer = self
-            .ask(self.call(Method::DELETE, &path, &what))
-            .await?;
+        let answer = self.ask(self.call(Method::DELETE, &path, &what)).await?;
         match answer.status {
             StatusCode::NOT_FOUND => Ok(false),
             _ => self.success(answer, &what).map(|_| true),
@@ -168,7 +164,9 @@ impl Remote {
     /// # Errors
     /// [`crate::Error`].
     pub async fn global_labels(&self) -> Result<Vec<String>> {
-        let labels = self.rows::<Named>("/labels?scope=g", "list its labels").await?;
+        let labels = self
+            .rows::<Named>("/labels?scope=g", "list its labels")
+            .await?;
         Ok(labels.into_iter().map(|it| it.name).collect())
     }
 }

@@ -32,7 +32,8 @@ mod tests {
 
     #[test]
     fn the_next_page_is_found_among_others() {
-        let both = r#"</v2/_catalog?n=1&last=a>; rel="prev" , </v2/_catalog?n=1&last=b,c>; rel="next""#;
+        let both =
+            r#"</v2/_catalog?n=1&last=a>; rel="prev" , </v2/_catalog?n=1&last=b,c>; rel="next""#;
         assert_eq!(of(both), Some("/v2/_catalog?n=1&last=b,c"));
         assert_eq!(of("<x>; rel=next"), Some("x"));
         assert_eq!(of("<x>; rel=\"prev\""), None);

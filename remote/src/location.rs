@@ -20,7 +20,9 @@ impl Base {
     /// The place of a URL without a user, query or fragment.
     pub(crate) fn parse(url: &str) -> Option<Self> {
         let uri: Uri = url.parse().ok()?;
-        let scheme = uri.scheme_str().filter(|it| ["http", "https"].contains(it))?;
+        let scheme = uri
+            .scheme_str()
+            .filter(|it| ["http", "https"].contains(it))?;
         let authority = uri.authority()?.as_str();
         let is_plain = !authority.contains('@') && uri.query().is_none() && url.len() <= LONGEST;
         is_plain.then(|| Self {
@@ -106,7 +108,10 @@ mod tests {
         assert_eq!(to("/v2/x?s=1"), own("/v2/x?s=1"));
         assert_eq!(to("http://r.test:8443/v2/x"), own("/v2/x"));
         assert_eq!(to("abc"), own("/v2/a/blobs/uploads/abc"));
-        assert_eq!(to("https://s3.test/x").as_deref(), Some("https://s3.test/x"));
+        assert_eq!(
+            to("https://s3.test/x").as_deref(),
+            Some("https://s3.test/x")
+        );
         for wrong in ["//other/x", "ftp://x/", "https://a:b@c/"] {
             assert_eq!(to(wrong), None, "{wrong}");
         }
@@ -116,10 +121,19 @@ mod tests {
     fn only_its_own_host_is_its_own() {
         let base = Base::parse("https://r.test").unwrap();
         assert!(base.is_own("https://r.test/v2/") && base.is_own("https://r.test"));
-        for other in ["http://r.test/", "https://r.test.evil/", "https://r.test:1/"] {
+        for other in [
+            "http://r.test/",
+            "https://r.test.evil/",
+            "https://r.test:1/",
+        ] {
             assert!(!base.is_own(other), "{other}");
         }
-        for wrong in ["r.test", "ftp://r.test", "https://a@r.test", "https://r.test?x"] {
+        for wrong in [
+            "r.test",
+            "ftp://r.test",
+            "https://a@r.test",
+            "https://r.test?x",
+        ] {
             assert_eq!(Base::parse(wrong), None, "{wrong}");
         }
     }

@@ -35,7 +35,11 @@ impl Remote {
     }
 
     async fn ping_api(&self) -> Result<()> {
-        let ask = Ask::new(Method::GET, "/api/version", "say which version of Harbor's API it has");
+        let ask = Ask::new(
+            Method::GET,
+            "/api/version",
+            "say which version of Harbor's API it has",
+        );
         let answer = self.ask(ask).await?;
         let is_json = serde_json::from_slice::<serde_json::Value>(&answer.body)
             .is_ok_and(|version| version.get("version").is_some());

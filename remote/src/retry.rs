@@ -61,7 +61,10 @@ mod tests {
     fn waits_double_and_a_registry_may_ask_for_longer_ones() {
         let patience = Patience::COPYING;
         let wait = |attempts, asked| patience.wait(attempts, asked).map(|wait| wait.as_secs());
-        assert_eq!([1, 2, 3, 4, 5].map(|n| wait(n, None)), [Some(1), Some(2), Some(4), Some(8), None]);
+        assert_eq!(
+            [1, 2, 3, 4, 5].map(|n| wait(n, None)),
+            [Some(1), Some(2), Some(4), Some(8), None]
+        );
         let asked = |seconds| Some(Duration::from_secs(seconds));
         assert_eq!(wait(1, asked(7)), Some(7));
         assert_eq!(wait(1, asked(1_000_000)), Some(60));

@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use futures_util::Stream;
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE, USER_AGENT};
+use http::header::{
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE, USER_AGENT,
+};
 use http::{HeaderMap, Method, Request, StatusCode};
 use model::Digest;
 use outgoing::streamed;
@@ -150,8 +152,7 @@ impl Remote {
         upload: &Upload,
     ) -> Result<Option<(u64, Upload)>> {
         let what = format!("say how far an upload to {repository} is");
-        let ask =
-            Ask::new(Method::GET, upload.location.clone(), &what).scope(pushing(repository));
+        let ask = Ask::new(Method::GET, upload.location.clone(), &what).scope(pushing(repository));
         let answer = self.ask(ask).await?;
         if !answer.status.is_success() {
             return match answer.status.as_u16() {

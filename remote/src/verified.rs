@@ -93,7 +93,10 @@ mod tests {
 
     #[tokio::test]
     async fn wrong_bytes_never_end() {
-        assert_eq!(passed(&["ab", "", "c"], 3, "abc").await, ("abc".into(), true));
+        assert_eq!(
+            passed(&["ab", "", "c"], 3, "abc").await,
+            ("abc".into(), true)
+        );
         assert_eq!(passed(&[], 0, "").await, (String::new(), true));
         assert_eq!(passed(&["ab", "x"], 3, "abc").await, ("ab".into(), false));
         assert_eq!(passed(&["ab", "cd"], 3, "abc").await, ("ab".into(), false));

@@ -45,7 +45,12 @@ pub fn secret_of(registry: &Registry, master: &MasterKey) -> Result<Option<Secre
     Ok(Some(Secret::new(text)))
 }
 
-async fn set_secret(tx: &mut Tx, id: RegistryId, master: &MasterKey, new: &NewSecret) -> Result<()> {
+async fn set_secret(
+    tx: &mut Tx,
+    id: RegistryId,
+    master: &MasterKey,
+    new: &NewSecret,
+) -> Result<()> {
     let sealed = match new {
         NewSecret::Kept => return Ok(()),
         NewSecret::Removed => None,
@@ -147,9 +152,7 @@ pub async fn checked(
     now: Timestamp,
 ) -> Result<()> {
     db.write(move |tx| {
-        Box::pin(async move {
-            Ok(registry::set_checked(tx, id, problem.as_deref(), now).await?)
-        })
+        Box::pin(async move { Ok(registry::set_checked(tx, id, problem.as_deref(), now).await?) })
     })
     .await
 }
@@ -160,7 +163,11 @@ fn described(content: &Content) -> String {
         "" => "nobody",
         key => key,
     };
-    let checked = if content.insecure { "insecure" } else { "verified" };
+    let checked = if content.insecure {
+        "insecure"
+    } else {
+        "verified"
+    };
     format!(
         "{} {} as {account}, {checked}",
         content.kind.name(),

@@ -119,7 +119,9 @@ async fn find(tx: &mut Tx, id: ReplicationPolicyId) -> Result<Policy> {
 
 async fn check_registry(tx: &mut Tx, content: &PolicyContent) -> Result<()> {
     let found = registry::get(tx, content.registry).await?;
-    found.map(drop).ok_or(Error::RegistryUnknown(content.registry))
+    found
+        .map(drop)
+        .ok_or(Error::RegistryUnknown(content.registry))
 }
 
 async fn set_schedule(
@@ -132,6 +134,11 @@ async fn set_schedule(
     schedule::remove(tx, ScheduledRun::JOB, &subject).await?;
     let cron = match (&content.cron, content.trigger, content.enabled) {
         (Some(cron), TriggerKind::Scheduled, true) => cron.clone(),
+        // What events do not tell, such as a copy that somebody deleted, is mended hourly; not by all policies at once.
+        (_, TriggerKind::EventBased, true) => {
+            let hourly = format!("0 {} * * * *", id.0.rem_euclid(60));
+            hourly.parse().expect("it has six fields")
+        }
         _ => return Ok(()),
     };
     let payload = serde_json::to_string(&ScheduledRun { policy: id });
@@ -147,7 +154,11 @@ async fn set_schedule(
 fn described(content: &PolicyContent) -> String {
     let (direction, registry) = (content.direction, content.registry);
     let trigger = content.trigger.name();
-    let state = if content.enabled { "enabled" } else { "disabled" };
+    let state = if content.enabled {
+        "enabled"
+    } else {
+        "disabled"
+    };
     format!("{direction:?} registry {registry}, {trigger}, {state}")
 }
 

@@ -64,10 +64,7 @@ pub async fn repositories(
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn repository(
-    reader: &mut Reader,
-    name: &RepositoryName,
-) -> Result<Option<Repository>> {
+pub async fn repository(reader: &mut Reader, name: &RepositoryName) -> Result<Option<Repository>> {
     let row = reader
         .query(concat!(
             "select ",

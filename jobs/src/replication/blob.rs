@@ -13,7 +13,7 @@ use registry::{Body, BodyError};
 use remote::{Begun, Bytestream, Remote, verified};
 
 use super::copy::Copying;
-use super::error::{CopyError, Copied};
+use super::error::{Copied, CopyError};
 use super::here::Here;
 use super::site::{Site, own};
 
@@ -73,7 +73,8 @@ impl Copying<'_> {
             )),
             bytes => {
                 self.journal.count(|counts| counts.bytes += bytes);
-                self.journal.info(format!("the blob {digest} of {size} bytes is copied"));
+                self.journal
+                    .info(format!("the blob {digest} of {size} bytes is copied"));
             }
         }
         Ok(())
@@ -98,7 +99,8 @@ impl Copying<'_> {
             if let Some(session) = session
                 && let Ok(at) = registry.upload_size(&session).await
             {
-                self.journal.info(format!("the blob {digest} goes on at byte {at} of {size}"));
+                self.journal
+                    .info(format!("the blob {digest} goes on at byte {at} of {size}"));
                 open = Some((session, at.min(size)));
             }
         }
@@ -123,7 +125,9 @@ impl Copying<'_> {
         };
         let body = body_of(bytes, failed.clone());
         let chunk = Chunk { extent, body };
-        let stored = registry.finish_upload(&permit, &session, digest, chunk).await;
+        let stored = registry
+            .finish_upload(&permit, &session, digest, chunk)
+            .await;
         let reason = failed.lock().take();
         let stored = match (stored, reason) {
             (Err(_), Some(error)) => Err(CopyError::Remote(error)),

@@ -7,7 +7,7 @@ use model::Digest;
 use remote::{Begun, Remote, Upload};
 
 use super::copy::Copying;
-use super::error::{CopyError, Copied};
+use super::error::{Copied, CopyError};
 use super::here::Here;
 
 /// Bytes of a chunk.

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::{OnceCell, Semaphore};
 
-use super::error::{CopyError, Copied};
+use super::error::{Copied, CopyError};
 use super::journal::Journal;
 use super::site::{Found, Site};
 use super::speed::Speed;
@@ -167,7 +167,14 @@ impl<'a> Copying<'a> {
             };
         };
         let by_digest = Reference::Digest(subject);
-        if self.dry_run || self.route.target.digest_of(&self.to, &by_digest).await?.is_none() {
+        if self.dry_run
+            || self
+                .route
+                .target
+                .digest_of(&self.to, &by_digest)
+                .await?
+                .is_none()
+        {
             return Ok(());
         }
         match reference {
@@ -176,7 +183,8 @@ impl<'a> Copying<'a> {
                 self.content(*digest).await?;
                 self.attachments(*digest).await?;
                 self.journal.count(|counts| counts.copied += 1);
-                self.journal.info(format!("{} {digest} is attached to {subject}", self.to));
+                self.journal
+                    .info(format!("{} {digest} is attached to {subject}", self.to));
                 Ok(())
             }
         }
@@ -186,7 +194,11 @@ impl<'a> Copying<'a> {
         self.dry_run
     }
 
-    fn say_what_would_be(&self, reference: &Reference, (digest, there): (&Digest, Option<&Digest>)) {
+    fn say_what_would_be(
+        &self,
+        reference: &Reference,
+        (digest, there): (&Digest, Option<&Digest>),
+    ) {
         let (from, to) = (&self.from, &self.to);
         match there {
             Some(same) if same == digest => self.journal.count(|counts| counts.present += 1),
@@ -198,8 +210,9 @@ impl<'a> Copying<'a> {
             }
             None => {
                 self.journal.count(|counts| counts.copied += 1);
-                self.journal
-                    .info(format!("dry run: {from} {reference} would be copied to {to}: {digest}"));
+                self.journal.info(format!(
+                    "dry run: {from} {reference} would be copied to {to}: {digest}"
+                ));
             }
         }
     }
@@ -297,7 +310,10 @@ impl<'a> Copying<'a> {
         }
         self.content(digest).await?;
         let found = self.source_manifest(&digest).await?;
-        self.route.target.put(&self.to, &by_tag, &found, None).await?;
+        self.route
+            .target
+            .put(&self.to, &by_tag, &found, None)
+            .await?;
         self.note(&by_tag, &digest);
         self.journal
             .info(format!("{} {tag} comes along: {digest}", self.from));

@@ -106,8 +106,10 @@ impl Copying<'_> {
             return Ok(());
         }
         if self.route.target.delete(to, &by_digest).await? {
-            self.journal
-                .info(format!("{to} {digest} is deleted, as it was at {}", self.route.source.name()));
+            self.journal.info(format!(
+                "{to} {digest} is deleted, as it was at {}",
+                self.route.source.name()
+            ));
         }
         Ok(())
     }

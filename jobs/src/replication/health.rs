@@ -8,8 +8,8 @@ use model::RegistryId;
 use remote::{Patience, Remote, Target};
 
 use super::works::Works;
-use crate::engine::{Context, Job, Outcome, Retry, Standing};
 use crate::Result;
+use crate::engine::{Context, Job, Outcome, Retry, Standing};
 
 /// How long a finding counts.
 const COUNTS: Duration = Duration::from_secs(300);

@@ -12,7 +12,7 @@ use registry::manifest::NewManifest;
 use remote::Bytestream;
 use tenancy::project::NewProject;
 
-use super::error::{CopyError, Copied};
+use super::error::{Copied, CopyError};
 use super::works::Works;
 
 /// Rows of a page.
@@ -143,7 +143,10 @@ impl Here {
         };
         let (mut all, mut after) = (Vec::new(), 0);
         loop {
-            let page = self.0.registry.referrers(&permit, subject, None, (after, PAGE));
+            let page = self
+                .0
+                .registry
+                .referrers(&permit, subject, None, (after, PAGE));
             let page = page.await?;
             let digests = page.descriptors.iter();
             all.extend(digests.filter_map(|found| found.digest.parse::<Digest>().ok()));
@@ -190,7 +193,11 @@ impl Here {
             other => other.into(),
         })?;
         let range = range.start..range.end.min(found.blob.size);
-        let content = self.0.registry.blob_content(&permit, &found.blob, range).await?;
+        let content = self
+            .0
+            .registry
+            .blob_content(&permit, &found.blob, range)
+            .await?;
         Ok(match content {
             Content::Bytes(bytes) => Box::pin(futures_util::stream::iter([Ok(bytes)])),
             Content::Stream(bytes) => bytes
@@ -238,7 +245,11 @@ impl Here {
     }
 
     /// Deletes what a reference names; false where it is not there.
-    pub(super) async fn delete(&self, name: &RepositoryName, reference: &Reference) -> Copied<bool> {
+    pub(super) async fn delete(
+        &self,
+        name: &RepositoryName,
+        reference: &Reference,
+    ) -> Copied<bool> {
         let Some(permit) = self.deleting(name).await? else {
             return Ok(false);
         };

@@ -8,7 +8,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use model::replication::Filters;
 
 use super::copy::Route;
-use super::error::{CopyError, Copied};
+use super::error::{Copied, CopyError};
 use super::list::Repository;
 use super::order::{Order, Ways};
 use super::task::TaskAttrs;
@@ -66,7 +66,10 @@ impl Planning<'_> {
     /// The task of a repository, if there is something in it to be copied.
     async fn look(&self, repository: Repository) -> Copied<Option<TaskAttrs>> {
         let source = &self.route.source;
-        let items = source.candidates(&repository.name, self.filters).await?.len();
+        let items = source
+            .candidates(&repository.name, self.filters)
+            .await?
+            .len();
         if items == 0 {
             return Ok(None);
         }

@@ -12,7 +12,7 @@ use model::replication::{Direction as Way, Filters};
 use remote::{Patience, Target};
 
 use super::copy::Route;
-use super::error::{CopyError, Copied};
+use super::error::{Copied, CopyError};
 use super::here::Here;
 use super::order::Order;
 use super::plan::Planning;
@@ -114,8 +114,7 @@ impl ReplicationRun {
             let names = names.map(|status| status.name().to_owned());
             let open = open.with(task::STATUS, Test::AnyOf(names.to_vec()));
             let mut reader = self.0.db.reader().await?;
-            let (tasks, _) =
-                task::list(&mut reader, running.order.execution, &open).await?;
+            let (tasks, _) = task::list(&mut reader, running.order.execution, &open).await?;
             drop(reader);
             if tasks.is_empty() {
                 return Ok(());
@@ -139,4 +138,3 @@ impl ReplicationRun {
         Ok(failed.await?)
     }
 }
-

@@ -5,7 +5,7 @@ use model::{Digest, Reference, RepositoryName, Tag};
 use remote::Remote;
 use serde_json::Value;
 
-use super::error::{CopyError, Copied};
+use super::error::{Copied, CopyError};
 use super::here::Here;
 
 /// A source or a destination.
@@ -28,7 +28,8 @@ pub(crate) struct Found {
 /// A name of this registry.
 pub(super) fn own(name: &str) -> Copied<RepositoryName> {
     name.parse().map_err(|error| {
-        let invalid = model::replication::InvalidMapping::Name(name.to_owned(), name.to_owned(), error);
+        let invalid =
+            model::replication::InvalidMapping::Name(name.to_owned(), name.to_owned(), error);
         CopyError::Mapping(invalid)
     })
 }
@@ -130,14 +131,17 @@ impl Site {
         let content = (found.media_type.as_str(), found.bytes.clone());
         match self {
             Self::Here(here) => {
-                here.put_manifest(&own(repository)?, reference, content).await
+                here.put_manifest(&own(repository)?, reference, content)
+                    .await
             }
             Self::There(remote) => {
                 let stored = remote.put_manifest(repository, reference, content).await?;
                 if let Some((subject, descriptor)) = attached
                     && !stored.lists_subject
                 {
-                    remote.list_referrer(repository, subject, descriptor).await?;
+                    remote
+                        .list_referrer(repository, subject, descriptor)
+                        .await?;
                 }
                 Ok(())
             }

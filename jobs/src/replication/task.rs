@@ -11,7 +11,7 @@ use model::{JobId, Reference};
 use serde::{Deserialize, Serialize};
 
 use super::copy::{Copying, Route};
-use super::error::{CopyError, Copied};
+use super::error::{Copied, CopyError};
 use super::journal::{EVERY, Journal};
 use super::list::Candidate;
 use super::order::Order;
@@ -283,7 +283,10 @@ async fn collected(
             .journal
             .error(format!("{from} {reference} was not copied: {error}"));
         // One that may pass has the task tried again.
-        if first.as_ref().is_none_or(|first: &CopyError| !first.is_transient()) {
+        if first
+            .as_ref()
+            .is_none_or(|first: &CopyError| !first.is_transient())
+        {
             first = Some(error);
         }
     }
