@@ -19,6 +19,9 @@ use tenancy::secret::Secret;
 use super::local::{self, Local};
 use super::out::{self, line};
 
+/// The environment variable for a secret.
+const SECRET: &str = "GANTRY_REGISTRY_SECRET";
+
 #[derive(Subcommand)]
 pub(super) enum Command {
     /// List other registries.
@@ -58,15 +61,6 @@ pub(super) struct Add {
     /// Who signs in there; without it, nobody does.
     #[arg(long, value_name = "NAME", default_value = "")]
     access_key: String,
-    /// Their secret.
-    #[arg(
-        long,
-        env = "GANTRY_REGISTRY_SECRET",
-        hide_env_values = true,
-        hide = true,
-        default_value = ""
-    )]
-    secret: String,
     /// A file with authorities of its own, in PEM.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
@@ -138,7 +132,8 @@ async fn add(local: &Local, new: Add) -> anyhow::Result<()> {
         insecure: new.insecure,
         ca: new.ca.as_ref().map(read).transpose()?,
     };
-    let secret = Secret::new(new.secret);
+    // Not an argument, which every account of the machine could read.
+    let secret = Secret::new(std::env::var(SECRET).unwrap_or_default());
     let target = Target {
         kind: content.kind,
         url: content.url.clone(),
