@@ -254,7 +254,6 @@ impl<S: Send + Sync> FromRequestParts<S> for RegistryRef {
 
 /// The body of a request that adds a registry.
 #[derive(Default, Deserialize, ToSchema)]
-#[serde(default)]
 pub(crate) struct RegistryRequest {
     name: Option<String>,
     description: Option<String>,

@@ -134,7 +134,7 @@ pub fn full(bytes: Bytes) -> SentBody {
 }
 
 /// A body of the bytes of a stream.
-pub fn streamed<E: Into<BodyError>>(
+pub fn streamed<E: Into<BodyError> + 'static>(
     bytes: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
 ) -> SentBody {
     StreamBody::new(bytes.map_ok(Frame::data).map_err(Into::into)).boxed_unsync()

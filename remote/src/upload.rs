@@ -77,7 +77,7 @@ impl Remote {
         bytes: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
     ) -> Result<()>
     where
-        E: Into<outgoing::BodyError>,
+        E: Into<outgoing::BodyError> + 'static,
     {
         let what = format!("store the blob {digest} in {repository}");
         let url = with_query(&upload.location, &format!("digest={digest}"));
@@ -104,7 +104,7 @@ impl Remote {
         bytes: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
     ) -> Result<Upload>
     where
-        E: Into<outgoing::BodyError>,
+        E: Into<outgoing::BodyError> + 'static,
     {
         let what = format!("take a part of a blob for {repository}");
         let url = upload.location.clone();

@@ -92,14 +92,12 @@ pub(crate) struct ReplicationTriggerSettings {
 
 /// A registry by its id.
 #[derive(Default, Deserialize, ToSchema)]
-#[serde(default)]
 pub(crate) struct RegistryById {
     id: Option<i64>,
 }
 
 /// What a policy says.
 #[derive(Default, Deserialize, ToSchema)]
-#[serde(default)]
 pub(crate) struct ReplicationPolicyRequest {
     name: Option<String>,
     description: Option<String>,
