@@ -74,7 +74,7 @@ impl Remote {
         if from > 0 {
             ask = ask.header(RANGE, &format!("bytes={from}-"));
         }
-        let response = self.open(&ask).await?;
+        let response = Box::pin(self.open(&ask)).await?;
         match response.status() {
             StatusCode::PARTIAL_CONTENT => Ok(self.0.http.received(response.into_body())),
             StatusCode::OK => {
@@ -121,7 +121,7 @@ impl Reading {
                 Some(body) => body,
                 None => {
                     let opened = (self.remote).open_blob(&self.repository, &self.digest, self.at);
-                    match opened.await {
+                    match Box::pin(opened).await {
                         Ok(body) => self.body.insert(body),
                         Err(error) => {
                             self.failed(error).await?;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::header::{AUTHORIZATION, LOCATION, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -154,8 +155,12 @@ impl Remote {
         }
     }
 
-    /// The answer to a request, with its body.
-    pub(crate) async fn ask(&self, ask: Ask<'_>) -> Result<Answer> {
+    /// The answer to a request, with its body. Boxed, so that what asks stays small.
+    pub(crate) fn ask<'a>(&'a self, ask: Ask<'a>) -> BoxFuture<'a, Result<Answer>> {
+        Box::pin(self.ask_patiently(ask))
+    }
+
+    async fn ask_patiently(&self, ask: Ask<'_>) -> Result<Answer> {
         let mut attempts = 1;
         loop {
             let done = self.ask_once(&ask).await;
@@ -184,7 +189,7 @@ impl Remote {
     }
 
     async fn ask_once(&self, ask: &Ask<'_>) -> Result<Answer> {
-        let response = self.open(ask).await?;
+        let response = Box::pin(self.open(ask)).await?;
         let (parts, body) = response.into_parts();
         let most = match parts.status.is_success() {
             true => LARGEST_ANSWER,
@@ -286,10 +291,10 @@ impl Remote {
     pub(crate) async fn authorize(&self, scopes: &[String]) -> Result<Option<HeaderValue>> {
         let inner = &self.0;
         if inner.authorization.challenge().is_none() {
-            self.discover().await?;
+            Box::pin(self.discover()).await?;
         }
         let of = (&inner.http, &inner.base);
-        inner.authorization.header(of, scopes).await
+        Box::pin(inner.authorization.header(of, scopes)).await
     }
 
     /// Asks the registry what it wants to know of whoever asks; its status.

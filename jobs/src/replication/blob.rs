@@ -32,7 +32,7 @@ impl Copying<'_> {
         let _turn = self.transfers.acquire().await;
         let mut attempts = 1;
         loop {
-            let moved = self.blob_once(digest, size).await;
+            let moved = Box::pin(self.blob_once(digest, size)).await;
             let wait = FIRST_WAIT * (1 << (attempts - 1));
             match moved {
                 Err(error) if error.is_transient() && attempts < ATTEMPTS => {
@@ -55,10 +55,10 @@ impl Copying<'_> {
         }
         let moved = match (&self.route.source, &self.route.target) {
             (Site::There(remote), Site::Here(here)) => {
-                self.fetch((remote, here), (digest, size)).await?
+                Box::pin(self.fetch((remote, here), (digest, size))).await?
             }
             (Site::Here(here), Site::There(remote)) => {
-                self.send((here, remote), (digest, size)).await?
+                Box::pin(self.send((here, remote), (digest, size))).await?
             }
             // Policies name exactly one other registry.
             (Site::Here(_), Site::Here(_)) | (Site::There(_), Site::There(_)) => {
@@ -153,7 +153,7 @@ impl Copying<'_> {
         (digest, size): (&Digest, u64),
     ) -> Copied<u64> {
         if self.route.policy.copy_by_chunk && size > LARGE {
-            return self.send_chunks((here, remote), (digest, size)).await;
+            return Box::pin(self.send_chunks((here, remote), (digest, size))).await;
         }
         let upload = match self.begin(remote, digest).await? {
             Begun::Mounted => return Ok(0),

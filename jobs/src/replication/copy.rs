@@ -161,7 +161,7 @@ impl<'a> Copying<'a> {
         let Some(subject) = subject else {
             let found = self.route.source.digest_of(&self.from, reference).await?;
             return match found {
-                Some(digest) => self.reference(reference, &digest).await,
+                Some(digest) => Box::pin(self.reference(reference, &digest)).await,
                 // It is gone again.
                 None => Ok(()),
             };
@@ -237,7 +237,8 @@ impl<'a> Copying<'a> {
     fn content(&self, digest: Digest) -> BoxFuture<'_, Copied<()>> {
         Box::pin(async move {
             let cell = self.contents.lock().entry(digest).or_default().clone();
-            cell.get_or_try_init(|| self.bring(digest)).await?;
+            cell.get_or_try_init(|| Box::pin(self.bring(digest)))
+                .await?;
             Ok(())
         })
     }
@@ -263,7 +264,7 @@ impl<'a> Copying<'a> {
             .filter(|(digest, _)| seen.insert(*digest))
             .collect();
         stream::iter(blobs)
-            .map(|(digest, size)| async move { self.blob(&digest, size).await })
+            .map(|(digest, size)| async move { Box::pin(self.blob(&digest, size)).await })
             .buffer_unordered(BLOBS)
             .try_collect::<()>()
             .await?;
@@ -292,7 +293,7 @@ impl<'a> Copying<'a> {
                 self.attachments(referrer).await?;
             }
             for tag in self.attaching_tags(&digest).await? {
-                self.attaching_tag(&tag).await?;
+                Box::pin(self.attaching_tag(&tag)).await?;
             }
             Ok(())
         })

@@ -29,9 +29,9 @@ impl Site {
     /// Repositories whose names pass the filters.
     pub(crate) async fn repositories(&self, filters: &Filters) -> Copied<Vec<Repository>> {
         match self {
-            Self::Here(here) => repositories_here(here, filters).await,
+            Self::Here(here) => Box::pin(repositories_here(here, filters)).await,
             Self::There(remote) => {
-                let names = names_there(remote, filters).await?;
+                let names = Box::pin(names_there(remote, filters)).await?;
                 let passing = names.into_iter().filter(|name| filters.repository(name));
                 let public = false;
                 Ok(passing.map(|name| Repository { name, public }).collect())
@@ -46,7 +46,7 @@ impl Site {
         filters: &Filters,
     ) -> Copied<Vec<Candidate>> {
         match self {
-            Self::Here(here) => candidates_here(here, repository, filters).await,
+            Self::Here(here) => Box::pin(candidates_here(here, repository, filters)).await,
             Self::There(remote) if remote.kind().has_projects() => {
                 let mut all = Vec::new();
                 for artifact in remote.artifacts(repository).await? {

@@ -36,7 +36,7 @@ impl Planning<'_> {
     /// Adds the tasks. What was added before, in a process that died, is not added again.
     pub(super) async fn plan(&self) -> Copied<()> {
         let planned = match self.order.changes.is_empty() {
-            true => self.of_all().await?,
+            true => Box::pin(self.of_all()).await?,
             false => self.of_changes()?,
         };
         for batch in planned.chunks(BATCH) {
@@ -53,7 +53,7 @@ impl Planning<'_> {
         }
         let known: Vec<String> = repositories.iter().map(|it| it.name.clone()).collect();
         let found = stream::iter(repositories)
-            .map(|repository| self.look(repository))
+            .map(|repository| Box::pin(self.look(repository)))
             .buffered(SIDE_BY_SIDE)
             .try_filter_map(|found| async move { Ok(found) });
         let mut planned: Vec<TaskAttrs> = found.try_collect().await?;

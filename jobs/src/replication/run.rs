@@ -41,7 +41,7 @@ impl Job for ReplicationRun {
     type Payload = Order;
 
     async fn run(&self, order: Order, context: &mut Context) -> Outcome {
-        match self.execute(&order, context.job()).await {
+        match Box::pin(self.execute(&order, context.job())).await {
             Ok(()) | Err(CopyError::Stopped) => Outcome::Done(None),
             Err(CopyError::Database(error)) => Outcome::Failed(error.into()),
             Err(error) => match self.fail(&order, error.to_string()).await {
@@ -69,7 +69,7 @@ impl ReplicationRun {
                 filters: &filters,
                 order,
             };
-            planning.plan().await?;
+            Box::pin(planning.plan()).await?;
         }
         let running = Running {
             works: &self.0,
@@ -78,7 +78,7 @@ impl ReplicationRun {
             order,
             job,
         };
-        self.work(&running).await
+        Box::pin(self.work(&running)).await
     }
 
     async fn route(&self, order: &Order) -> Copied<Route> {
@@ -120,7 +120,7 @@ impl ReplicationRun {
                 return Ok(());
             }
             stream::iter(tasks)
-                .map(|waiting| async move { running.run(&waiting).await })
+                .map(|waiting| async move { Box::pin(running.run(&waiting)).await })
                 .buffer_unordered(TASKS)
                 .try_collect::<()>()
                 .await?;

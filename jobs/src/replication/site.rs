@@ -46,10 +46,10 @@ impl Site {
     /// Makes what a repository needs to be pushed to. Returns whether a project was made.
     pub(crate) async fn prepare(&self, repository: &str, public: bool) -> Copied<bool> {
         match self {
-            Self::Here(here) => here.prepare(&own(repository)?).await,
+            Self::Here(here) => Box::pin(here.prepare(&own(repository)?)).await,
             Self::There(remote) if remote.kind().has_projects() => {
                 own(repository)?;
-                Ok(remote.ensure_project(repository, public).await?)
+                Ok(Box::pin(remote.ensure_project(repository, public)).await?)
             }
             Self::There(_) => Ok(false),
         }
@@ -57,8 +57,8 @@ impl Site {
 
     pub(crate) async fn tags(&self, repository: &str) -> Copied<Vec<Tag>> {
         match self {
-            Self::Here(here) => here.tags(&own(repository)?).await,
-            Self::There(remote) => Ok(remote.tags(repository).await?),
+            Self::Here(here) => Box::pin(here.tags(&own(repository)?)).await,
+            Self::There(remote) => Ok(Box::pin(remote.tags(repository)).await?),
         }
     }
 
@@ -69,10 +69,10 @@ impl Site {
     ) -> Copied<Option<Digest>> {
         match self {
             Self::Here(here) => {
-                let found = here.manifest(&own(repository)?, reference).await?;
+                let found = Box::pin(here.manifest(&own(repository)?, reference)).await?;
                 Ok(found.map(|(digest, ..)| digest))
             }
-            Self::There(remote) => Ok(remote.digest_of(repository, reference).await?),
+            Self::There(remote) => Ok(Box::pin(remote.digest_of(repository, reference)).await?),
         }
     }
 
@@ -82,15 +82,15 @@ impl Site {
         reference: &Reference,
     ) -> Copied<Option<Found>> {
         Ok(match self {
-            Self::Here(here) => here.manifest(&own(repository)?, reference).await?.map(
-                |(digest, media_type, bytes)| Found {
+            Self::Here(here) => Box::pin(here.manifest(&own(repository)?, reference))
+                .await?
+                .map(|(digest, media_type, bytes)| Found {
                     digest,
                     media_type,
                     bytes,
-                },
-            ),
+                }),
             Self::There(remote) => {
-                let found = remote.manifest(repository, reference).await?;
+                let found = Box::pin(remote.manifest(repository, reference)).await?;
                 found.map(|found| Found {
                     digest: found.digest,
                     media_type: found.media_type,
@@ -106,15 +106,15 @@ impl Site {
         subject: &Digest,
     ) -> Copied<Vec<Digest>> {
         match self {
-            Self::Here(here) => here.referrers(&own(repository)?, subject).await,
-            Self::There(remote) => Ok(remote.referrers(repository, subject).await?),
+            Self::Here(here) => Box::pin(here.referrers(&own(repository)?, subject)).await,
+            Self::There(remote) => Ok(Box::pin(remote.referrers(repository, subject)).await?),
         }
     }
 
     pub(crate) async fn has_blob(&self, repository: &str, digest: &Digest) -> Copied<bool> {
         Ok(match self {
-            Self::Here(here) => here.blob_size(&own(repository)?, digest).await?,
-            Self::There(remote) => remote.blob_size(repository, digest).await?,
+            Self::Here(here) => Box::pin(here.blob_size(&own(repository)?, digest)).await?,
+            Self::There(remote) => Box::pin(remote.blob_size(repository, digest)).await?,
         }
         .is_some())
     }
@@ -131,17 +131,14 @@ impl Site {
         let content = (found.media_type.as_str(), found.bytes.clone());
         match self {
             Self::Here(here) => {
-                here.put_manifest(&own(repository)?, reference, content)
-                    .await
+                Box::pin(here.put_manifest(&own(repository)?, reference, content)).await
             }
             Self::There(remote) => {
-                let stored = remote.put_manifest(repository, reference, content).await?;
+                let stored = Box::pin(remote.put_manifest(repository, reference, content)).await?;
                 if let Some((subject, descriptor)) = attached
                     && !stored.lists_subject
                 {
-                    remote
-                        .list_referrer(repository, subject, descriptor)
-                        .await?;
+                    Box::pin(remote.list_referrer(repository, subject, descriptor)).await?;
                 }
                 Ok(())
             }
@@ -151,11 +148,13 @@ impl Site {
     /// Deletes what a reference names; false where it is not there. A tag is deleted alone where the registry can do that.
     pub(crate) async fn delete(&self, repository: &str, reference: &Reference) -> Copied<bool> {
         match (self, reference) {
-            (Self::Here(here), _) => here.delete(&own(repository)?, reference).await,
+            (Self::Here(here), _) => Box::pin(here.delete(&own(repository)?, reference)).await,
             (Self::There(remote), Reference::Tag(tag)) if remote.kind().has_projects() => {
-                Ok(remote.delete_tag(repository, tag).await?)
+                Ok(Box::pin(remote.delete_tag(repository, tag)).await?)
             }
-            (Self::There(remote), _) => Ok(remote.delete_manifest(repository, reference).await?),
+            (Self::There(remote), _) => {
+                Ok(Box::pin(remote.delete_manifest(repository, reference)).await?)
+            }
         }
     }
 }

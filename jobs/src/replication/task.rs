@@ -138,8 +138,7 @@ impl Running<'_> {
 
     /// Works, and writes what is reported meanwhile.
     async fn written(&self, journal: &Journal, attrs: &TaskAttrs) -> Copied<()> {
-        let work = self.work(journal, attrs);
-        tokio::pin!(work);
+        let mut work = Box::pin(self.work(journal, attrs));
         loop {
             tokio::select! {
                 done = &mut work => return done,
@@ -158,7 +157,7 @@ impl Running<'_> {
         let names = (from.clone(), to.clone());
         let copying = Copying::new((self.route, journal), names, self.order.dry_run);
         if self.order.changes.is_empty() {
-            return self.all(&copying, attrs).await;
+            return Box::pin(self.all(&copying, attrs)).await;
         }
         let changes = self.order.changes.iter();
         let own = changes.filter(|change| change.repository == from);
@@ -176,7 +175,7 @@ impl Running<'_> {
         };
         if !changed.is_empty() {
             self.prepare(&copying, attrs).await?;
-            self.changed(&copying, parsed(changed)).await?;
+            Box::pin(self.changed(&copying, parsed(changed))).await?;
         }
         if self.route.policy.deletion {
             for reference in parsed(gone) {
@@ -212,7 +211,7 @@ impl Running<'_> {
             self.prepare(copying, attrs).await?;
         }
         let results = stream::iter(candidates).map(|candidate| async move {
-            let done = one(copying, &candidate).await;
+            let done = Box::pin(one(copying, &candidate)).await;
             (candidate.reference, done)
         });
         collected(copying, results.buffer_unordered(ARTIFACTS)).await?;
@@ -236,7 +235,7 @@ impl Running<'_> {
         }
         let takes_untagged = self.filters.tag("");
         let results = stream::iter(changed).map(|reference| async move {
-            let done = copying.change(&reference, takes_untagged).await;
+            let done = Box::pin(copying.change(&reference, takes_untagged)).await;
             (reference, done)
         });
         collected(copying, results.buffer_unordered(ARTIFACTS)).await
