@@ -388,6 +388,9 @@ impl From<jobs::Error> for Error {
     fn from(error: jobs::Error) -> Self {
         match error {
             jobs::Error::Database(error) => error.into(),
+            jobs::Error::Tenancy(error) => error.into(),
+            jobs::Error::ExecutionUnknown(_) => Self::NotFound(error.to_string()),
+            jobs::Error::NothingFailed(_) => Self::Precondition(error.to_string()),
             other => Self::Job(other),
         }
     }
@@ -432,12 +435,19 @@ impl From<tenancy::Error> for Error {
             | E::RuleExists
             | E::WorkloadRuleExists(_)
             | E::RobotExists(_)
+            | E::RegistryExists(_)
+            | E::PolicyExists(_)
             | E::GroupExists(_) => Self::Conflict(text),
+            E::TooManyExecutions(_)
+            | E::RegistryUsed(_)
+            | E::PolicyDisabled(_)
+            | E::PolicyRuns(_) => Self::Precondition(text),
             E::TooManyRules(_)
             | E::TooManyWorkloadRules(_)
+            | E::TooManyRegistries(_)
+            | E::TooManyPolicies(_)
             | E::TooManyLabels(_)
             | E::RetentionExists { .. } => Self::BadRequest(text),
-            E::TooManyExecutions(_) => Self::Precondition(text),
             E::ProjectGone
             | E::LabelUnknown(_)
             | E::LabelNotAttached { .. }
@@ -446,6 +456,8 @@ impl From<tenancy::Error> for Error {
             | E::WorkloadRuleUnknown(_)
             | E::RetentionUnknown(_)
             | E::ExecutionUnknown(_)
+            | E::RegistryUnknown(_)
+            | E::PolicyUnknown(_)
             | E::UserUnknown(_)
             | E::PrincipalUnknown(_)
             | E::RobotUnknown(_)

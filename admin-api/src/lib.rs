@@ -46,6 +46,8 @@ mod project;
 mod query;
 mod quota;
 mod read_only;
+mod registry;
+mod replication;
 mod repository;
 mod retention;
 mod robot;
@@ -65,11 +67,12 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ::registry::Registry;
 use auth::csrf::Csrf;
 use auth::identity::Identity;
 use db::Db;
 use model::{Clock, Timestamp};
-use registry::Registry;
+use tenancy::secret::MasterKey;
 use tenancy::setting::Settings;
 use tokio::sync::watch;
 
@@ -93,6 +96,8 @@ pub struct AdminState {
     pub registry: Arc<Registry>,
     /// Authentication.
     pub identity: Arc<Identity>,
+    /// What secrets are sealed with.
+    pub master: Arc<MasterKey>,
     /// Tokens of browsers.
     pub csrf: Csrf,
     /// The time.

@@ -19,8 +19,8 @@ use crate::{
     AdminState, Error, access, account, artifact, audit, bulk, capability, certificate,
     configuration, csrf, cve_allowlist, execution, explore, group, health, home, icon,
     immutable_rule, job_service, label, ldap, mail, me, member, notice, oidc, openapi, permission,
-    ping, project, quota, read_only, repository, retention, robot, search, session, statistics,
-    storage, systeminfo, tag, usage, user, workload_rule,
+    ping, project, quota, read_only, registry, replication, repository, retention, robot, search,
+    session, statistics, storage, systeminfo, tag, usage, user, workload_rule,
 };
 
 /// Declares handlers: `routes!` reads their attributes, and `with` their signatures.
@@ -164,6 +164,30 @@ fn declarations() -> Declarations {
         job_service::list::get,
         job_service::list::stop,
         job_service::list::retry,
+
+        registry::list::list,
+        registry::create::create,
+        registry::ping::ping,
+        registry::list::get,
+        registry::change::update,
+        registry::change::delete,
+        registry::info::info,
+        registry::info::adapters,
+        registry::info::adapter_infos,
+
+        replication::policy::list,
+        replication::policy::create,
+        replication::policy::get,
+        replication::policy::update,
+        replication::policy::delete,
+        replication::execution::list,
+        replication::execution::start,
+        replication::execution::get,
+        replication::execution::stop,
+        replication::execution::dry_run,
+        replication::execution::retry,
+        replication::task::list,
+        replication::task::log,
 
         cve_allowlist::get,
         cve_allowlist::update,

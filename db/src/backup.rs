@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::sql::{Reader, Tx};
 
 /// Tables in an order in which none refers to a later one.
-pub const TABLES: [&str; 46] = [
+pub const TABLES: [&str; 49] = [
     "installation",
     "setting",
     "store_identity",
@@ -52,6 +52,9 @@ pub const TABLES: [&str; 46] = [
     "job",
     "job_log",
     "schedule",
+    "registry",
+    "replication_policy",
+    "replication_state",
     "execution",
     "task",
     "task_log",
@@ -59,7 +62,7 @@ pub const TABLES: [&str; 46] = [
 ];
 
 /// Tables that are not kept.
-pub const LEFT_OUT: [&str; 9] = [
+pub const LEFT_OUT: [&str; 10] = [
     "manifest_attrs",
     "setting_version",
     "login_failure",
@@ -67,6 +70,7 @@ pub const LEFT_OUT: [&str; 9] = [
     "mailed_link",
     "oidc_ticket",
     "written_batch",
+    "replication_upload",
     "_sqlx_migrations",
     "schema_least",
 ];

@@ -147,6 +147,19 @@ pub async fn create(tx: &mut Tx, new: &New, now: Timestamp) -> Result<ExecutionI
     row.get("execution", "id")
 }
 
+/// Says which job does all of an execution that was created in this transaction, as the job's input names the execution.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn set_job(tx: &mut Tx, id: ExecutionId, job: JobId) -> Result<()> {
+    tx.query("update execution set job_id = $2 where id = $1")
+        .bind(id)
+        .bind(job)
+        .execute()
+        .await?;
+    Ok(())
+}
+
 /// One execution.
 ///
 /// # Errors

@@ -18,6 +18,8 @@ mod out;
 mod parse;
 mod password;
 mod project;
+mod registry;
+mod replication;
 mod repository;
 mod retention;
 mod robot;
@@ -102,6 +104,12 @@ enum Command {
     /// Manage rules that let CI jobs and pods sign in with tokens of their own issuers.
     #[command(subcommand)]
     Workload(workload::Command),
+    /// Manage other registries, to which artifacts are copied and from which they come.
+    #[command(subcommand)]
+    Registry(registry::Command),
+    /// Manage policies by which artifacts are copied, and start, show and stop their executions.
+    #[command(subcommand)]
+    Replication(replication::Command),
     /// List, copy and delete artifacts.
     #[command(subcommand)]
     Artifact(artifact::Command),
@@ -211,6 +219,8 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Rule(command) => local::run(config, async |local| command.run(local).await),
         Command::Retention(command) => local::run(config, async |local| command.run(local).await),
         Command::Workload(command) => local::run(config, async |local| command.run(local).await),
+        Command::Registry(command) => local::run(config, async |local| command.run(local).await),
+        Command::Replication(command) => local::run(config, async |local| command.run(local).await),
         Command::Artifact(command) => local::run(config, async |local| command.run(local).await),
         Command::Tag(command) => local::run(config, async |local| command.run(local).await),
         Command::Cert(command) => local::run(config, async |local| command.run(local).await),

@@ -285,7 +285,7 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
         admin: admin(
             &config,
             (&db, &identity, &settings, &clock),
-            &registry,
+            (&registry, &master),
             Csrf::new(&master),
             authority.certificate_pem(),
             Certificates {
@@ -379,7 +379,7 @@ pub(crate) fn registry(
 fn admin(
     config: &Config,
     (db, identity, settings, clock): (&Db, &Arc<Identity>, &Arc<Settings>, &Arc<dyn Clock>),
-    registry: &Arc<Registry>,
+    (registry, master): (&Arc<Registry>, &Arc<tenancy::secret::MasterKey>),
     csrf: Csrf,
     ca: &str,
     certificates: Certificates,
@@ -399,6 +399,7 @@ fn admin(
         db: db.for_lists(),
         registry: registry.clone(),
         identity: identity.clone(),
+        master: master.clone(),
         csrf,
         clock: clock.clone(),
         settings: settings.clone(),

@@ -19,6 +19,7 @@ mod oidc_reading;
 pub mod once;
 mod prune;
 mod purge;
+pub mod replication;
 mod retention;
 mod settings;
 pub mod stores;
@@ -34,7 +35,7 @@ use db::clock::DatabaseClock;
 use db::quota::OverLimit;
 use db::robot::usage::RobotUses;
 use db::{Db, job};
-use model::{Clock, JobId, RepositoryName};
+use model::{Clock, ExecutionId, JobId, RepositoryName};
 use registry::Registry;
 use tenancy::secret::MasterKey;
 use tenancy::setting::Settings;
@@ -56,6 +57,7 @@ use crate::login_failures::LoginFailures;
 use crate::oidc_reading::OidcReading;
 use crate::prune::Prune;
 use crate::purge::Purge;
+use crate::replication::{Follow, RegistryHealth, ReplicationRun, ScheduledStart, Works};
 use crate::retention::Retention;
 use crate::settings::SettingChanges;
 use crate::sweep::{Leftovers, Sweep};
@@ -106,6 +108,12 @@ pub enum Error {
     /// A job that cannot be retried.
     #[error("job {0} is running, done or unknown, or another job like it is queued or running")]
     NotRetried(JobId),
+    /// There is no such execution.
+    #[error("execution {0} not found")]
+    ExecutionUnknown(ExecutionId),
+    /// No task of an execution failed.
+    #[error("no task of execution {0} failed: there is nothing to be tried again")]
+    NothingFailed(ExecutionId),
     /// A job that cannot be cancelled.
     #[error("job {0} is neither running nor queued for a single run")]
     NotCancelled(JobId),
@@ -238,6 +246,10 @@ impl Jobs {
             .with_standing(OidcReading {
                 identity: self.identity.clone(),
             })
+            .with_standing(Follow::new(self.replication()))
+            .with_standing(RegistryHealth(self.replication()))
+            .with(ReplicationRun(self.replication()))
+            .with(ScheduledStart(self.replication()))
             .with(GcRun {
                 db: db.clone(),
                 registry: registry.clone(),
@@ -271,6 +283,17 @@ impl Jobs {
                 clock: clock.clone(),
             })
             .scheduled(AuditPartition::schedule())
+    }
+
+    fn replication(&self) -> Works {
+        Works {
+            db: self.db.clone(),
+            registry: self.registry.clone(),
+            master: self.master.clone(),
+            settings: self.settings.clone(),
+            guard: self.identity.directory().guard(),
+            clock: self.clock.clone(),
+        }
     }
 
     fn login_failures(&self) -> LoginFailures {

@@ -179,6 +179,12 @@ names! {
         WorkloadRule = "workload-rule",
         /// A project's policy of retention, or one of its executions.
         TagRetention = "tag-retention",
+        /// Another registry.
+        Registry = "registry",
+        /// A policy of replication.
+        ReplicationPolicy = "replication-policy",
+        /// A run of replication.
+        Replication = "replication",
     }
 }
 

@@ -54,6 +54,10 @@ ids! {
     ImmutableRuleId;
     /// Id of a workload rule.
     WorkloadRuleId;
+    /// Id of another registry; 0 on the wire is this one.
+    RegistryId;
+    /// Id of a policy of replication.
+    ReplicationPolicyId;
     /// Id of an execution: a run of a policy.
     ExecutionId;
     /// Id of a task: a part of an execution.

@@ -22,6 +22,7 @@ pub mod principal;
 pub mod project_setting;
 pub mod range;
 pub mod reference;
+pub mod replication;
 pub mod retention;
 pub mod robot;
 pub mod storage_limit;
@@ -40,8 +41,8 @@ pub use event::{EVENT_TYPES, Event, EventType, Operation, Origin, Outcome, Resou
 pub use group::{GroupName, GroupSource};
 pub use id::{
     BlobId, ExecutionId, GroupId, ImmutableRuleId, InstallationId, JobId, LabelId, ManifestId,
-    MemberId, PrincipalId, ProjectId, RepositoryId, RetentionId, RobotId, SessionId, StoreId,
-    TagId, TaskId, UserId, WorkloadRuleId,
+    MemberId, PrincipalId, ProjectId, RegistryId, ReplicationPolicyId, RepositoryId, RetentionId,
+    RobotId, SessionId, StoreId, TagId, TaskId, UserId, WorkloadRuleId,
 };
 pub use immutable_rule::{ImmutableRule, Selector};
 pub use label::{LabelName, NewLabel};

@@ -58,6 +58,8 @@ pub enum SystemTask {
     Directory,
     /// Removes artifacts that no rule of their project keeps.
     Retention,
+    /// Copies artifacts from and to other registries.
+    Replication,
 }
 
 impl Principal {
@@ -75,6 +77,7 @@ impl Principal {
             Self::System(SystemTask::Registration) => "registration",
             Self::System(SystemTask::Directory) => "directory",
             Self::System(SystemTask::Retention) => "tag retention",
+            Self::System(SystemTask::Replication) => "replication",
             Self::CommandLine => "command line",
         }
     }

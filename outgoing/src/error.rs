@@ -29,6 +29,9 @@ pub enum Error {
     /// The host's answer is not HTTP, or breaks off.
     #[error("the host does not answer as HTTP requires")]
     Http(#[source] hyper::Error),
+    /// There is no connection, or the request or its answer breaks off.
+    #[error("the request did not reach the host, or was not answered")]
+    Exchange(#[source] crate::stream::ExchangeError),
     /// The answer is too large.
     #[error("the host's answer has more than {0} bytes")]
     TooLarge(usize),

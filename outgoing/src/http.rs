@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::HOST;
-use http::{HeaderValue, Request, Response, Uri};
+use http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use crate::place::Place;
 use crate::{Error, Guard, Result, Trust};
 
 /// Sends requests over HTTP/1.1.
@@ -62,8 +63,7 @@ impl HttpClient {
         if !place.tls {
             return self.speak(stream, request).await;
         }
-        let name = host.trim_start_matches('[').trim_end_matches(']');
-        let name = ServerName::try_from(name.to_owned()).map_err(|_| Error::Address)?;
+        let name = ServerName::try_from(place.bare().to_owned()).map_err(|_| Error::Address)?;
         let secured = TlsConnector::from(self.tls.clone()).connect(name, stream);
         let secured = secured.await.map_err(Error::Handshake)?;
         self.speak(secured, request).await
@@ -98,30 +98,6 @@ impl HttpClient {
                 Error::TooLarge(self.largest)
             }
         }
-    }
-}
-
-/// Where a URI leads.
-struct Place {
-    /// Name or address, in brackets if it has colons.
-    host: String,
-    port: u16,
-    tls: bool,
-}
-
-impl Place {
-    fn of(uri: &Uri) -> Result<Self> {
-        let tls = match uri.scheme_str() {
-            Some("https") => true,
-            Some("http") => false,
-            _ => return Err(Error::Address),
-        };
-        let host = uri.host().filter(|host| !host.is_empty());
-        Ok(Self {
-            host: host.ok_or(Error::Address)?.to_owned(),
-            port: uri.port_u16().unwrap_or(if tls { 443 } else { 80 }),
-            tls,
-        })
     }
 }
 

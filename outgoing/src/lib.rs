@@ -6,10 +6,13 @@ mod document;
 mod error;
 mod guard;
 mod http;
+mod place;
+mod stream;
 mod tls;
 
 pub use connect::first_of;
 pub use error::{Error, Result};
 pub use guard::{Guard, Trust};
 pub use http::HttpClient;
+pub use stream::{BodyError, Received, SentBody, StreamClient, full, streamed};
 pub use tls::{Identity, Verification, client_config};

@@ -17,6 +17,8 @@ pub enum Verification<'a> {
     System,
     /// Only by these authorities, in PEM.
     Authorities(&'a str),
+    /// By the authorities that the system trusts, and these, in PEM.
+    AlsoAuthorities(&'a str),
     /// Not at all: any certificate is accepted.
     Off,
 }
@@ -45,6 +47,11 @@ pub fn client_config(
     let builder = match verification {
         Verification::System => builder.with_root_certificates(of_the_system()),
         Verification::Authorities(pem) => builder.with_root_certificates(authorities(pem)?),
+        Verification::AlsoAuthorities(pem) => {
+            let mut roots = of_the_system();
+            roots.extend(authorities(pem)?.roots.iter().cloned());
+            builder.with_root_certificates(roots)
+        }
         Verification::Off => builder
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Unverified(provider))),

@@ -136,6 +136,19 @@ impl Registry {
         range: Range<u64>,
     ) -> Result<Content> {
         self.record_blob_pull(permit).await?;
+        self.blob_content(permit, blob, range).await
+    }
+
+    /// As [`Registry::read_blob`], for the registry's own work, which is no pull.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn blob_content(
+        &self,
+        permit: &PullPermit,
+        blob: &StoredBlob,
+        range: Range<u64>,
+    ) -> Result<Content> {
         if blob.size <= SMALL {
             let bytes = self.small_blob(permit, blob).await?;
             return Ok(Content::Bytes(slice(&bytes, &range)));

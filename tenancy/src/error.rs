@@ -3,7 +3,8 @@
 use model::user::InvalidUserName;
 use model::{
     ExecutionId, GroupId, ImmutableRuleId, LabelId, ManifestId, MemberId, PrincipalId, ProjectId,
-    ProjectName, RetentionId, RobotId, Timestamp, UserId, WorkloadRuleId,
+    ProjectName, RegistryId, ReplicationPolicyId, RetentionId, RobotId, Timestamp, UserId,
+    WorkloadRuleId,
 };
 
 use crate::password::PasswordError;
@@ -123,6 +124,33 @@ pub enum Error {
     /// The project has the maximum number of workload rules.
     #[error("a project has at most {0} workload rules: delete one first")]
     TooManyWorkloadRules(i64),
+    /// Another registry has the name.
+    #[error("registry {0} already exists")]
+    RegistryExists(String),
+    /// There is no such registry (any more).
+    #[error("registry {0} not found")]
+    RegistryUnknown(RegistryId),
+    /// Policies name the registry.
+    #[error("the registry {0} is referenced by replication policies, cannot delete it")]
+    RegistryUsed(RegistryId),
+    /// There are as many registries as there may be.
+    #[error("there are at most {0} registries: delete one first")]
+    TooManyRegistries(i64),
+    /// Another policy of replication has the name.
+    #[error("replication policy {0} already exists")]
+    PolicyExists(String),
+    /// There is no such policy of replication (any more).
+    #[error("replication policy {0} not found")]
+    PolicyUnknown(ReplicationPolicyId),
+    /// The policy of replication may not run.
+    #[error("the policy {0} is disabled: enable it first")]
+    PolicyDisabled(ReplicationPolicyId),
+    /// A run of the policy goes on.
+    #[error("the policy {0} has running executions: stop them first")]
+    PolicyRuns(ReplicationPolicyId),
+    /// There are as many policies of replication as there may be.
+    #[error("there are at most {0} replication policies: delete one first")]
+    TooManyPolicies(i64),
     /// The project has a policy of retention.
     #[error("project {project} already has retention policy {policy}")]
     RetentionExists {

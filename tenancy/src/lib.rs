@@ -17,6 +17,8 @@ pub mod password;
 pub mod preference;
 pub mod project;
 pub mod quota;
+pub mod registry;
+pub mod replication_policy;
 pub mod retention;
 pub mod robot;
 pub mod secret;

@@ -147,8 +147,17 @@ const MORE_OPERATIONS: &[(&str, &str)] = &[
         "POST /api/ext/v1/projects/{project_name_or_id}/workload-rules/test",
         NO_WORKLOADS,
     ),
+    (
+        "POST /api/ext/v1/replication/policies/{id}/dry-run",
+        NO_DRY_RUNS,
+    ),
+    (
+        "POST /api/ext/v1/replication/executions/{id}/retry",
+        NO_DRY_RUNS,
+    ),
 ];
 
+const NO_DRY_RUNS: &str = "Harbor neither tries replication out nor repeats what failed";
 const PAGES: &str = "Harbor keeps it in the browser, or does not have it";
 const NO_WORKLOADS: &str = "Harbor lets no workloads in";
 const NO_MAIL: &str = "Harbor sends no mails";
@@ -230,6 +239,16 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
     (ARTIFACT, "query:with_inherited_accessory", NOT_INHERITED),
     (ARTIFACT, "query:page", "it is no list"),
     (ARTIFACT, "query:page_size", "it is no list"),
+    (
+        "GET /replication/executions",
+        "query:q",
+        "every list takes it",
+    ),
+    (
+        "GET /replication/executions/{id}/tasks",
+        "query:q",
+        "every list takes it",
+    ),
     ("GET /usergroups", "query:q", "every list takes it"),
     ("GET /usergroups", "query:sort", "every list takes it"),
     ("GET /usergroups/search", "query:q", "every list takes it"),

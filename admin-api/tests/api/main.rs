@@ -94,6 +94,7 @@ impl Api {
             registry: Arc::new(registry),
             identity: Arc::new(identity),
             csrf: Csrf::new(&master),
+            master: master.clone(),
             clock: clock.clone(),
             settings,
             info,

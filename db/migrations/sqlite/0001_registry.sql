@@ -692,6 +692,82 @@ create table schedule (
 );
 create index schedule_next on schedule (next_at);
 
+-- Other registries, see db::registry.
+create table registry (
+    id integer not null primary key autoincrement,
+    name text not null unique,
+    description text not null,
+    -- Harbor's name of its kind.
+    kind text not null,
+    url text not null,
+    -- Empty for nobody.
+    access_key text not null,
+    -- Sealed with the master key; null where there is none.
+    secret blob,
+    insecure integer not null,
+    -- Authorities of its own, in PEM.
+    ca text,
+    -- Why it could not be used when it was last looked at; null where it could.
+    problem text,
+    checked_at integer not null,
+    created_at integer not null,
+    updated_at integer not null
+);
+
+-- By which artifacts are copied to other registries, or from them.
+create table replication_policy (
+    id integer not null primary key autoincrement,
+    name text not null unique,
+    description text not null,
+    registry_id integer not null references registry (id),
+    -- push or pull.
+    direction text not null,
+    namespace text not null,
+    -- Parts of the source's name that the namespace replaces; -1 for all but the last.
+    replace_count integer not null,
+    -- As clients give them, as JSON.
+    filters text not null,
+    -- manual, scheduled or event_based.
+    trigger_kind text not null,
+    cron text,
+    deletion integer not null,
+    overrides integer not null,
+    enabled integer not null,
+    speed integer not null,
+    copy_by_chunk integer not null,
+    single_active integer not null,
+    -- The newest entry of the audit log that it has followed, where events start it.
+    followed_id integer not null,
+    created_at integer not null,
+    updated_at integer not null
+);
+create index replication_policy_registry on replication_policy (registry_id);
+
+-- What policies have copied, by its place at the destination.
+create table replication_state (
+    policy_id integer not null references replication_policy (id) on delete cascade,
+    repository text not null,
+    -- A tag, or a digest of what had no tag.
+    reference text not null,
+    -- The repository that it came from.
+    source text not null,
+    digest blob not null,
+    copied_at integer not null,
+    primary key (policy_id, repository, reference)
+) without rowid;
+create index replication_state_source on replication_state (policy_id, source, reference);
+
+-- Uploads of large blobs to other registries that can go on where they broke off.
+create table replication_upload (
+    policy_id integer not null references replication_policy (id) on delete cascade,
+    repository text not null,
+    digest blob not null,
+    -- Where the other registry takes the rest.
+    location text not null,
+    at integer not null,
+    primary key (policy_id, repository, digest)
+) without rowid;
+
 -- Runs of a policy, of whatever kind, see db::execution. What each has to do are tasks.
 create table execution (
     id integer not null primary key autoincrement,

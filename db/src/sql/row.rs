@@ -1,10 +1,11 @@
 //! Rows, and columns parsed into model types.
 
+use model::replication::{RegistryKind, TriggerKind};
 use model::{
     BlobId, Cron, Digest, ExecutionId, GroupId, ImmutableRuleId, InstallationId, JobId, LabelId,
-    ManifestId, MemberId, PrincipalId, ProjectId, ProjectName, RepositoryId, RepositoryName,
-    RetentionId, RobotId, SessionId, StoreId, Tag, TagId, TaskId, Timestamp, UserId,
-    WorkloadRuleId,
+    ManifestId, MemberId, PrincipalId, ProjectId, ProjectName, RegistryId, ReplicationPolicyId,
+    RepositoryId, RepositoryName, RetentionId, RobotId, SessionId, StoreId, Tag, TagId, TaskId,
+    Timestamp, UserId, WorkloadRuleId,
 };
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
@@ -91,6 +92,10 @@ stored! {
     LabelId: i64 => |x| Some(Self(x));
     ImmutableRuleId: i64 => |x| Some(Self(x));
     WorkloadRuleId: i64 => |x| Some(Self(x));
+    RegistryId: i64 => |x| Some(Self(x));
+    ReplicationPolicyId: i64 => |x| Some(Self(x));
+    RegistryKind: String => |x| Self::from_name(&x);
+    TriggerKind: String => |x| Self::from_name(&x);
     ExecutionId: i64 => |x| Some(Self(x));
     TaskId: i64 => |x| Some(Self(x));
     RetentionId: i64 => |x| Some(Self(x));

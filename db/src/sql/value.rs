@@ -2,8 +2,8 @@
 
 use model::{
     BlobId, Digest, ExecutionId, GroupId, ImmutableRuleId, JobId, LabelId, ManifestId, MemberId,
-    PrincipalId, ProjectId, RepositoryId, RetentionId, RobotId, SessionId, TagId, TaskId,
-    Timestamp, UserId, WorkloadRuleId,
+    PrincipalId, ProjectId, RegistryId, ReplicationPolicyId, RepositoryId, RetentionId, RobotId,
+    SessionId, TagId, TaskId, Timestamp, UserId, WorkloadRuleId,
 };
 
 /// A value to be bound.
@@ -51,6 +51,8 @@ values! {
     LabelId => |x| Self::Int(Some(x.0));
     ImmutableRuleId => |x| Self::Int(Some(x.0));
     WorkloadRuleId => |x| Self::Int(Some(x.0));
+    RegistryId => |x| Self::Int(Some(x.0));
+    ReplicationPolicyId => |x| Self::Int(Some(x.0));
     ExecutionId => |x| Self::Int(Some(x.0));
     TaskId => |x| Self::Int(Some(x.0));
     RetentionId => |x| Self::Int(Some(x.0));

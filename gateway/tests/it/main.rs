@@ -26,6 +26,7 @@ mod oidc;
 mod permissions;
 mod push_pull;
 mod replicas;
+mod replication;
 mod rest;
 mod restore;
 mod revoked;

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::metadata::{packages, text};
 
 /// All crates, from the top of the house down.
-pub(crate) const ORDER: [&str; 16] = [
+pub(crate) const ORDER: [&str; 17] = [
     "gantry-model",
     "gantry-policy",
     "gantry-storage",
@@ -15,6 +15,7 @@ pub(crate) const ORDER: [&str; 16] = [
     "gantry-tenancy",
     "gantry-auth",
     "gantry-registry",
+    "gantry-remote",
     "gantry-jobs",
     "gantry-admin-api",
     "gantry-testkit",

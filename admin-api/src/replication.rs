@@ -1,0 +1,6 @@
+//! Replication: policies, their executions, and tasks with their logs.
+
+pub(crate) mod execution;
+pub(crate) mod policy;
+pub(crate) mod task;
+mod words;

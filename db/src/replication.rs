@@ -1,0 +1,7 @@
+//! Replication: its policies, what they have copied, what is there to be copied, and what happened since they looked.
+
+pub mod followed;
+pub mod policy;
+pub mod source;
+pub mod state;
+pub mod upload;

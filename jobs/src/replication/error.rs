@@ -1,0 +1,100 @@
+//! Why something was not copied.
+
+use model::replication::{InvalidFilter, InvalidMapping};
+
+/// Why something was not copied: what is wrong, where, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// The other registry.
+    #[error(transparent)]
+    Remote(#[from] remote::Error),
+    /// This registry.
+    #[error("this registry refuses it: {0}")]
+    Registry(#[source] registry::Error),
+    /// A project of this registry.
+    #[error("a project of this registry cannot be made or used: {0}")]
+    Tenancy(#[source] tenancy::Error),
+    /// The database of this registry.
+    #[error("the database did not serve the copy")]
+    Database(#[from] db::Error),
+    /// The source does not have what it lists.
+    #[error("the source does not have {0}, though something there names it")]
+    Missing(String),
+    /// The source's manifest cannot be stored.
+    #[error("the manifest {0} cannot be copied: {1}")]
+    Manifest(String, String),
+    /// A name has no place at the destination.
+    #[error(transparent)]
+    Mapping(#[from] InvalidMapping),
+    /// The policy's filters cannot be read.
+    #[error("the policy's filters cannot be read: {0}")]
+    Filter(#[from] InvalidFilter),
+    /// The policy or its registry is gone.
+    #[error("the policy or its registry was deleted")]
+    Gone,
+    /// The execution was stopped.
+    #[error("the execution was stopped")]
+    Stopped,
+}
+
+/// Result of copying.
+pub(crate) type Copied<T> = std::result::Result<T, CopyError>;
+
+impl From<registry::Error> for CopyError {
+    fn from(error: registry::Error) -> Self {
+        match error {
+            registry::Error::Database(error) => Self::Database(error),
+            other => Self::Registry(other),
+        }
+    }
+}
+
+impl From<tenancy::Error> for CopyError {
+    fn from(error: tenancy::Error) -> Self {
+        match error {
+            tenancy::Error::Database(error) => Self::Database(error),
+            other => Self::Tenancy(other),
+        }
+    }
+}
+
+impl CopyError {
+    /// Whether the same may succeed in a while.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            Self::Remote(error) => error.is_transient(),
+            Self::Database(_) | Self::Missing(_) => true,
+            Self::Registry(error) => matches!(
+                error,
+                registry::Error::Busy
+                    | registry::Error::TakenOver
+                    | registry::Error::Interrupted(..)
+                    | registry::Error::Storage(_)
+            ),
+            _ => false,
+        }
+    }
+
+    /// Whether other artifacts would fail for the same reason.
+    pub(crate) fn is_general(&self) -> bool {
+        use remote::Error as E;
+        match self {
+            Self::Remote(error) => matches!(
+                error,
+                E::Url(_)
+                    | E::Unreachable(..)
+                    | E::Certificate(..)
+                    | E::Authority(_)
+                    | E::Inwards(_)
+                    | E::Credentials(_)
+                    | E::Full { .. }
+                    | E::Throttled { .. }
+                    | E::Stored(_)
+                    | E::Database(_)
+            ),
+            Self::Registry(error) => matches!(error, registry::Error::QuotaExceeded(_)),
+            Self::Tenancy(_) | Self::Database(_) | Self::Gone | Self::Stopped => true,
+            Self::Missing(_) | Self::Manifest(..) | Self::Mapping(_) | Self::Filter(_) => false,
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! A source or a destination: this registry, or another one.
+
+use bytes::Bytes;
+use model::{Digest, Reference, RepositoryName, Tag};
+use remote::Remote;
+use serde_json::Value;
+
+use super::error::{Copied, CopyError};
+use super::here::Here;
+
+/// A source or a destination.
+#[derive(Clone)]
+pub(crate) enum Site {
+    /// This registry.
+    Here(Here),
+    /// Another one.
+    There(Remote),
+}
+
+/// A manifest, and what it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) digest: Digest,
+    pub(crate) media_type: String,
+    pub(crate) bytes: Bytes,
+}
+
+/// A name of this registry.
+pub(super) fn own(name: &str) -> Copied<RepositoryName> {
+    name.parse().map_err(|error| {
+        let invalid =
+            model::replication::InvalidMapping::Name(name.to_owned(), name.to_owned(), error);
+        CopyError::Mapping(invalid)
+    })
+}
+
+impl Site {
+    /// What it is called in logs.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Here(_) => "this registry",
+            Self::There(remote) => remote.host(),
+        }
+    }
+
+    /// Makes what a repository needs to be pushed to. Returns whether a project was made.
+    pub(crate) async fn prepare(&self, repository: &str, public: bool) -> Copied<bool> {
+        match self {
+            Self::Here(here) => Box::pin(here.prepare(&own(repository)?)).await,
+            Self::There(remote) if remote.kind().has_projects() => {
+                own(repository)?;
+                Ok(Box::pin(remote.ensure_project(repository, public)).await?)
+            }
+            Self::There(_) => Ok(false),
+        }
+    }
+
+    pub(crate) async fn tags(&self, repository: &str) -> Copied<Vec<Tag>> {
+        match self {
+            Self::Here(here) => Box::pin(here.tags(&own(repository)?)).await,
+            Self::There(remote) => Ok(Box::pin(remote.tags(repository)).await?),
+        }
+    }
+
+    pub(crate) async fn digest_of(
+        &self,
+        repository: &str,
+        reference: &Reference,
+    ) -> Copied<Option<Digest>> {
+        match self {
+            Self::Here(here) => {
+                let found = Box::pin(here.manifest(&own(repository)?, reference)).await?;
+                Ok(found.map(|(digest, ..)| digest))
+            }
+            Self::There(remote) => Ok(Box::pin(remote.digest_of(repository, reference)).await?),
+        }
+    }
+
+    pub(crate) async fn manifest(
+        &self,
+        repository: &str,
+        reference: &Reference,
+    ) -> Copied<Option<Found>> {
+        Ok(match self {
+            Self::Here(here) => Box::pin(here.manifest(&own(repository)?, reference))
+                .await?
+                .map(|(digest, media_type, bytes)| Found {
+                    digest,
+                    media_type,
+                    bytes,
+                }),
+            Self::There(remote) => {
+                let found = Box::pin(remote.manifest(repository, reference)).await?;
+                found.map(|found| Found {
+                    digest: found.digest,
+                    media_type: found.media_type,
+                    bytes: found.bytes,
+                })
+            }
+        })
+    }
+
+    pub(crate) async fn referrers(
+        &self,
+        repository: &str,
+        subject: &Digest,
+    ) -> Copied<Vec<Digest>> {
+        match self {
+            Self::Here(here) => Box::pin(here.referrers(&own(repository)?, subject)).await,
+            Self::There(remote) => Ok(Box::pin(remote.referrers(repository, subject)).await?),
+        }
+    }
+
+    pub(crate) async fn has_blob(&self, repository: &str, digest: &Digest) -> Copied<bool> {
+        Ok(match self {
+            Self::Here(here) => Box::pin(here.blob_size(&own(repository)?, digest)).await?,
+            Self::There(remote) => Box::pin(remote.blob_size(repository, digest)).await?,
+        }
+        .is_some())
+    }
+
+    /// Stores a manifest. One that is attached to another is listed there, also by a registry that does not do so by
+    /// itself.
+    pub(crate) async fn put(
+        &self,
+        repository: &str,
+        reference: &Reference,
+        found: &Found,
+        attached: Option<(&Digest, Value)>,
+    ) -> Copied<()> {
+        let content = (found.media_type.as_str(), found.bytes.clone());
+        match self {
+            Self::Here(here) => {
+                Box::pin(here.put_manifest(&own(repository)?, reference, content)).await
+            }
+            Self::There(remote) => {
+                let stored = Box::pin(remote.put_manifest(repository, reference, content)).await?;
+                if let Some((subject, descriptor)) = attached
+                    && !stored.lists_subject
+                {
+                    Box::pin(remote.list_referrer(repository, subject, descriptor)).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Deletes what a reference names; false where it is not there. A tag is deleted alone where the registry can do that.
+    pub(crate) async fn delete(&self, repository: &str, reference: &Reference) -> Copied<bool> {
+        match (self, reference) {
+            (Self::Here(here), _) => Box::pin(here.delete(&own(repository)?, reference)).await,
+            (Self::There(remote), Reference::Tag(tag)) if remote.kind().has_projects() => {
+                Ok(Box::pin(remote.delete_tag(repository, tag)).await?)
+            }
+            (Self::There(remote), _) => {
+                Ok(Box::pin(remote.delete_manifest(repository, reference)).await?)
+            }
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! One task: a repository.
+
+use std::collections::{BTreeSet, HashSet};
+use std::time::Duration;
+
+use db::execution::Status;
+use db::execution::task::{self, Ending, Task};
+use futures_util::{StreamExt as _, stream};
+use model::replication::Filters;
+use model::{JobId, Reference};
+use serde::{Deserialize, Serialize};
+
+use super::copy::{Copying, Route};
+use super::error::{Copied, CopyError};
+use super::journal::{EVERY, Journal};
+use super::list::Candidate;
+use super::order::Order;
+use super::works::Works;
+
+/// Artifacts that are copied side by side.
+const ARTIFACTS: usize = 4;
+/// How often a task is begun in all, and the wait before the second time, which triples.
+const RUNS: i64 = 3;
+const FIRST_WAIT: Duration = Duration::from_secs(5);
+
+/// What there is to say about a task.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TaskAttrs {
+    /// `copy` or `deletion`.
+    pub operation: String,
+    /// The repository at the source.
+    pub source: String,
+    /// The repository at the destination.
+    pub destination: String,
+    /// References that it is about.
+    pub items: usize,
+    /// Whether everyone may pull from the source's project.
+    pub public: bool,
+    /// References that were copied.
+    pub copied: u64,
+    /// Those that were there already.
+    pub present: u64,
+    /// Those that point elsewhere at the destination, and were left.
+    pub kept: u64,
+    /// Those that were deleted at the destination.
+    pub deleted: u64,
+    /// Those that failed.
+    pub failed: u64,
+    /// Bytes of blobs that were moved.
+    pub bytes: u64,
+}
+
+/// Runs a task to its end, for a job.
+pub(super) struct Running<'a> {
+    pub(super) works: &'a Works,
+    pub(super) route: &'a Route,
+    pub(super) filters: &'a Filters,
+    pub(super) order: &'a Order,
+    pub(super) job: JobId,
+}
+
+impl Running<'_> {
+    pub(super) async fn run(&self, waiting: &Task) -> Copied<()> {
+        let at = (self.order.execution, waiting.id);
+        let journal = Journal::new(self.works.clone(), self.order.policy, waiting.id);
+        let mut wait = FIRST_WAIT;
+        loop {
+            let Some(taken) = self.take(waiting).await? else {
+                return Ok(());
+            };
+            let mut attrs: TaskAttrs = serde_json::from_str(&taken.attrs).unwrap_or_default();
+            let done = self.written(&journal, &attrs).await;
+            let counts = journal.counts();
+            attrs.copied = counts.copied;
+            attrs.present = counts.present;
+            attrs.kept = counts.kept;
+            attrs.deleted = counts.deleted;
+            attrs.failed = counts.failed;
+            attrs.bytes = counts.bytes;
+            let (status, message) = match done {
+                Ok(()) => {
+                    let (copied, present, kept) = (attrs.copied, attrs.present, attrs.kept);
+                    journal.info(format!(
+                        "done: {copied} copied, {present} there already, {kept} kept, {} deleted, {} bytes moved",
+                        attrs.deleted, attrs.bytes
+                    ));
+                    (Status::Success, String::new())
+                }
+                Err(error) => {
+                    journal.error(error.to_string());
+                    if error.is_transient() && taken.run_count < RUNS {
+                        journal.warn(format!("tried again in {} s", wait.as_secs()));
+                        journal.flush().await?;
+                        tokio::time::sleep(wait).await;
+                        wait *= 3;
+                        continue;
+                    }
+                    (Status::Error, error.to_string())
+                }
+            };
+            journal.flush().await?;
+            return self.end(at, (status, message), &attrs).await;
+        }
+    }
+
+    async fn take(&self, waiting: &Task) -> Copied<Option<Task>> {
+        let (at, job) = ((self.order.execution, waiting.id), self.job);
+        let now = self.works.now().await?;
+        let taken = self
+            .works
+            .db
+            .write(move |tx| Box::pin(task::take(tx, at, job, now)));
+        Ok(taken.await?)
+    }
+
+    async fn end(
+        &self,
+        at: (model::ExecutionId, model::TaskId),
+        (status, message): (Status, String),
+        attrs: &TaskAttrs,
+    ) -> Copied<()> {
+        let attrs = serde_json::to_string(attrs).unwrap_or_default();
+        let now = self.works.now().await?;
+        let ended = self.works.db.write(move |tx| {
+            Box::pin(async move {
+                let ending = Ending {
+                    status,
+                    message: &message,
+                    attrs: Some(&attrs),
+                };
+                task::end(tx, at, &ending, now).await
+            })
+        });
+        ended.await?;
+        Ok(())
+    }
+
+    /// Works, and writes what is reported meanwhile.
+    async fn written(&self, journal: &Journal, attrs: &TaskAttrs) -> Copied<()> {
+        let mut work = Box::pin(self.work(journal, attrs));
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                () = tokio::time::sleep(EVERY) => journal.flush().await?,
+            }
+        }
+    }
+
+    async fn work(&self, journal: &Journal, attrs: &TaskAttrs) -> Copied<()> {
+        let (from, to) = (attrs.source.clone(), attrs.destination.clone());
+        journal.info(format!(
+            "{from} of {} goes to {to} of {}",
+            self.route.source.name(),
+            self.route.target.name()
+        ));
+        let names = (from.clone(), to.clone());
+        let copying = Copying::new((self.route, journal), names, self.order.dry_run);
+        if self.order.changes.is_empty() {
+            return Box::pin(self.all(&copying, attrs)).await;
+        }
+        let changes = self.order.changes.iter();
+        let own = changes.filter(|change| change.repository == from);
+        let (mut changed, mut gone) = (BTreeSet::new(), BTreeSet::new());
+        for change in own {
+            if let Ok(reference) = change.reference.parse::<Reference>() {
+                match change.deleted {
+                    true => gone.insert(reference.to_string()),
+                    false => changed.insert(reference.to_string()),
+                };
+            }
+        }
+        let parsed = |texts: BTreeSet<String>| -> Vec<Reference> {
+            texts.iter().filter_map(|text| text.parse().ok()).collect()
+        };
+        if !changed.is_empty() {
+            self.prepare(&copying, attrs).await?;
+            Box::pin(self.changed(&copying, parsed(changed))).await?;
+        }
+        if self.route.policy.deletion {
+            for reference in parsed(gone) {
+                copying.deleted(&reference).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn prepare(&self, copying: &Copying<'_>, attrs: &TaskAttrs) -> Copied<()> {
+        if self.order.dry_run {
+            return Ok(());
+        }
+        let to = attrs.destination.as_str();
+        if self.route.target.prepare(to, attrs.public).await? {
+            copying.journal.info(format!(
+                "the project of {to} is made at {}",
+                self.route.target.name()
+            ));
+        }
+        Ok(())
+    }
+
+    /// All of the repository that passes the filters.
+    async fn all(&self, copying: &Copying<'_>, attrs: &TaskAttrs) -> Copied<()> {
+        let source = &self.route.source;
+        let candidates = source.candidates(&attrs.source, self.filters).await?;
+        let present: HashSet<String> = candidates
+            .iter()
+            .map(|candidate| candidate.reference.to_string())
+            .collect();
+        if !candidates.is_empty() {
+            self.prepare(copying, attrs).await?;
+        }
+        let results = stream::iter(candidates).map(|candidate| async move {
+            let done = Box::pin(one(copying, &candidate)).await;
+            (candidate.reference, done)
+        });
+        collected(copying, results.buffer_unordered(ARTIFACTS)).await?;
+        match self.route.policy.deletion {
+            true => copying.sweep(&present).await,
+            false => Ok(()),
+        }
+    }
+
+    /// What happened to these references.
+    async fn changed(&self, copying: &Copying<'_>, changed: Vec<Reference>) -> Copied<()> {
+        let mut changed = changed;
+        if self.filters.has_labels() {
+            let source = &self.route.source;
+            let labelled = source.candidates(&copying.from, self.filters).await?;
+            let labelled: HashSet<String> = labelled
+                .iter()
+                .map(|candidate| candidate.reference.to_string())
+                .collect();
+            changed.retain(|reference| labelled.contains(&reference.to_string()));
+        }
+        let takes_untagged = self.filters.tag("");
+        let results = stream::iter(changed).map(|reference| async move {
+            let done = Box::pin(copying.change(&reference, takes_untagged)).await;
+            (reference, done)
+        });
+        collected(copying, results.buffer_unordered(ARTIFACTS)).await
+    }
+}
+
+async fn one(copying: &Copying<'_>, candidate: &Candidate) -> Copied<()> {
+    let reference = &candidate.reference;
+    let digest = match candidate.digest {
+        Some(digest) => Some(digest),
+        None => {
+            let source = &copying.route.source;
+            source.digest_of(&copying.from, reference).await?
+        }
+    };
+    match digest {
+        Some(digest) => copying.reference(reference, &digest).await,
+        // It is gone since the list was made.
+        None => Ok(()),
+    }
+}
+
+/// Takes results until all are there, or one says that all others would fail too. What failed is the error, after the
+/// others were tried.
+async fn collected(
+    copying: &Copying<'_>,
+    results: impl futures_util::Stream<Item = (Reference, Copied<()>)>,
+) -> Copied<()> {
+    tokio::pin!(results);
+    let mut first = None;
+    while let Some((reference, done)) = results.next().await {
+        if copying.journal.is_full() {
+            copying.journal.flush().await?;
+        }
+        let Err(error) = done else {
+            continue;
+        };
+        if error.is_general() {
+            return Err(error);
+        }
+        copying.journal.count(|counts| counts.failed += 1);
+        let from = &copying.from;
+        copying
+            .journal
+            .error(format!("{from} {reference} was not copied: {error}"));
+        // One that may pass has the task tried again.
+        if first
+            .as_ref()
+            .is_none_or(|first: &CopyError| !first.is_transient())
+        {
+            first = Some(error);
+        }
+    }
+    first.map_or(Ok(()), Err)
+}

@@ -1,0 +1,328 @@
+//! HTTP whose bodies are streams, over guarded connections that are kept for the next request. Redirects are not followed.
+//! Nothing bounds how long a request takes, only how long nothing moves.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
+use http::{Request, Response, Uri};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::client::legacy::{self, Client};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tower::Service;
+
+use crate::place::Place;
+use crate::{Error, Guard, Result, Trust};
+
+/// How long resolving, connecting and the handshake may take.
+const CONNECT: Duration = Duration::from_secs(20);
+/// How long a connection that nobody uses is kept, and how many to one host.
+const IDLE: Duration = Duration::from_secs(20);
+const MOST_IDLE: usize = 8;
+
+/// What a request sends.
+pub type SentBody = UnsyncBoxBody<Bytes, BodyError>;
+/// Why a body that is sent breaks off.
+pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
+/// What an answer has.
+pub type Received = Pin<Box<dyn Stream<Item = Result<Bytes>> + Send>>;
+
+/// Asks servers over HTTP/1.1.
+#[derive(Clone)]
+pub struct StreamClient {
+    client: Client<Connector, SentBody>,
+    patience: Duration,
+}
+
+impl StreamClient {
+    /// A client whose requests and answers fail when nothing moves for so long.
+    pub fn new(
+        guard: Arc<Guard>,
+        tls: Arc<ClientConfig>,
+        trust: Trust,
+        patience: Duration,
+    ) -> Self {
+        let connector = Connector { guard, tls, trust };
+        let client = Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(MOST_IDLE)
+            .pool_timer(TokioTimer::new())
+            .build(connector);
+        Self { client, patience }
+    }
+
+    /// The answer to a request, whose URI is whole. Its body is read by [`StreamClient::received`].
+    ///
+    /// # Errors
+    /// [`Error::Exchange`], whose [`Error::innermost`] says why there is no connection; [`Error::Timeout`].
+    pub async fn send(&self, request: Request<SentBody>) -> Result<Response<Incoming>> {
+        let moved = Arc::new(AtomicU64::new(0));
+        let counted = moved.clone();
+        let request = request.map(|body| {
+            let frames = body.map_frame(move |frame| {
+                counted.fetch_add(1, Ordering::Relaxed);
+                frame
+            });
+            frames.boxed_unsync()
+        });
+        let mut answer = self.client.request(request);
+        let mut before = 0;
+        loop {
+            if let Ok(answer) = timeout(self.patience, &mut answer).await {
+                return answer.map_err(Error::Exchange);
+            }
+            let now = moved.load(Ordering::Relaxed);
+            if now == before {
+                return Err(Error::Timeout);
+            }
+            before = now;
+        }
+    }
+
+    /// The bytes of an answer.
+    pub fn received(&self, body: Incoming) -> Received {
+        let patience = self.patience;
+        let chunks = stream::unfold(Some(body), move |body| async move {
+            let mut body = body?;
+            let frame = match timeout(patience, body.frame()).await {
+                Err(_) => return Some((Err(Error::Timeout), None)),
+                Ok(None) => return None,
+                Ok(Some(Err(error))) => return Some((Err(Error::Http(error)), None)),
+                Ok(Some(Ok(frame))) => frame,
+            };
+            Some((Ok(frame.into_data().unwrap_or_default()), Some(body)))
+        });
+        Box::pin(chunks)
+    }
+
+    /// The bytes of an answer that has at most so many.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`], and those of a broken connection.
+    pub async fn whole(&self, body: Incoming, most: usize) -> Result<Bytes> {
+        let mut received = self.received(body);
+        let mut whole = Vec::new();
+        while let Some(bytes) = received.next().await {
+            let bytes = bytes?;
+            if whole.len() + bytes.len() > most {
+                return Err(Error::TooLarge(most));
+            }
+            whole.extend_from_slice(&bytes);
+        }
+        Ok(whole.into())
+    }
+}
+
+/// A body of these bytes.
+pub fn full(bytes: Bytes) -> SentBody {
+    Full::new(bytes)
+        .map_err(|never| match never {})
+        .boxed_unsync()
+}
+
+/// A body of the bytes of a stream.
+pub fn streamed<E: Into<BodyError> + 'static>(
+    bytes: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
+) -> SentBody {
+    StreamBody::new(bytes.map_ok(Frame::data).map_err(Into::into)).boxed_unsync()
+}
+
+/// Opens connections.
+#[derive(Clone)]
+struct Connector {
+    guard: Arc<Guard>,
+    tls: Arc<ClientConfig>,
+    trust: Trust,
+}
+
+impl Connector {
+    async fn connect(self, uri: Uri) -> Result<TokioIo<Io>> {
+        let place = Place::of(&uri)?;
+        let (host, port) = (place.host.as_str(), place.port);
+        let stream = self
+            .guard
+            .connect((host, port), self.trust, CONNECT)
+            .await?;
+        if !place.tls {
+            return Ok(TokioIo::new(Io(Box::pin(stream))));
+        }
+        let name = ServerName::try_from(place.bare().to_owned()).map_err(|_| Error::Address)?;
+        let secured = TlsConnector::from(self.tls).connect(name, stream);
+        let secured = timeout(CONNECT, secured)
+            .await
+            .map_err(|_| Error::Timeout)?;
+        let secured = secured.map_err(Error::Handshake)?;
+        Ok(TokioIo::new(Io(Box::pin(secured))))
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<Io>;
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<TokioIo<Io>>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        Box::pin(self.clone().connect(uri))
+    }
+}
+
+trait Duplex: AsyncRead + AsyncWrite + Send {}
+impl<T: AsyncRead + AsyncWrite + Send> Duplex for T {}
+
+/// A connection, encrypted or not.
+struct Io(Pin<Box<dyn Duplex>>);
+
+impl Connection for Io {
+    fn connected(&self) -> Connected {
+        Connected::new()
+    }
+}
+
+impl AsyncRead for Io {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        self.0.as_mut().poll_read(cx, into)
+    }
+}
+
+impl AsyncWrite for Io {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        self.0.as_mut().poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        self.0.as_mut().poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        self.0.as_mut().poll_shutdown(cx)
+    }
+}
+
+impl Error {
+    /// Why there is no connection, where an exchange failed at that; else itself.
+    pub fn innermost(&self) -> &Self {
+        let mut cause = match self {
+            Self::Exchange(error) => std::error::Error::source(error),
+            _ => return self,
+        };
+        while let Some(error) = cause {
+            if let Some(own) = error.downcast_ref::<Self>() {
+                return own;
+            }
+            cause = error.source();
+        }
+        self
+    }
+
+    /// Why a body that was sent broke off, where it is of a type.
+    pub fn sent_body<E: std::error::Error + 'static>(&self) -> Option<&E> {
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            if let Some(found) = error.downcast_ref::<E>() {
+                return Some(found);
+            }
+            cause = error.source();
+        }
+        None
+    }
+}
+
+/// An exchange that failed.
+pub(crate) type ExchangeError = legacy::Error;
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::{Verification, client_config};
+
+    /// A server that answers every request on a connection the same; its address.
+    async fn answering(answer: &'static str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut asked = [0; 4096];
+            while stream.read(&mut asked).await.is_ok_and(|read| read > 0) {
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        format!("http://{address}/x")
+    }
+
+    fn client(trust: Trust, patience: Duration) -> StreamClient {
+        let tls = client_config(Verification::System, None).unwrap();
+        StreamClient::new(Arc::default(), tls, trust, patience)
+    }
+
+    fn get(uri: &str) -> Request<SentBody> {
+        Request::get(uri).body(full(Bytes::new())).unwrap()
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test]
+    async fn a_connection_serves_one_request_after_the_other() {
+        let client = client(Trust::Trusted, SECOND);
+        // Only one connection is ever taken.
+        let uri = answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+        for _ in 0..3 {
+            let answer = client.send(get(&uri)).await.unwrap();
+            let body = client.whole(answer.into_body(), 2).await.unwrap();
+            assert_eq!(&body[..], b"ok");
+        }
+        let answer = client.send(get(&uri)).await.unwrap();
+        let refused = client.whole(answer.into_body(), 1).await;
+        assert!(matches!(refused, Err(Error::TooLarge(1))), "{refused:?}");
+    }
+
+    #[tokio::test]
+    async fn what_a_request_named_is_guarded_and_says_so() {
+        let client = client(Trust::Guarded, SECOND);
+        let uri = answering("HTTP/1.1 200 OK\r\n\r\n").await;
+        let refused = client.send(get(&uri)).await.unwrap_err();
+        assert!(
+            matches!(refused.innermost(), Error::Forbidden(_)),
+            "{refused:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn what_stalls_or_breaks_off_is_an_error() {
+        let client = client(Trust::Trusted, Duration::from_millis(200));
+        let uri = answering("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf").await;
+        let answer = client.send(get(&uri)).await.unwrap();
+        let stalled = client.whole(answer.into_body(), 100).await;
+        assert!(matches!(stalled, Err(Error::Timeout)), "{stalled:?}");
+        let uri = answering("").await;
+        let silent = client.send(get(&uri)).await;
+        assert!(matches!(silent, Err(Error::Timeout)), "{silent:?}");
+    }
+}

@@ -1,0 +1,293 @@
+//! What another registry does not do, and what to do about it.
+
+use http::StatusCode;
+use serde::Deserialize;
+
+/// What another registry does not do. Messages say what to do; those of the registry itself are repeated, shortened.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The URL is none.
+    #[error("{0:?} is no URL of a registry: https://HOST[:PORT], or http:// without encryption")]
+    Url(String),
+    /// It cannot be reached.
+    #[error("{0} cannot be reached: {1}; check its URL, its name in DNS, and what stands between")]
+    Unreachable(String, String, #[source] outgoing::Error),
+    /// It does not answer.
+    #[error("{0} did not answer within {1} s; check its URL, and what stands between")]
+    Silent(String, u64),
+    /// Its certificate is not trusted.
+    #[error(
+        "{0} has a certificate that is not trusted, or speaks no TLS ({1}): give its authority as ca_certificate, or set insecure to believe whoever answers"
+    )]
+    Certificate(String, String, #[source] outgoing::Error),
+    /// Certificates that were given cannot be read.
+    #[error("ca_certificate: {0}")]
+    Authority(String),
+    /// It lies in a network to which nothing connects.
+    #[error(
+        "{0} is at an address to which nothing connects, unless [outgoing] allow names its network"
+    )]
+    Inwards(String),
+    /// It sends elsewhere where nothing connects.
+    #[error(
+        "{from} redirects to {to}, at an address to which nothing connects: if it stores its blobs there, name that network in [outgoing] allow"
+    )]
+    RedirectedInwards {
+        /// The registry.
+        from: String,
+        /// Where it sends.
+        to: String,
+    },
+    /// It sends elsewhere without encryption, or in circles.
+    #[error("{0} redirects {1}")]
+    Redirected(String, &'static str),
+    /// It does not take the credentials.
+    #[error(
+        "{0} refuses the credentials: check access key and secret, and whether the account is locked or expired"
+    )]
+    Credentials(String),
+    /// The account may not do it.
+    #[error("{host} does not permit the account to {what}: give it that right there{message}")]
+    Denied {
+        /// The registry.
+        host: String,
+        /// What it may not do.
+        what: String,
+        /// What the registry says.
+        message: String,
+    },
+    /// There is no room left.
+    #[error("{host} has no room left: raise the quota there, or delete something{message}")]
+    Full {
+        /// The registry.
+        host: String,
+        /// What the registry says.
+        message: String,
+    },
+    /// It asks for fewer requests.
+    #[error(
+        "{host} asks for fewer requests (429), also after {attempts} attempts: lower the speed, run it less often, or use an account with a higher limit"
+    )]
+    Throttled {
+        /// The registry.
+        host: String,
+        /// How often it was asked.
+        attempts: u32,
+    },
+    /// It fails.
+    #[error(
+        "{host} fails with status {status} when it is to {what}, also after {attempts} attempts: look into its log{message}"
+    )]
+    Failing {
+        /// The registry.
+        host: String,
+        /// What it was to do.
+        what: String,
+        /// Its status.
+        status: u16,
+        /// How often it was asked.
+        attempts: u32,
+        /// What the registry says.
+        message: String,
+    },
+    /// It refuses a request.
+    #[error("{host} refuses to {what} with status {status}{message}")]
+    Refused {
+        /// The registry.
+        host: String,
+        /// What it was to do.
+        what: String,
+        /// Its status.
+        status: u16,
+        /// What the registry says.
+        message: String,
+    },
+    /// It does not have it.
+    #[error("{host} does not have {what}")]
+    Missing {
+        /// The registry.
+        host: String,
+        /// What.
+        what: String,
+    },
+    /// An answer ends too early, also when it is asked for the rest.
+    #[error(
+        "{host} sent {got} of {expected} bytes of {what} and no more, also when asked for the rest: check it there, or what stands between"
+    )]
+    Truncated {
+        /// The registry.
+        host: String,
+        /// What.
+        what: String,
+        /// Its size.
+        expected: u64,
+        /// What came.
+        got: u64,
+    },
+    /// The bytes are others than were asked for.
+    #[error(
+        "{host} sent other bytes than those of {what}: what it stores is damaged, or somebody changes it on the way"
+    )]
+    WrongBytes {
+        /// The registry.
+        host: String,
+        /// What.
+        what: String,
+    },
+    /// It does not answer as the specification says.
+    #[error("{host} does not answer as a registry does when it is to {what}: {problem}")]
+    Protocol {
+        /// The registry.
+        host: String,
+        /// What it was to do.
+        what: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// What was to be sent there could not be read.
+    #[error("what was to be sent to {0} could not be read: {1}")]
+    Source(String, String),
+    /// The database, or a secret, of this installation.
+    #[error("the stored registry cannot be read")]
+    Stored(#[from] tenancy::Error),
+    /// The database of this installation.
+    #[error("the database did not serve the registry")]
+    Database(#[from] db::Error),
+}
+
+/// Result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// What could not be connected to, or broke off.
+    pub(crate) fn of_connection(host: &str, error: outgoing::Error) -> Self {
+        let host = host.to_owned();
+        match error.innermost() {
+            outgoing::Error::Forbidden(_) => Self::Inwards(host),
+            outgoing::Error::Handshake(why) => Self::Certificate(host, why.to_string(), error),
+            inner => {
+                let why = chain(inner);
+                Self::Unreachable(host, why, error)
+            }
+        }
+    }
+
+    /// Whether another attempt may succeed.
+    pub fn is_transient(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable(..)
+                | Self::Silent(..)
+                | Self::Throttled { .. }
+                | Self::Failing { .. }
+                | Self::Truncated { .. }
+                | Self::Database(_)
+        )
+    }
+}
+
+/// An error and its causes, on one line.
+fn chain(error: &outgoing::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// Bytes of what a registry says that are repeated.
+const LONGEST: usize = 300;
+
+#[derive(Deserialize)]
+struct Refusals {
+    errors: Vec<Refusal>,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    message: String,
+}
+
+/// Code and message of the first refusal of a body.
+fn first_refusal(body: &[u8]) -> (String, String) {
+    let refusals = serde_json::from_slice::<Refusals>(body).ok();
+    let first = refusals.and_then(|refusals| refusals.errors.into_iter().next());
+    let Some(first) = first else {
+        return Default::default();
+    };
+    let mut message = first.message.replace(char::is_control, " ");
+    message.truncate(message.floor_char_boundary(LONGEST));
+    (first.code, message)
+}
+
+/// An answer that is no success, as an error.
+pub(crate) fn of_status(
+    host: &str,
+    what: &str,
+    (status, body): (StatusCode, &[u8]),
+    attempts: u32,
+) -> Error {
+    let (code, text) = first_refusal(body);
+    let (host, what) = (host.to_owned(), what.to_owned());
+    let message = match text.is_empty() {
+        true => String::new(),
+        false => format!("; it says: {text}"),
+    };
+    let is_full = ["quota", "insufficient storage", "no space left"]
+        .iter()
+        .any(|word| text.to_lowercase().contains(word))
+        || code == "PROJECTPOLICYVIOLATION" && text.to_lowercase().contains("exceed");
+    match status.as_u16() {
+        507 => Error::Full { host, message },
+        _ if is_full => Error::Full { host, message },
+        401 => Error::Credentials(host),
+        403 => Error::Denied {
+            host,
+            what,
+            message,
+        },
+        404 => Error::Missing { host, what },
+        429 => Error::Throttled { host, attempts },
+        status if status >= 500 => Error::Failing {
+            host,
+            what,
+            status,
+            attempts,
+            message,
+        },
+        status => Error::Refused {
+            host,
+            what,
+            status,
+            message,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_says_what_is_wrong() {
+        let of = |status: u16, body: &str| {
+            let status = StatusCode::from_u16(status).unwrap();
+            of_status("r.test", "push", (status, body.as_bytes()), 1)
+        };
+        assert!(matches!(of(401, ""), Error::Credentials(_)));
+        assert!(matches!(of(403, ""), Error::Denied { .. }));
+        assert!(matches!(of(429, ""), Error::Throttled { .. }));
+        assert!(matches!(of(500, "x"), Error::Failing { .. }));
+        assert!(matches!(of(507, ""), Error::Full { .. }));
+        let quota = r#"{"errors":[{"code":"DENIED","message":"project quota exceeded"}]}"#;
+        assert!(matches!(of(403, quota), Error::Full { .. }));
+        let other = r#"{"errors":[{"code":"TAG_INVALID","message":"no\n such"}]}"#;
+        let text = of(400, other).to_string();
+        assert!(text.contains("it says: no  such"), "{text}");
+    }
+}

@@ -1,0 +1,183 @@
+//! What Harbor and Gantry serve beside the distribution specification: projects, artifacts with their labels, where else a
+//! blob is, and the deletion of a tag alone.
+
+use http::{Method, StatusCode};
+use model::{Digest, Tag};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::api::encoded;
+use crate::{Remote, Result};
+
+/// An artifact of another Harbor or Gantry.
+#[derive(Clone, Debug, Deserialize)]
+pub struct RemoteArtifact {
+    /// Its digest.
+    pub digest: String,
+    /// Its tags.
+    #[serde(default)]
+    tags: Option<Vec<RemoteTag>>,
+    /// Its labels.
+    #[serde(default)]
+    labels: Option<Vec<Named>>,
+}
+
+/// A tag of such an artifact.
+#[derive(Clone, Debug, Deserialize)]
+pub struct RemoteTag {
+    /// Its name.
+    pub name: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Named {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Project {
+    name: String,
+}
+
+impl RemoteArtifact {
+    /// Its tags, as far as they are such.
+    pub fn tags(&self) -> Vec<Tag> {
+        let tags = self.tags.iter().flatten();
+        tags.filter_map(|tag| tag.name.parse().ok()).collect()
+    }
+
+    /// Names of its labels.
+    pub fn labels(&self) -> Vec<String> {
+        let labels = self.labels.iter().flatten();
+        labels.map(|label| label.name.clone()).collect()
+    }
+}
+
+/// A repository's name without its project, as paths of the API name it: encoded twice.
+fn in_path(repository: &str) -> String {
+    let (_, rest) = repository.split_once('/').unwrap_or(("", repository));
+    encoded(&encoded(rest))
+}
+
+fn project_of(repository: &str) -> &str {
+    repository.split('/').next().unwrap_or_default()
+}
+
+impl Remote {
+    /// Names of the projects that the account may see.
+    ///
+    /// # Errors
+    /// [`crate::Error`].
+    pub async fn projects(&self) -> Result<Vec<String>> {
+        let projects = self.rows::<Project>("/projects?with_detail=false", "list its projects");
+        Ok(projects.await?.into_iter().map(|it| it.name).collect())
+    }
+
+    /// Names of the repositories of a project; none where it does not exist.
+    ///
+    /// # Errors
+    /// [`crate::Error`].
+    pub async fn repositories(&self, project: &str) -> Result<Vec<String>> {
+        let what = format!("list the repositories of {project}");
+        let path = format!("/projects/{}/repositories", encoded(project));
+        let found = self.rows::<Named>(&path, &what).await?;
+        Ok(found.into_iter().map(|it| it.name).collect())
+    }
+
+    /// Artifacts of a repository, without their accessories.
+    ///
+    /// # Errors
+    /// [`crate::Error`].
+    pub async fn artifacts(&self, repository: &str) -> Result<Vec<RemoteArtifact>> {
+        let what = format!("list the artifacts of {repository}");
+        let path = format!(
+            "/projects/{}/repositories/{}/artifacts?with_label=true&with_tag=true&with_accessory=false",
+            encoded(project_of(repository)),
+            in_path(repository)
+        );
+        self.rows(&path, &what).await
+    }
+
+    /// Makes the project of a repository, unless it is there. Returns whether it was made.
+    ///
+    /// # Errors
+    /// [`crate::Error::Denied`] where the account may make none.
+    pub async fn ensure_project(&self, repository: &str, public: bool) -> Result<bool> {
+        let project = project_of(repository);
+        let what = format!("look for the project {project}");
+        let path = format!("/projects?name={}&with_detail=false", encoded(project));
+        let found = self.rows::<Project>(&path, &what).await?;
+        if found.iter().any(|it| it.name == project) {
+            return Ok(false);
+        }
+        let what = format!("make the project {project}");
+        let body = json!({
+            "project_name": project, "metadata": {"public": public.to_string()},
+        });
+        let answer = self.post("/projects", &body, &what).await?;
+        match answer.status {
+            // Somebody else was faster.
+            StatusCode::CONFLICT => Ok(false),
+            _ => self.success(answer, &what).map(|_| true),
+        }
+    }
+
+    /// A repository that has a blob, from which it can be mounted.
+    ///
+    /// # Errors
+    /// [`crate::Error`].
+    pub async fn repository_with(&self, digest: &Digest) -> Result<Option<String>> {
+        let what = format!("say which repository has the blob {digest}");
+        let path = format!(
+            "/repositories?q={}&page=1&page_size=1",
+            encoded(&format!("blob_digest={digest}"))
+        );
+        let answer = self.ask(self.call(Method::GET, &path, &what)).await?;
+        // One that does not know this cannot say it.
+        if !answer.status.is_success() {
+            return Ok(None);
+        }
+        let found: Vec<Named> = serde_json::from_slice(&answer.body).unwrap_or_default();
+        Ok(found.into_iter().next().map(|it| it.name))
+    }
+
+    /// Deletes a tag alone. Returns false where there is none.
+    ///
+    /// # Errors
+    /// [`crate::Error`].
+    pub async fn delete_tag(&self, repository: &str, tag: &Tag) -> Result<bool> {
+        let what = format!("delete the tag {repository}:{tag}");
+        let path = format!(
+            "/projects/{}/repositories/{}/artifacts/{tag}/tags/{tag}",
+            encoded(project_of(repository)),
+            in_path(repository)
+        );
+        let answer = self.ask(self.call(Method::DELETE, &path, &what)).await?;
+        match answer.status {
+            StatusCode::NOT_FOUND => Ok(false),
+            _ => self.success(answer, &what).map(|_| true),
+        }
+    }
+
+    /// Names of the labels of the installation.
+    ///
+    /// # Errors
+    /// [`crate::Error`].
+    pub async fn global_labels(&self) -> Result<Vec<String>> {
+        let labels = self
+            .rows::<Named>("/labels?scope=g", "list its labels")
+            .await?;
+        Ok(labels.into_iter().map(|it| it.name).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_encoded_twice() {
+        assert_eq!(in_path("p/a/b"), "a%252Fb");
+        assert_eq!(project_of("p/a/b"), "p");
+    }
+}

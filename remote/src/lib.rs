@@ -1,0 +1,34 @@
+//! Other registries: one client of the distribution specification with what Harbor and Gantry serve besides. Connections
+//! pass the guard of `outgoing`, redirects and token services included. What is copied, and why, is not decided here.
+//!
+//! Bytes are streams: a download goes on where it broke off, and is compared with its digest before its last byte is
+//! handed on, so that wrong bytes complete nothing. Requests that can be repeated are, with growing waits, where the
+//! registry is overloaded or cannot be reached.
+
+mod api;
+mod auth;
+mod blob;
+mod challenge;
+mod client;
+mod error;
+mod harbor;
+mod link;
+mod list;
+mod location;
+mod manifest;
+mod ping;
+mod referrers;
+mod retry;
+mod target;
+mod upload;
+mod verified;
+
+pub use blob::Bytestream;
+pub use client::Remote;
+pub use error::{Error, Result};
+pub use harbor::{RemoteArtifact, RemoteTag};
+pub use manifest::{RemoteManifest, Stored};
+pub use retry::Patience;
+pub use target::{Credentials, Target};
+pub use upload::{Begun, Upload};
+pub use verified::verified;
