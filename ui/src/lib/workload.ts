@@ -24,9 +24,22 @@ export function presetOf(issuer: string): Preset {
   return (found?.[0] ?? 'other') as Preset;
 }
 
-/** True if a name of a preset was left as it is. */
+/** True if the names of a preset were left as they are. One of them alone may be somebody's own. */
 export function isUnfinished(subject: string): boolean {
-  return /\b(ORGANISATION|REPOSITORY|GROUP|PROJECT|NAMESPACE|ACCOUNT)\b/.test(subject);
+  return ['ORGANISATION/REPOSITORY', 'GROUP/PROJECT', 'NAMESPACE:ACCOUNT'].some((names) =>
+    subject.includes(names),
+  );
+}
+
+/** The seconds that a number of minutes is, if a token of the registry may be valid that long. */
+export function lifetimeOf(minutes: string): number | undefined {
+  const seconds = Number(minutes) * 60;
+  return Number.isInteger(seconds) && seconds >= 60 && seconds <= 86_400 ? seconds : undefined;
+}
+
+/** The same as text. */
+export function minutesText(seconds: number): string {
+  return String(Math.round((seconds / 60) * 100) / 100);
 }
 
 /** Claims and what they must be, a line each: `name=pattern`. Nothing for a line that is not of that form. */
