@@ -19,6 +19,16 @@ describe('rules for workloads', () => {
     expect(claimsOf('')).toEqual({});
   });
 
+  test('a line that nobody touched is the claim that it was made of', () => {
+    const before = { 'a=b': 'c', a: 'b=c', '/spaced': ' x ' };
+    expect(claimsOf(claimsText(before), before)).toEqual(before);
+    expect(claimsOf(`${claimsText(before)}\nenvironment=prod`, before)).toEqual({
+      ...before,
+      environment: 'prod',
+    });
+    expect(claimsOf('a=b=c2', before)).toEqual({ a: 'b=c2' });
+  });
+
   test('a line without name or value is none', () => {
     for (const wrong of ['a', '=b', 'a=', 'a=b\nc']) expect(claimsOf(wrong)).toBeUndefined();
   });
@@ -45,6 +55,7 @@ describe('rules for workloads', () => {
   test('a lifetime is a minute to a day', () => {
     for (const [minutes, seconds] of [
       ['1', 60],
+      ['1.1', 66],
       ['1.5', 90],
       ['1440', 86_400],
       ['0.5', undefined],
