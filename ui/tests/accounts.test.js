@@ -125,3 +125,60 @@ test('mail is set up and tried out, and then people register and set forgotten p
     [],
   );
 });
+
+test('another address waits for its link, which takes the password, and says what is wrong with it', async () => {
+  await must('PUT', '/api/v2.0/configurations', {
+    body: {
+      external_url: 'https://registry.example',
+      smtp_host: '127.0.0.1',
+      smtp_port: mail.port,
+      smtp_tls: 'none',
+      smtp_from: 'gantry@registry.example',
+    },
+  });
+  const name = fresh('mover');
+  const body = {
+    username: name,
+    realname: name,
+    email: `${name}@northquay.example`,
+    password: 'Quay-crane-7',
+  };
+  await must('POST', '/api/v2.0/users', { body });
+  const { context, page, faults } = await visit(browser, { as: name, language: 'zh-CN' });
+  await open(page, '/ui/me/profile');
+  await page.getByLabel('邮箱地址').fill(`${name}@elsewhere.example`);
+  await page.getByRole('button', { name: '保存' }).click();
+  await page.getByText('尚未验证').waitFor();
+  faults.push(...(await violations(page)));
+  await shoot(page, 'profile.unverified.zh');
+  /** What was mailed, in whatever form. */
+  const read = (text) =>
+    text + Buffer.from(text.split('\n\n').slice(1).join('').replace(/\s/g, ''), 'base64').toString();
+  const mails = [read(await mail.next()), read(await mail.next())];
+  const verify = mails.find((text) => text.includes('/ui/verify#'));
+  assert.match(verify, /\p{Script=Han}/u, 'in the language of the page');
+  await page.getByRole('button', { name: '重新发送链接' }).click();
+  await toast(page, '链接已发往');
+  assert.match(read(await mail.next()), /\/ui\/verify#/);
+
+  await open(page, link(verify));
+  await page.getByRole('button', { name: '验证' }).click();
+  const password = page.locator('[name=password]');
+  await password.waitFor();
+  await page.getByRole('button', { name: '验证' }).click();
+  await page.getByText('此项必填。').waitFor();
+  await password.fill('Quay-crane-0');
+  await page.getByRole('button', { name: '验证' }).click();
+  await page.getByText('当前密码错误。').waitFor();
+  faults.push(...(await violations(page)));
+  await password.fill('Quay-crane-7');
+  await page.getByRole('button', { name: '验证' }).click();
+  await page.getByText('邮箱地址已验证').waitFor();
+  await open(page, '/ui/me/profile');
+  assert.equal(await page.getByText('尚未验证').count(), 0);
+  assert.deepEqual(
+    faults.filter((fault) => !/\b(403|412)\b/.test(fault)),
+    [],
+  );
+  await context.close();
+});

@@ -330,6 +330,44 @@ test('a rule lets workloads in: made from a preset, tried out, changed, deleted'
   await context.close();
 });
 
+test('a rule for workloads that is given another name stays as it is', async () => {
+  const path = '/api/ext/v1/projects/platform/workload-rules';
+  const name = fresh('kept');
+  const rule = {
+    name,
+    issuer: 'https://gitlab.example',
+    audience: 'registry.example',
+    subject: 'project_path:TOOLS/PROJECT:ref_type:branch:ref:GROUP/PROJECT',
+    claims: { 'a=b': 'c' },
+    role: 'guest',
+    lifetime: 90,
+  };
+  await must('POST', path, { body: rule });
+  const { context, page, faults } = await visit(browser, { as: 'pa' });
+  await open(page, '/ui/projects/platform/workload');
+  await act(page, name, 'Edit rule');
+  const form = dialog(page);
+  const [minutes, save] = [form.getByLabel('Minutes'), form.getByRole('button', { name: 'Save' })];
+  assert.equal(await minutes.inputValue(), '1.5');
+  await form.getByLabel('Name', { exact: true }).fill('');
+  await minutes.fill('2000');
+  await save.click();
+  await form.getByText('This is needed.').waitFor();
+  await form.locator('.field-error', { hasText: '1 to 1440' }).waitFor();
+  faults.push(...(await violations(page)));
+  await shoot(page, 'dialog.workload.wrong');
+  await minutes.fill('1.5');
+  await form.getByLabel('Name', { exact: true }).fill(`${name}-2`);
+  await save.click();
+  await toast(page, `${name}-2 is kept`);
+  const all = JSON.parse((await must('GET', `${path}?page_size=100`)).text);
+  const found = all.find((one) => one.name === `${name}-2`);
+  for (const key of ['subject', 'claims', 'lifetime']) assert.deepEqual(found[key], rule[key], key);
+  await must('DELETE', `${path}/${found.id}`);
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
 test('a rule keeps tags from being deleted, until it is gone', async () => {
   const { name, page: base } = await repository('v1');
   const { context, page, faults } = await visit(browser, { as: 'mt' });

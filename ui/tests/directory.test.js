@@ -166,6 +166,29 @@ test('people are imported, and who cannot be is named with the reason', async ()
   await context.close();
 });
 
+test('a directory that gave no answer is asked for the same name again', async () => {
+  await setUp();
+  const { context, page } = await watched({ as: 'admin' });
+  let failing = true;
+  await page.route('**/ldap/users/search*', (route) =>
+    failing
+      ? route.fulfill({ status: 500, json: { errors: [{ message: 'no answer in time' }] } })
+      : route.continue(),
+  );
+  await open(page, '/ui/admin/users');
+  await page.getByRole('button', { name: 'Import from LDAP' }).click();
+  await dialog(page).getByText('Not everything can be listed').waitFor();
+  await dialog(page).getByLabel('Filter by name or mail address').fill('xiaoyu');
+  const ask = () => dialog(page).getByRole('button', { name: 'Search', exact: true }).click();
+  const refused = page.waitForResponse((answer) => answer.url().includes('username=xiaoyu'));
+  await ask();
+  await refused;
+  failing = false;
+  await ask();
+  await dialog(page).locator('.pick', { hasText: 'xiaoyu' }).waitFor();
+  await context.close();
+});
+
 test('a group of the directory is found there, or named by its entry', async () => {
   await setUp();
   const { context, page, faults } = await watched({ as: 'admin' });

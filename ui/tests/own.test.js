@@ -39,6 +39,45 @@ test('a favourite is marked in the list, is on the overview in every browser, an
   await context.close();
 });
 
+test('who signs in next sees and keeps nothing of the reader before', async () => {
+  const favourites = '/api/ext/v1/me/favourites';
+  const [dev, guest] = [
+    ['dev', 'Quay-crane-7'],
+    ['guest', 'Quay-crane-7'],
+  ];
+  await must('PUT', favourites, { as: dev, body: { projects: ['platform'], repositories: [] } });
+  await must('PUT', favourites, { as: guest, body: { projects: ['edge'], repositories: [] } });
+  const { context, page, faults } = await visit(browser, { as: 'dev' });
+  await open(page, '/ui/projects/platform/repositories');
+  await open(page, '/ui/');
+  const main = page.locator('main');
+  await main.locator('.chip', { hasText: 'platform' }).nth(1).waitFor();
+  await page.getByRole('button', { name: /account of dev/ }).click();
+  await page.getByRole('menuitem', { name: 'Sign out' }).click();
+  await page.waitForURL('**/ui/login');
+  // Without loading the page anew.
+  await page.goBack();
+  await page.locator('.header').getByRole('link', { name: 'Sign in' }).waitFor();
+  await settled(page);
+  assert.deepEqual(await main.locator('.chip').allTextContents(), []);
+  await page.locator('.header').getByRole('link', { name: 'Sign in' }).click();
+  await page.fill('[name=principal]', 'guest');
+  await page.fill('[name=password]', 'Quay-crane-7');
+  await page.keyboard.press('Enter');
+  await page.waitForURL('**/ui/');
+  await main.locator('.chip', { hasText: 'edge' }).waitFor();
+  assert.deepEqual(await main.locator('.chip').allTextContents(), ['edge']);
+  const kept = page.waitForResponse((answer) => answer.request().method() === 'PUT');
+  await page.getByRole('button', { name: 'Favourite: platform', exact: true }).click();
+  await kept;
+  const { projects } = JSON.parse((await must('GET', favourites, { as: guest })).text);
+  assert.deepEqual(projects, ['edge', 'platform']);
+  for (const as of [dev, guest])
+    await must('PUT', favourites, { as, body: { projects: [], repositories: [] } });
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
 test("the overview has the reader's own projects and what was pushed there last", async () => {
   const { context, page, faults } = await visit(browser, { as: 'guest' });
   await settled(page);
@@ -80,6 +119,54 @@ test('notices tell what needs care, lead to it, and are dismissed', async () => 
   await page.getByRole('button', { name: /^Notices/ }).click();
   await notice.getByRole('button', { name: /^Dismiss/ }).click();
   await notice.waitFor({ state: 'detached' });
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test('a notice leads to a robot of the installation, which is found by the name that is shown', async () => {
+  const name = fresh('installed');
+  const access = [{ resource: 'repository', action: 'pull' }];
+  await must('POST', '/api/v2.0/robots', {
+    body: {
+      name,
+      level: 'system',
+      duration: 1,
+      permissions: [{ kind: 'project', namespace: '*', access }],
+    },
+  });
+  const { context, page, faults } = await visit(browser, { as: 'admin' });
+  await settled(page);
+  await page.getByRole('button', { name: /^Notices/ }).click();
+  await dialog(page).locator('li', { hasText: name }).getByRole('link', { name: 'Open' }).click();
+  await page.waitForURL('**/ui/admin/robots');
+  const shown = page.locator('tbody').getByText(name);
+  await shown.waitFor();
+  await page.locator('[data-filter]').fill(await shown.textContent());
+  await page.waitForURL(/q=/);
+  await settled(page);
+  await shown.waitFor();
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test('whom an identity provider knows is led to their secret, not to a password', async () => {
+  const { context, page, faults } = await visit(browser, { as: 'dev' });
+  await page.route('**/api/v2.0/users/current', async (route) => {
+    const answer = await route.fetch();
+    const user = await answer.json();
+    await route.fulfill({ response: answer, json: { ...user, oidc_user_meta: { secret: 'a-secret' } } });
+  });
+  await open(page, '/ui/');
+  await page.getByRole('button', { name: /account of dev/ }).click();
+  await page.getByRole('menuitem', { name: 'CLI secret' }).click();
+  await page.waitForURL('**/me/cli');
+  await page.getByRole('heading', { level: 1, name: 'CLI secret' }).waitFor();
+  await open(page, '/ui/');
+  await page.keyboard.press('Control+K');
+  await dialog(page).locator('input').fill('CLI secret');
+  await dialog(page).getByRole('option', { name: 'CLI secret', exact: true }).click();
+  await page.getByRole('heading', { level: 1, name: 'CLI secret' }).waitFor();
+  faults.push(...(await violations(page)));
   assert.deepEqual(faults, []);
   await context.close();
 });

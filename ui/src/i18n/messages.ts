@@ -106,6 +106,7 @@ export interface Messages {
   'artifact.copied': { name: string | number };
   'artifact.copy': null;
   'artifact.copyForbidden': { name: string | number };
+  'artifact.copySame': null;
   'artifact.copyText': null;
   'artifact.copyTo': null;
   'artifact.created': null;
@@ -637,8 +638,11 @@ export interface Messages {
   'me.accessText': null;
   'me.cli': null;
   'me.language': null;
+  'me.mailAgain': null;
+  'me.mailed': { email: string | number };
   'me.noAccess': null;
   'me.noAccessText': null;
+  'me.notMailed': null;
   'me.password': null;
   'me.preferences': null;
   'me.preferencesText': null;
@@ -646,6 +650,7 @@ export interface Messages {
   'me.rightsIn': { name: string | number };
   'me.sessions': null;
   'me.title': null;
+  'me.unverified': { email: string | number };
   'members.add': null;
   'members.added': { name: string | number; role: string | number };
   'members.already': { name: string | number };
@@ -907,6 +912,7 @@ export interface Messages {
   'resource.tag-retention': null;
   'resource.user': null;
   'resource.user-group': null;
+  'resource.workload-rule': null;
   'robots.allowed': { all: string | number; count: number };
   'robots.back': null;
   'robots.beyond': { reason: string | number };
@@ -1236,6 +1242,7 @@ export interface Messages {
   'users.setPassword': null;
   'users.sub': null;
   'users.taken': null;
+  'users.unverified': null;
   'verify.action': null;
   'verify.broken': null;
   'verify.done': null;

@@ -16,9 +16,22 @@ test('both days are whole', () => {
 });
 
 test('what is written is read again', () => {
-  expect(parseMessage(messageText(' Hello ', 'warning'))).toMatchObject({
+  expect(parseMessage(messageText({ message: ' Hello ', type: 'warning' }))).toEqual({
     message: 'Hello',
     type: 'warning',
+    closable: false,
   });
-  expect(messageText('  ', 'info')).toBe('');
+  expect(messageText({ message: '  ', type: 'info' })).toBe('');
+});
+
+test('a message that is changed keeps its days, and what else it says', () => {
+  const text = '{"message":"m","type":"info","fromDate":"12/01/2026","closable":true,"audience":"all"}';
+  const read = parseMessage(text);
+  expect(read && JSON.parse(messageText({ ...read, message: 'n' }))).toEqual({
+    message: 'n',
+    type: 'info',
+    fromDate: '12/01/2026',
+    closable: true,
+    audience: 'all',
+  });
 });

@@ -5,6 +5,8 @@ export interface Message {
   /** Dates as `MM/DD/YYYY`, the first and the last day on which it is shown. */
   fromDate?: string;
   toDate?: string;
+  /** Whether readers of Harbor's own pages may close it. */
+  closable?: boolean;
 }
 
 const TYPES = ['success', 'info', 'warning', 'danger'];
@@ -15,7 +17,7 @@ export function parseMessage(text: string): Message | undefined {
     const parsed = JSON.parse(text) as Partial<Message>;
     if (typeof parsed.message !== 'string' || parsed.message === '') return undefined;
     const type = TYPES.includes(parsed.type ?? '') ? (parsed.type as Message['type']) : 'info';
-    return { message: parsed.message, type, fromDate: parsed.fromDate, toDate: parsed.toDate };
+    return { ...parsed, message: parsed.message, type };
   } catch {
     return undefined;
   }
@@ -34,7 +36,8 @@ function day(text: string | undefined): Date | undefined {
   return found ? new Date(Number(found[3]), Number(found[1]) - 1, Number(found[2])) : undefined;
 }
 
-/** The text of a message; empty for none. */
-export function messageText(message: string, type: Message['type']): string {
-  return message.trim() === '' ? '' : JSON.stringify({ message: message.trim(), type, closable: false });
+/** The text of a message, with all that it says besides; empty for none. */
+export function messageText(said: Message): string {
+  const message = said.message.trim();
+  return message === '' ? '' : JSON.stringify({ closable: false, ...said, message });
 }

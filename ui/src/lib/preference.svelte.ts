@@ -12,8 +12,9 @@ interface Saved {
   narrowNavigation: boolean;
   /** The name for the next sign-in, if it is to be remembered. */
   userName?: string;
-  /** Projects opened last, newest first. */
+  /** Projects opened last, newest first, and whose account opened them: others who use this browser do not see them. */
   recent: string[];
+  recentBy?: number;
   /** What pulls, and whether it names the tag or the digest. */
   pullClient?: Client;
   pullBy: 'tag' | 'digest';
@@ -69,8 +70,13 @@ export function isDark(): boolean {
   return matchMedia('(prefers-color-scheme: dark)').matches;
 }
 
-/** Puts a project at the head of those opened last. */
-export function remember(project: string): void {
-  const others = preference.recent.filter((name) => name !== project);
-  prefer({ recent: [project, ...others].slice(0, 8) });
+/** Puts a project at the head of those that an account opened last, or somebody without one. */
+export function remember(project: string, by: number | undefined): void {
+  const others = recentOf(by).filter((name) => name !== project);
+  prefer({ recent: [project, ...others].slice(0, 8), recentBy: by });
+}
+
+/** The projects that an account opened last in this browser, or somebody without one. */
+export function recentOf(account: number | undefined): string[] {
+  return preference.recentBy === account ? preference.recent : [];
 }

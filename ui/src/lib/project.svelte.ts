@@ -4,7 +4,6 @@ import { getProject } from './api/project';
 import type { Project } from './api/types';
 import { permissionsIn } from './api/user';
 import { ApiError } from './client';
-import { remember } from './preference.svelte';
 import { isSignedIn, onNewReader, session } from './session.svelte';
 
 export interface Here {
@@ -48,7 +47,6 @@ export async function reenter(): Promise<void> {
     const [project, signedIn] = await Promise.all([getProject(name), isSignedIn()]);
     const permissions = signedIn ? await permissionsIn(project.project_id) : EVERYONE;
     next = { name, project, permissions };
-    remember(name);
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     next = { name, permissions: new Set(), error };

@@ -23,12 +23,22 @@ export const session = $state<{
 }>({ expired: false });
 
 let waiting: ((signedIn: boolean) => void)[] = [];
-/** Forgets what was learnt as another reader. */
-let forget: () => void = () => undefined;
+/** What forgets what was learnt as another reader. */
+const acts: (() => void)[] = [];
 
-/** Sets what is done when somebody else begins to read: signing in and out, not signing in again. */
+/** Adds to what is done when somebody else begins to read: signing in and out, not signing in again. */
 export function onNewReader(act: () => void): void {
-  forget = act;
+  acts.push(act);
+}
+
+function forget(): void {
+  for (const act of acts) act();
+}
+
+/** The session is over: the reader is nobody from now on. */
+export function becomeNobody(): void {
+  session.user = undefined;
+  forget();
 }
 
 /** Why a sign-in did not work. */
@@ -150,9 +160,13 @@ export async function signOut(): Promise<void> {
     location.assign(elsewhere);
     return;
   }
-  session.user = undefined;
-  forget();
-  session.info = await systemInfo();
+  becomeNobody();
+  try {
+    session.info = await systemInfo();
+  } catch (error) {
+    // The session has ended all the same.
+    if (!(error instanceof ApiError)) throw error;
+  }
   await go('/ui/login');
 }
 
@@ -164,6 +178,12 @@ export function loginAddress(): string {
 /** Whether the reader may do everything. */
 export function isSysadmin(): boolean {
   return session.user?.sysadmin_flag ?? false;
+}
+
+/** The tab of the reader's account for what they sign in with: whom an identity provider knows has no password here, but
+ *  a secret for programs. */
+export function secretTab(): 'password' | 'cli' {
+  return session.user?.oidc_user_meta ? 'cli' : 'password';
 }
 
 /** Whether the reader may make projects. */

@@ -24,29 +24,53 @@ export function presetOf(issuer: string): Preset {
   return (found?.[0] ?? 'other') as Preset;
 }
 
-/** True if a name of a preset was left as it is. */
+/** True if the names of a preset were left as they are. One of them alone may be somebody's own. */
 export function isUnfinished(subject: string): boolean {
-  return /\b(ORGANISATION|REPOSITORY|GROUP|PROJECT|NAMESPACE|ACCOUNT)\b/.test(subject);
+  return ['ORGANISATION/REPOSITORY', 'GROUP/PROJECT', 'NAMESPACE:ACCOUNT'].some((names) =>
+    subject.includes(names),
+  );
 }
 
-/** Claims and what they must be, a line each: `name=pattern`. Nothing for a line that is not of that form. */
-export function claimsOf(text: string): Record<string, string> | undefined {
+/** The seconds that a number of minutes is, if a token of the registry may be valid that long. */
+export function lifetimeOf(minutes: string): number | undefined {
+  const seconds = Math.round(Number(minutes) * 60e6) / 1e6;
+  return Number.isInteger(seconds) && seconds >= 60 && seconds <= 86_400 ? seconds : undefined;
+}
+
+/** Seconds as such a number. */
+export function minutesText(seconds: number): string {
+  return String(Math.round((seconds / 60) * 100) / 100);
+}
+
+/** Claims and what they must be, a line each: `name=pattern`. Nothing for a line that is not of that form. Lines that nobody
+ *  touched are what they were made of, as names may have `=` in them. */
+export function claimsOf(
+  text: string,
+  before: Record<string, string> = {},
+): Record<string, string> | undefined {
   const claims: Record<string, string> = {};
-  for (const line of text.split('\n').map((one) => one.trim())) {
-    if (line === '') continue;
-    const at = line.indexOf('=');
-    if (at < 1 || at === line.length - 1) return undefined;
-    claims[line.slice(0, at).trim()] = line.slice(at + 1).trim();
+  const untouched = Object.entries(before);
+  for (const line of text.split('\n').filter((one) => one.trim() !== '')) {
+    const known = untouched.findIndex((claim) => lineOf(claim) === line);
+    const claim = known >= 0 ? untouched.splice(known, 1)[0] : claimOf(line);
+    if (!claim) return undefined;
+    claims[claim[0]] = claim[1];
   }
   return claims;
 }
 
+function claimOf(line: string): [string, string] | undefined {
+  const text = line.trim();
+  const at = text.indexOf('=');
+  return at < 1 || at === text.length - 1 ? undefined : [text.slice(0, at).trim(), text.slice(at + 1).trim()];
+}
+
 /** The same as text. */
 export function claimsText(claims: Record<string, string>): string {
-  return Object.entries(claims)
-    .map(([name, pattern]) => `${name}=${pattern}`)
-    .join('\n');
+  return Object.entries(claims).map(lineOf).join('\n');
 }
+
+const lineOf = ([name, pattern]: [string, string]) => `${name}=${pattern}`;
 
 /** A set of keys that somebody pasted; nothing for what is none. */
 export function keysOf(text: string): object | undefined {

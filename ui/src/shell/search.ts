@@ -5,9 +5,9 @@ import { listRepositories, shortName } from '../lib/api/repository';
 import { listUsers } from '../lib/api/user';
 import { conditions } from '../lib/condition';
 import { link } from '../lib/path';
-import { isDark, prefer, preference } from '../lib/preference.svelte';
+import { isDark, prefer, recentOf } from '../lib/preference.svelte';
 import { currentProject } from '../lib/project.svelte';
-import { isSysadmin, mayCreateProject, session } from '../lib/session.svelte';
+import { isSysadmin, mayCreateProject, secretTab, session } from '../lib/session.svelte';
 import { ADMIN_PAGES } from './pages';
 
 export interface Hit {
@@ -46,7 +46,7 @@ async function groupOf(title: string, hits: Promise<Hit[]>): Promise<Group> {
 }
 
 function recent(): Group {
-  const hits = preference.recent.map((name) => ({
+  const hits = recentOf(session.user?.user_id).map((name) => ({
     key: `p:${name}`,
     icon: 'projects',
     text: name,
@@ -115,7 +115,7 @@ function pages(): Hit[] {
   const own = session.user
     ? [
         page('user', t('me.profile'), '/ui/me/profile'),
-        page('key', t('me.password'), '/ui/me/password'),
+        page('key', t(`me.${secretTab()}`), link('me', secretTab())),
         page('server', t('me.sessions'), '/ui/me/sessions'),
         page('gauge', t('me.preferences'), '/ui/me/preferences'),
       ]

@@ -45,12 +45,26 @@ export async function searchDirectoryGroups(
   }
 }
 
-/** Makes people of the directory users here; those that are not, and why. */
-export async function importPeople(names: string[]): Promise<NotImported[]> {
+/** What came of an import. */
+export interface Imported {
+  failed: NotImported[];
+  /** Those of whom nothing is known, because a request failed: some may be users here now. */
+  left: string[];
+  error?: ApiError;
+}
+
+/** Makes people of the directory users here, until a request fails. */
+export async function importPeople(names: string[]): Promise<Imported> {
   const failed: NotImported[] = [];
-  for (let at = 0; at < names.length; at += BATCH)
-    failed.push(...(await importBatch(names.slice(at, at + BATCH))));
-  return failed;
+  for (let at = 0; at < names.length; at += BATCH) {
+    try {
+      failed.push(...(await importBatch(names.slice(at, at + BATCH))));
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      return { failed, left: names.slice(at), error };
+    }
+  }
+  return { failed, left: [] };
 }
 
 async function importBatch(names: string[]): Promise<NotImported[]> {

@@ -6,7 +6,7 @@ import { BY_NAME } from './project';
 interface Selector {
   kind: 'doublestar';
   decoration: 'matches' | 'excludes' | 'repoMatches' | 'repoExcludes';
-  pattern: string;
+  pattern?: string;
 }
 
 export interface ImmutableRule {
@@ -41,8 +41,19 @@ export async function createRule(project: string, rule: Wanted): Promise<void> {
   await send('POST', of(project), { json: onWire(rule), headers: BY_NAME });
 }
 
-export async function updateRule(project: string, id: number, rule: Wanted): Promise<void> {
-  await send('PUT', `${of(project)}/${id}`, { json: { ...onWire(rule), id }, headers: BY_NAME });
+/** Changes a rule. What is not changed is sent as it came: not every rule can be said in these words. */
+export async function updateRule(project: string, rule: ImmutableRule, next: Wanted): Promise<void> {
+  const [before, wire] = [wanted(rule), onWire(next)];
+  const sameTags = next.tags === before.tags && next.tagsExcept === before.tagsExcept;
+  const sameRepositories =
+    next.repositories === before.repositories && next.repositoriesExcept === before.repositoriesExcept;
+  const json = {
+    ...rule,
+    disabled: next.disabled,
+    tag_selectors: sameTags ? rule.tag_selectors : wire.tag_selectors,
+    scope_selectors: sameRepositories ? rule.scope_selectors : wire.scope_selectors,
+  };
+  await send('PUT', `${of(project)}/${rule.id}`, { json, headers: BY_NAME });
 }
 
 export async function deleteRule(project: string, id: number): Promise<void> {
@@ -68,14 +79,14 @@ function onWire(rule: Wanted) {
   };
 }
 
-/** A rule of the server as people think of it. */
+/** A rule of the server as people think of it. One that lacks a selector covers nothing: its pattern is the empty text. */
 export function wanted(rule: ImmutableRule): Wanted {
   const repositories = rule.scope_selectors?.repository?.[0];
   const tags = rule.tag_selectors?.[0];
   return {
-    repositories: repositories?.pattern ?? '**',
+    repositories: repositories ? repositories.pattern || '**' : '',
     repositoriesExcept: repositories?.decoration === 'repoExcludes',
-    tags: tags?.pattern ?? '**',
+    tags: tags ? tags.pattern || '**' : '',
     tagsExcept: tags?.decoration === 'excludes',
     disabled: rule.disabled ?? false,
   };

@@ -50,6 +50,11 @@ export interface Catalogue {
 
 const ROBOTS = '/api/v2.0/robots';
 
+/** A part of a robot's name as lists are narrowed by it: without prefix and project, which are shown before it. */
+export function ownPart(text: string): string {
+  return text.slice(Math.max(text.lastIndexOf('$'), text.lastIndexOf('+')) + 1);
+}
+
 /** Robots of a project, or of the installation. `q`: further conditions. */
 export async function listRobots(
   project: number | undefined,

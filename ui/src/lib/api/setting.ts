@@ -7,7 +7,7 @@ export type Settings = Record<string, { value: Value; editable: boolean } | unde
 
 const CONFIGURATIONS = '/api/v2.0/configurations';
 
-export async function listSettings(signal: AbortSignal): Promise<Settings> {
+export async function listSettings(signal?: AbortSignal): Promise<Settings> {
   return (await send<Settings>('GET', CONFIGURATIONS, { signal })).body;
 }
 

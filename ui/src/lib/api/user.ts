@@ -1,4 +1,5 @@
 /** Accounts. */
+import { language } from '../../i18n/index.svelte';
 import { send } from '../client';
 import { type Listing, listing, type Page } from './list';
 import type { Found, Permission, User } from './types';
@@ -31,8 +32,10 @@ export async function createUser(user: Profile & { username: string; password: s
   await send('POST', USERS, { json: user });
 }
 
+/** Changes what an account says about itself. Mails about its address are written in the language of the page. */
 export async function updateProfile(id: number, profile: Profile): Promise<void> {
-  await send('PUT', `${USERS}/${id}`, { json: profile });
+  const headers = { 'Accept-Language': language() };
+  await send('PUT', `${USERS}/${id}`, { json: profile, headers });
 }
 
 /** Sets a password; one's own needs the old one. */

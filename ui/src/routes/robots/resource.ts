@@ -40,6 +40,7 @@ const KNOWN = [
   'tag-retention',
   'user',
   'user-group',
+  'workload-rule',
 ] as const;
 
 /** A resource's name; one that we do not know keeps the server's. */

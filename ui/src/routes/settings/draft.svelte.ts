@@ -23,6 +23,8 @@ export class Draft {
   #typed = $state<Record<string, Typed>>({});
   /** The setting that the server did not take, and why, in its words. */
   refused = $state.raw<{ name: string; reason: string }>();
+  /** Whether the field of a setting is not shown now: what was typed in it is not sent. */
+  hides: (name: string) => boolean = () => false;
 
   /** `stored`: what there is; settings that are in it and not among `names` stay as they are. */
   constructor(stored: Settings, names: readonly string[]) {
@@ -60,6 +62,7 @@ export class Draft {
 
   /** Whether what is typed may be sent. */
   fits(name: string): boolean {
+    if (this.hides(name)) return true;
     const typed = this.#typed[name];
     const bounds = BOUNDS[name];
     if (!bounds) return typed !== undefined;
@@ -85,6 +88,7 @@ export class Draft {
   }
 
   #differs(name: string): boolean {
+    if (this.hides(name)) return false;
     const stored = this.stored(name) ?? '';
     return this.#wire(name) !== (typeof stored === 'string' ? stored.trim() : stored);
   }

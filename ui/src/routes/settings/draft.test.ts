@@ -61,3 +61,15 @@ test('a refusal goes when its field is typed in', () => {
   expect(draft.refused).toBeUndefined();
   expect(draft.locked('ldap_verify_cert')).toBe(true);
 });
+
+test('what is not shown is not sent, and holds nothing back', () => {
+  const draft = new Draft(stored, names);
+  draft.hides = (name) => name === 'ldap_timeout' && draft.text('ldap_url') === '';
+  draft.set('ldap_timeout', '999');
+  expect(draft.ready).toBe(false);
+  draft.set('ldap_url', '');
+  expect(draft.ready).toBe(true);
+  expect(draft.changes).toEqual({ ldap_url: '' });
+  draft.set('ldap_url', 'ldap://one');
+  expect(draft.differs()).toBe(true);
+});
