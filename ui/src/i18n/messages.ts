@@ -1053,6 +1053,8 @@ export interface Messages {
   'resource.user-group': null;
   'retention.artifact': null;
   'retention.artifacts': null;
+  'retention.byNone': { rules: string | number };
+  'retention.byRule': { rules: string | number };
   'retention.confirm': null;
   'retention.countInvalid': { count: number };
   'retention.days': null;
@@ -1076,6 +1078,7 @@ export interface Messages {
   'retention.noUntagged': null;
   'retention.noneText': null;
   'retention.notCounted': null;
+  'retention.notSelected': null;
   'retention.now': null;
   'retention.open': { run: string | number; time: string | number };
   'retention.pulled': null;
@@ -1098,6 +1101,7 @@ export interface Messages {
   'retention.template.nDaysSinceLastPush': null;
   'retention.title': null;
   'retention.untagged': null;
+  'retention.why': null;
   'retention.withUntagged': null;
   'retention.withoutProject': { project: string | number };
   'retention.wouldGo': { gone: string | number; kept: string | number };

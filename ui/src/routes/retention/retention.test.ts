@@ -3,7 +3,7 @@ import { speak } from '../../i18n/index.svelte';
 import { type RetentionRule, ruleDraft, ruleOnWire } from '../../lib/api/retention';
 import { plain } from '../../lib/rich';
 import { verdictsOf } from './result';
-import { countOf, keepText, scopeText } from './words';
+import { countOf, keepText, reasonText, scopeText } from './words';
 
 beforeAll(async () => {
   globalThis.document = { documentElement: {} } as Document;
@@ -99,4 +99,29 @@ test('the table in a log says what became of each artifact', () => {
 test('a log without a table has no verdicts', () => {
   expect(verdictsOf('')).toEqual([]);
   expect(verdictsOf('a | b\n| only | cells |')).toEqual([]);
+});
+
+test('lines of our own log have the time and level before them, and the rule behind', () => {
+  const log = `2026-11-30T18:50:00.000Z [INFO] | Digest | Tag | Kind | PushedTime | PulledTime | Retention | Reason |
+2026-11-30T18:50:00.001Z [INFO] | sha256:aa | v1,v2 | IMAGE | 2026-11-30T18:49:00Z |  | RETAIN | kept by rule 2 (latestPushedK 3) |
+2026-11-30T18:50:00.002Z [INFO] 1 of 1 kept`;
+  const [only, ...others] = verdictsOf(log);
+  expect(only).toEqual({
+    digest: 'sha256:aa',
+    tags: 'v1,v2',
+    pushed: '2026-11-30T18:49:00Z',
+    pulled: '',
+    verdict: 'RETAIN',
+    reason: 'kept by rule 2 (latestPushedK 3)',
+  });
+  expect(others).toEqual([]);
+});
+
+test('reasons name rules by their numbers', () => {
+  expect(reasonText('kept by rule 2 (latestPushedK 3)')).toBe('Rule 2');
+  expect(reasonText('selected, but not kept, by rule 1 (latestPushedK 3), rule 12 (lastXDays 3)')).toBe(
+    'Not kept by: 1, 12',
+  );
+  expect(reasonText('no rule selects it')).toBe('No rule is about it');
+  expect(reasonText('v1 is immutable')).toBe('v1 is immutable');
 });

@@ -47,3 +47,11 @@ export function countOf(text: string, template: string): number | undefined {
   const count = Number(text);
   return count >= 1 && count <= mostOf(template) ? count : undefined;
 }
+
+/** Why an artifact stays or goes: rules by their numbers, all else in the server's words. */
+export function reasonText(reason: string): string {
+  const rules = [...reason.matchAll(/\brule (\d+)/g)].map((hit) => hit[1]).join(', ');
+  if (/^kept by rule/.test(reason)) return t('retention.byRule', { rules });
+  if (/^selected, but not kept/.test(reason)) return t('retention.byNone', { rules });
+  return reason === 'no rule selects it' ? t('retention.notSelected') : reason;
+}
