@@ -215,9 +215,13 @@ export interface Messages {
   'audit.type.label': null;
   'audit.type.member': null;
   'audit.type.project': null;
+  'audit.type.registry': null;
+  'audit.type.replication': null;
+  'audit.type.replication-policy': null;
   'audit.type.repository': null;
   'audit.type.robot': null;
   'audit.type.tag': null;
+  'audit.type.tag-retention': null;
   'audit.type.user': null;
   'audit.type.user-group': null;
   'audit.type.workload-rule': null;
