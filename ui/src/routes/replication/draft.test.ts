@@ -46,7 +46,7 @@ test('a stored policy goes back as it came', () => {
     ],
     trigger: { type: 'scheduled', trigger_settings: { cron: '0 30 2 * * *' } },
     deletion: true,
-    override: true,
+    override: false,
     enabled: true,
     speed: 800,
     copy_by_chunk: false,
@@ -54,15 +54,28 @@ test('a stored policy goes back as it came', () => {
   });
 });
 
-test('what is off stays off', () => {
-  const off = onWire(draftOf({ ...stored, enabled: undefined, override: false }));
-  expect(off.enabled).toBe(false);
-  expect(off.override).toBe(false);
+test('what the server leaves out is off', () => {
+  const off = onWire(draftOf({ id: 1, name: 'rep', dest_registry: other }));
+  expect(off).toMatchObject({
+    enabled: false,
+    override: false,
+    deletion: false,
+    copy_by_chunk: false,
+    speed: 0,
+  });
+  expect(onWire(draftOf({ ...stored, override: true })).override).toBe(true);
 });
 
 test('a new policy is enabled and copies here to there', () => {
   const draft = draftOf(undefined);
-  expect(draft).toMatchObject({ enabled: true, push: true, registry: 0, trigger: 'manual', levels: 0 });
+  expect(draft).toMatchObject({
+    enabled: true,
+    override: true,
+    push: true,
+    registry: 0,
+    trigger: 'manual',
+    levels: 0,
+  });
   expect(onWire({ ...draft, registry: 7 }).dest_registry).toEqual({ id: 7 });
 });
 

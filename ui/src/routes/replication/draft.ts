@@ -61,7 +61,7 @@ export function draftOf(policy: Policy | undefined): Draft {
     trigger: policy?.trigger?.type ?? 'manual',
     cron: policy?.trigger?.trigger_settings?.cron ?? '',
     deletion: policy?.deletion ?? false,
-    override: policy?.override ?? true,
+    override: policy ? (policy.override ?? false) : true,
     enabled: policy ? (policy.enabled ?? false) : true,
     speed: policy?.speed && policy.speed > 0 ? String(policy.speed) : '',
     chunks: policy?.copy_by_chunk ?? false,
