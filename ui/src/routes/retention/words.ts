@@ -1,6 +1,6 @@
 /** Rules and their results in words. */
 import { t } from '../../i18n/index.svelte';
-import { counts, type RuleDraft } from '../../lib/api/retention';
+import { counts, type RetentionTask, type RuleDraft } from '../../lib/api/retention';
 
 export const TEMPLATES = [
   'latestPushedK',
@@ -55,3 +55,6 @@ export function reasonText(reason: string): string {
   if (/^selected, but not kept/.test(reason)) return t('retention.byNone', { rules });
   return reason === 'no rule selects it' ? t('retention.notSelected') : reason;
 }
+
+/** Whether nothing more happens in a repository. */
+export const isOver = ({ status }: RetentionTask) => !['Pending', 'Scheduled', 'Running'].includes(status);
