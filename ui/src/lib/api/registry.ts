@@ -17,6 +17,8 @@ export interface Registry {
   ca_certificate?: string;
   /** `healthy` or `unhealthy`. */
   status?: string;
+  /** Why it could not be used when it was last looked at, in the server's words. */
+  problem?: string;
 }
 
 /** What the form of a registry holds. */

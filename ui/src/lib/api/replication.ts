@@ -50,6 +50,8 @@ export interface Execution {
   succeed?: number;
   in_progress?: number;
   stopped?: number;
+  /** Whether it only says what would be copied. */
+  dry_run?: boolean;
 }
 
 /** What is done with one repository. */
@@ -63,9 +65,19 @@ export interface Task {
   dst_resource?: string;
   start_time?: string;
   end_time?: string;
+  /** Why it failed, in the server's words. */
+  status_text?: string;
+  /** Tags and digests that were copied, were there already, were deleted, and that point elsewhere there and were left. */
+  copied?: number;
+  present?: number;
+  deleted?: number;
+  kept?: number;
+  /** Bytes that were moved. */
+  bytes?: number;
 }
 
 const AT = '/api/v2.0/replication';
+const EXT = '/api/ext/v1/replication';
 
 export async function listPolicies(of: Listing, options: Options): Promise<Page<Policy>> {
   const { body, total } = await send<Policy[]>('GET', `${AT}/policies`, { ...options, query: listing(of) });
@@ -117,6 +129,16 @@ export async function getExecution(id: number, options: Options): Promise<Execut
 
 export async function startExecution(policy: number): Promise<void> {
   await send('POST', `${AT}/executions`, { json: { policy_id: policy } });
+}
+
+/** Begins a run that copies nothing, and whose logs say what would be copied. */
+export async function startDryRun(policy: number): Promise<void> {
+  await send('POST', `${EXT}/policies/${policy}/dry-run`);
+}
+
+/** Begins a run of what failed in another one. */
+export async function retryExecution(id: number): Promise<void> {
+  await send('POST', `${EXT}/executions/${id}/retry`);
 }
 
 export async function stopExecution(id: number): Promise<void> {
