@@ -47,10 +47,12 @@ export default defineConfig({
         codeSplitting: {
           groups: [
             { name: 'marked', test: /node_modules\/marked\// },
+            // One file: its order says which layer wins.
+            { name: 'core', test: /src\/(styles\/|(kit|shell)\/.*&type=style)/ },
             {
               name: 'core',
               minShareCount: 3,
-              test: /src\/(kit|lib(?!\/markdown)|shell)\/|node_modules\/(?!marked\/)|i18n\/index|styles\//,
+              test: /src\/(kit|lib(?!\/markdown)|shell)\/|node_modules\/(?!marked\/)|i18n\/index/,
             },
           ],
         },
