@@ -13,7 +13,7 @@ const NAMES: Record<string, string> = {
   gitlab: 'GitLab',
   'google-gar': 'Google Artifact Registry',
   'google-gcr': 'Google GCR',
-  harbor: 'Harbor',
+  harbor: 'Harbor, Gantry',
   'huawei-SWR': 'Huawei SWR',
   'jfrog-artifactory': 'JFrog Artifactory',
   oci: 'OCI',
