@@ -42,13 +42,17 @@ export default defineConfig({
     chunkSizeWarningLimit: 200,
     rolldownOptions: {
       output: {
-        // A page is one file; all that pages share is another. What reads Markdown comes when there is some.
+        // A page is one file; what many share is another, and what two share a small one of its own: the first view
+        // brings nothing that it has no use for. What reads Markdown comes when there is some.
         codeSplitting: {
           groups: [
             { name: 'marked', test: /node_modules\/marked\// },
+            // One file: its order says which layer wins.
+            { name: 'core', test: /src\/(styles\/|(kit|shell)\/.*&type=style)/ },
             {
               name: 'core',
-              test: /src\/(kit|lib(?!\/markdown)|shell)\/|node_modules\/(?!marked\/)|i18n\/index|styles\//,
+              minShareCount: 3,
+              test: /src\/(kit|lib(?!\/markdown)|shell)\/|node_modules\/(?!marked\/)|i18n\/index/,
             },
           ],
         },

@@ -5,14 +5,14 @@ import { launch, open, settled, shoot, violations, visit, PAGES } from './lib/br
 import { push, seed } from './lib/registry.js';
 
 const MEMBER = ['Repositories', 'Summary', 'Members', 'Robots'];
-const MAINTAINER = [...MEMBER, 'Workload identity', 'Immutable tags', 'Labels'];
+const MAINTAINER = [...MEMBER, 'Workload identity', 'Tag retention', 'Immutable tags', 'Labels'];
 const ALL = [...MAINTAINER, 'Audit', 'Settings'];
 /** By role: pages of the project in the navigation, and which acts its pages offer. */
 const SEES = {
   admin: { pages: ALL, push: true, remove: true, invite: true, change: true },
   pa: { pages: ALL, push: true, remove: true, invite: true, change: true },
   mt: { pages: [...MAINTAINER, 'Settings'], push: true, remove: true, invite: false, change: false },
-  dev: { pages: MEMBER, push: true, remove: false },
+  dev: { pages: [...MEMBER, 'Tag retention'], push: true, remove: false },
   guest: { pages: MEMBER, push: false, remove: false },
   lg: { pages: ['Repositories', 'Summary'], push: false, remove: false },
 };
@@ -47,6 +47,10 @@ for (const [as, sees] of Object.entries(SEES)) {
       assert.equal(await has(page, 'New rule'), sees.change);
       assert.equal(await has(page, 'Test a token'), sees.change);
     }
+    if (sees.pages.includes('Tag retention')) {
+      await open(page, '/ui/projects/platform/retention');
+      assert.ok(await has(page, 'New rule'));
+    }
     if (sees.pages.includes('Labels')) {
       await open(page, '/ui/projects/platform/labels');
       assert.ok(await has(page, 'New label'));
@@ -69,11 +73,14 @@ const REFUSED = [
   ['dev', '/ui/projects/platform/policies'],
   ['dev', '/ui/projects/platform/workload'],
   ['dev', '/ui/projects/platform/labels'],
+  ['guest', '/ui/projects/platform/retention'],
   ['mt', '/ui/projects/platform/audit'],
   ['lg', '/ui/projects/platform/robots'],
   ['pa', '/ui/admin/gc'],
   ['dev', '/ui/admin/users'],
   ['pa', '/ui/admin/health'],
+  ['pa', '/ui/admin/registries'],
+  ['pa', '/ui/admin/replication'],
 ];
 for (const [as, path] of REFUSED) {
   test(`${as} at ${path} gets the page that says so, and asks the server for nothing refused`, async () => {

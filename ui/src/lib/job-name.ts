@@ -9,6 +9,8 @@ const KNOWN = [
   'GC',
   'PURGE',
   'PURGE_AUDIT_LOG',
+  'REPLICATION',
+  'RETENTION',
   'SCHEDULER',
   'SWEEP',
   'UNTAGGED',

@@ -15,6 +15,8 @@ test.each([
   ['projects/7/logs', inside(['audit'])],
   ['projects/7/scanner', inside(['security'])],
   ['projects/7/p2p-provider/policies', inside(['preheat'])],
+  ['projects/7/tag-strategy', inside(['retention'])],
+  ['projects/7/tag-strategy/tag-retention', inside(['retention'])],
   ['projects/7/tag-strategy/immutable-tag', inside(['policies'])],
   ['projects/7/robot-account', inside(['robots'])],
   ['projects/7/webhook', inside(['webhooks'])],

@@ -44,6 +44,8 @@ export function placeOf(path: string): Place {
 
 function inProject(project: string, [page = 'repositories', ...rest]: string[]): Place {
   if (page === 'repositories' && rest[0]) return { project, below: inRepository(rest[0], rest.slice(1)) };
+  // Two pages of Harbor's share this part of the path; the first is the one without a name.
+  if (page === 'tag-strategy' && rest[0] !== 'immutable-tag') return { project, below: ['retention'] };
   return { project, below: [IN_PROJECT[page] ?? page] };
 }
 

@@ -9,6 +9,7 @@ export interface Standing {
 export function standing(status: string): Standing {
   switch (status.toLowerCase()) {
     case 'success':
+    case 'succeed':
     case 'finished':
     case 'done':
       return { state: 'ok', text: t('run.success') };
@@ -20,6 +21,7 @@ export function standing(status: string): Standing {
     case 'queued':
       return { state: 'idle', text: t('run.pending') };
     case 'stopped':
+    case 'canceled':
     case 'cancelled':
       return { state: 'warn', text: t('run.stopped') };
     case 'error':

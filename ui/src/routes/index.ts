@@ -57,6 +57,11 @@ export const ROUTES: Route[] = [
     needs: 'immutable-tag:list',
     load: () => import('./policies/Page.svelte'),
   },
+  {
+    pattern: `${PROJECT}/retention`,
+    needs: 'tag-retention:read',
+    load: () => import('./retention/Page.svelte'),
+  },
   { pattern: `${PROJECT}/labels`, needs: 'label:create', load: () => import('./labels/Page.svelte') },
   { pattern: `${PROJECT}/audit`, needs: 'log:list', load: () => import('./audit/Page.svelte') },
   {
@@ -77,6 +82,18 @@ export const ROUTES: Route[] = [
   { pattern: '/admin/gc', who: 'sysadmin', load: () => import('./gc/Page.svelte') },
   { pattern: '/admin/jobs', who: 'sysadmin', load: () => import('./jobs/Page.svelte') },
   { pattern: '/admin/audit-retention', who: 'sysadmin', load: () => import('./audit-retention/Page.svelte') },
+  { pattern: '/admin/registries', who: 'sysadmin', load: () => import('./registries/Page.svelte') },
+  { pattern: '/admin/replication', who: 'sysadmin', load: () => import('./replication/Page.svelte') },
+  {
+    pattern: '/admin/replication/:policy',
+    who: 'sysadmin',
+    load: () => import('./replication-policy/Page.svelte'),
+  },
+  {
+    pattern: '/admin/replication/:policy/:run',
+    who: 'sysadmin',
+    load: () => import('./replication-run/Page.svelte'),
+  },
   { pattern: '/admin/quotas', who: 'sysadmin', load: () => import('./quotas/Page.svelte') },
   ...['', '/:section'].map((section) => ({
     pattern: `/admin/settings${section}`,

@@ -15,6 +15,7 @@ const PROJECT_PAGES: (Entry & { needs: string; group: number })[] = [
   { id: 'members', icon: 'users', text: 'nav.members', needs: 'member:list', group: 1 },
   { id: 'robots', icon: 'robot', text: 'robots.title', needs: 'robot:list', group: 1 },
   { id: 'workload', icon: 'terminal', text: 'workload.title', needs: 'workload-rule:list', group: 1 },
+  { id: 'retention', icon: 'clock', text: 'retention.title', needs: 'tag-retention:read', group: 2 },
   { id: 'policies', icon: 'policy', text: 'immutable.title', needs: 'immutable-tag:list', group: 2 },
   { id: 'labels', icon: 'tag', text: 'labels.title', needs: 'label:create', group: 2 },
   { id: 'audit', icon: 'audit', text: 'audit.title', needs: 'log:list', group: 3 },
@@ -40,6 +41,10 @@ const PEOPLE: Entry[] = [
   { id: 'robots', icon: 'robot', text: 'robots.title' },
   { id: 'access', icon: 'key', text: 'access.title' },
 ];
+const OTHERS: Entry[] = [
+  { id: 'registries', icon: 'server', text: 'registries.title' },
+  { id: 'replication', icon: 'replicate', text: 'replication.title' },
+];
 const RULES: Entry[] = [
   { id: 'quotas', icon: 'gauge', text: 'nav.quotas' },
   { id: 'labels', icon: 'tag', text: 'labels.title' },
@@ -48,4 +53,4 @@ const RULES: Entry[] = [
 ];
 
 /** The pages of the administration, in their groups. */
-export const ADMIN_PAGES = [OPERATION, PEOPLE, RULES];
+export const ADMIN_PAGES = [OPERATION, PEOPLE, OTHERS, RULES];
