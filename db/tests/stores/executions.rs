@@ -425,8 +425,9 @@ async fn a_log_keeps_the_newest_lines_and_history_the_newest_executions() {
                 execution::forget(tx, (Vendor::Retention, 1), NOW).await?;
                 assert_eq!(shown(tx, 1).await?, (vec![], 0));
                 while execution::prune(tx, 100).await? > 0 {}
-                let all = execution::list_all(tx, Vendor::Retention, &Selection::all());
-                assert_eq!(all.await?.1, 1);
+                let all = Selection::all();
+                let (_, all) = execution::list_all(tx, Vendor::Retention, &all).await?;
+                assert_eq!(all, 1);
                 assert_eq!(shown(tx, 2).await?, (vec![other], 1));
                 Ok::<_, Error>(())
             })
