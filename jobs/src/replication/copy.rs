@@ -325,7 +325,10 @@ impl<'a> Copying<'a> {
         let all = self.attaching.get_or_try_init(|| async {
             let mut all: HashMap<Digest, Vec<Tag>> = HashMap::new();
             for tag in self.route.source.tags(&self.from).await? {
-                if let Some(subject) = referred_by(&tag) {
+                // One without a dot lists referrers, which come by themselves, and are listed there anew.
+                if let Some(subject) = referred_by(&tag)
+                    && tag.as_str().contains('.')
+                {
                     all.entry(subject).or_default().push(tag);
                 }
             }

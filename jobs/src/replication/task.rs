@@ -94,6 +94,7 @@ impl Running<'_> {
                         journal.flush().await?;
                         tokio::time::sleep(wait).await;
                         wait *= 3;
+                        journal.again();
                         continue;
                     }
                     (Status::Error, error.to_string())
