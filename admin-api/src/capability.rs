@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::allowed::Everyone;
 
 /// The features, each with the version of its requests and answers.
-const FEATURES: [(&str, u32); 21] = [
+const FEATURES: [(&str, u32); 22] = [
     ("access_explain", 1),
     ("access_matrix", 1),
     ("audit_export", 1),
@@ -23,6 +23,7 @@ const FEATURES: [(&str, u32); 21] = [
     ("own_access", 1),
     ("preferences", 1),
     ("project_stats", 1),
+    ("replication", 1),
     ("robot_usage", 1),
     ("search", 1),
     ("sessions", 1),

@@ -149,9 +149,20 @@ impl Remote {
         match answer.status.is_success() {
             true => Ok(answer),
             false => {
-                let told = (answer.status, &answer.body[..]);
+                let told = (self.meant(answer.status), &answer.body[..]);
                 Err(of_status(self.host(), what, told, answer.attempts))
             }
+        }
+    }
+
+    /// What a status means: whoever was given a token is known, and lacks a right where that is not enough.
+    fn meant(&self, status: StatusCode) -> StatusCode {
+        let authorization = &self.0.authorization;
+        let is_known = matches!(authorization.challenge(), Some(Challenge::Bearer { .. }))
+            && authorization.has_credentials();
+        match status {
+            StatusCode::UNAUTHORIZED if is_known => StatusCode::FORBIDDEN,
+            status => status,
         }
     }
 
@@ -358,7 +369,7 @@ impl Remote {
 
     /// Reads an answer whose body is unread and that is no success, as an error.
     pub(crate) async fn refusal(&self, response: Response<Incoming>, what: &str) -> Error {
-        let status = response.status();
+        let status = self.meant(response.status());
         let body = self
             .whole(response.into_body(), LARGEST_REFUSAL, what)
             .await;

@@ -238,9 +238,14 @@ pub(crate) fn of_status(
         true => String::new(),
         false => format!("; it says: {text}"),
     };
-    let is_full = ["quota", "insufficient storage", "no space left"]
-        .iter()
-        .any(|word| text.to_lowercase().contains(word))
+    let is_full = [
+        "quota",
+        "insufficient storage",
+        "no space left",
+        "exceed the configured upper limit",
+    ]
+    .iter()
+    .any(|word| text.to_lowercase().contains(word))
         || code == "PROJECTPOLICYVIOLATION" && text.to_lowercase().contains("exceed");
     match status.as_u16() {
         507 => Error::Full { host, message },
@@ -286,6 +291,8 @@ mod tests {
         assert!(matches!(of(507, ""), Error::Full { .. }));
         let quota = r#"{"errors":[{"code":"DENIED","message":"project quota exceeded"}]}"#;
         assert!(matches!(of(403, quota), Error::Full { .. }));
+        let limit = r#"{"errors":[{"code":"DENIED","message":"adding 2.0 KiB of storage resource, which when updated to current usage of 94.0 B will exceed the configured upper limit of 1000.0 B."}]}"#;
+        assert!(matches!(of(403, limit), Error::Full { .. }));
         let other = r#"{"errors":[{"code":"TAG_INVALID","message":"no\n such"}]}"#;
         let text = of(400, other).to_string();
         assert!(text.contains("it says: no  such"), "{text}");

@@ -98,18 +98,27 @@ impl Remote {
         self.rows(&path, &what).await
     }
 
+    /// Whether the project of a repository is there.
+    ///
+    /// # Errors
+    /// [`crate::Error`].
+    pub async fn has_project(&self, repository: &str) -> Result<bool> {
+        let project = project_of(repository);
+        let what = format!("look for the project {project}");
+        let path = format!("/projects?name={}&with_detail=false", encoded(project));
+        let found = self.rows::<Project>(&path, &what).await?;
+        Ok(found.iter().any(|it| it.name == project))
+    }
+
     /// Makes the project of a repository, unless it is there. Returns whether it was made.
     ///
     /// # Errors
     /// [`crate::Error::Denied`] where the account may make none.
     pub async fn ensure_project(&self, repository: &str, public: bool) -> Result<bool> {
-        let project = project_of(repository);
-        let what = format!("look for the project {project}");
-        let path = format!("/projects?name={}&with_detail=false", encoded(project));
-        let found = self.rows::<Project>(&path, &what).await?;
-        if found.iter().any(|it| it.name == project) {
+        if self.has_project(repository).await? {
             return Ok(false);
         }
+        let project = project_of(repository);
         let what = format!("make the project {project}");
         let body = json!({
             "project_name": project, "metadata": {"public": public.to_string()},

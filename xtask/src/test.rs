@@ -7,14 +7,16 @@ use std::time::Instant;
 
 use crate::install::{self, BUILD, CURL, DOCKER, HAPROXY, Mode, Need, OPENSSL, POSTGRES, need};
 use crate::tally::Tally;
-use crate::tools::{CONFORMANCE, COSIGN, CRANE, HELM_3, HELM_4, ORAS, REGCTL, SEAWEEDFS, Tool};
+use crate::tools::{
+    CONFORMANCE, COSIGN, CRANE, DISTRIBUTION, HELM_3, HELM_4, ORAS, REGCTL, SEAWEEDFS, Tool,
+};
 use crate::{api_tests, clients, conformance, deploy, docker_demo, long, metrics_lint, run, ui};
 use testkit::cmd::Cmd;
 use testkit::gantry::Binary;
 use testkit::postgres::{Durability, Postgres};
 use testkit::seaweed::Seaweed;
 use testkit::topology::Topology;
-use testkit::{seaweed, workspace};
+use testkit::{peer, seaweed, workspace};
 
 /// Runs all steps, or the one named by `--only`.
 pub(crate) fn test(args: &[String]) -> Result<(), String> {
@@ -122,7 +124,7 @@ const STEPS: [Step; 15] = [
             ),
             need("npm", "npm", "fetches it"),
         ],
-        &[SEAWEEDFS],
+        &[SEAWEEDFS, DISTRIBUTION],
         cargo_test,
     ),
     step("run", true, &[CURL], &[], |tally, setting| {
@@ -403,6 +405,7 @@ fn cargo_test(tally: &mut Tally, setting: &Setting) {
             .env("GANTRY_TEST_POSTGRES", postgres.url())
             .env("GANTRY_TEST_S3", seaweed.test_url())
             .env(seaweed::PROGRAM, SEAWEEDFS.path())
+            .env(peer::DISTRIBUTION, DISTRIBUTION.path())
             .show()
             .map(|()| String::new())
     });

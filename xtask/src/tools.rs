@@ -88,7 +88,7 @@ pub(crate) const HELM_4: Tool = Tool {
 pub(crate) const DISTRIBUTION: Tool = Tool {
     name: "registry",
     version: "3.1.1",
-    why: "is a server to compare with",
+    why: "is a server to compare with, and to copy to and from",
     source: Source::Go(
         "github.com/distribution/distribution/v3/cmd/registry",
         "v3.1.1",

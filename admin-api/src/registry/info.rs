@@ -17,6 +17,9 @@ use crate::{AdminState, App};
 /// What policies with a registry may have.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct RegistryInfo {
+    /// Empty.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    description: &'static str,
     supported_copy_by_chunk: bool,
     supported_resource_filters: Vec<FilterStyle>,
     supported_triggers: Vec<&'static str>,
@@ -55,6 +58,7 @@ pub(crate) async fn info(
         supported_triggers.push("event_based");
     }
     Ok(Json(RegistryInfo {
+        description: "",
         supported_copy_by_chunk: true,
         supported_resource_filters: filters(kind, labels),
         supported_triggers,

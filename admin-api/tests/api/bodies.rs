@@ -84,6 +84,30 @@ const ALLOWLIST: &[&str] = &[
     "PUT /system/CVEAllowlist body",
 ];
 
+/// Registries in answers.
+const REGISTRIES: &[&str] = &["GET /registries 200", "GET /registries/{id} 200"];
+/// Policies of replication in answers.
+const POLICIES: &[&str] = &[
+    "GET /replication/policies 200",
+    "GET /replication/policies/{id} 200",
+];
+/// Policies of replication in requests.
+const CHANGED_POLICIES: &[&str] = &[
+    "POST /replication/policies body",
+    "PUT /replication/policies/{id} body",
+];
+/// Executions of replication.
+const RUNS: &[&str] = &[
+    "GET /replication/executions 200",
+    "GET /replication/executions/{id} 200",
+];
+/// Tasks of replication.
+const TASKS: &[&str] = &["GET /replication/executions/{id}/tasks 200"];
+
+const WHY: &str = "Harbor does not say what was done, or why not";
+const NO_DRY_RUNS: &str = "Harbor does not try replication out";
+const BY_ID: &str = "a registry is named by its id, in Harbor too";
+const ANY_VALUE: &str = "a pattern is a text, and labels are a list, in Harbor too";
 const SET_BY_THE_SERVER: &str = "the server sets it, in Harbor too";
 /// Robots in answers.
 const ROBOTS: &[&str] = &["GET /robots 200", "GET /robots/{robot_id} 200"];
@@ -317,6 +341,58 @@ const DIFFERENCES: &[(&str, &[&str], &str)] = &[
     (".creation_time", CHANGED_ROBOT, UNCHANGED),
     (".update_time", CHANGED_ROBOT, UNCHANGED),
     (".id", CHANGED_GROUPS, "the server chooses it"),
+    (".problem", REGISTRIES, WHY),
+    (".src_registry.problem", POLICIES, WHY),
+    (".dest_registry.problem", POLICIES, WHY),
+    (".dry_run", RUNS, NO_DRY_RUNS),
+    (".bytes", TASKS, WHY),
+    (".copied", TASKS, WHY),
+    (".deleted", TASKS, WHY),
+    (".kept", TASKS, WHY),
+    (".present", TASKS, WHY),
+    (".status_text", TASKS, WHY),
+    (
+        "{}",
+        &["GET /replication/adapterinfos 200"],
+        "kinds are keys",
+    ),
+    (
+        ".creation_time",
+        &["POST /registries body"],
+        SET_BY_THE_SERVER,
+    ),
+    (".id", &["POST /registries body"], SET_BY_THE_SERVER),
+    (".status", &["POST /registries body"], SET_BY_THE_SERVER),
+    (
+        ".update_time",
+        &["POST /registries body"],
+        SET_BY_THE_SERVER,
+    ),
+    (".creation_time", CHANGED_POLICIES, SET_BY_THE_SERVER),
+    (".id", CHANGED_POLICIES, SET_BY_THE_SERVER),
+    (".update_time", CHANGED_POLICIES, SET_BY_THE_SERVER),
+    (".src_registry.ca_certificate", CHANGED_POLICIES, BY_ID),
+    (".src_registry.creation_time", CHANGED_POLICIES, BY_ID),
+    (".src_registry.credential", CHANGED_POLICIES, BY_ID),
+    (".src_registry.description", CHANGED_POLICIES, BY_ID),
+    (".src_registry.insecure", CHANGED_POLICIES, BY_ID),
+    (".src_registry.name", CHANGED_POLICIES, BY_ID),
+    (".src_registry.status", CHANGED_POLICIES, BY_ID),
+    (".src_registry.type", CHANGED_POLICIES, BY_ID),
+    (".src_registry.update_time", CHANGED_POLICIES, BY_ID),
+    (".src_registry.url", CHANGED_POLICIES, BY_ID),
+    (".dest_registry.ca_certificate", CHANGED_POLICIES, BY_ID),
+    (".dest_registry.creation_time", CHANGED_POLICIES, BY_ID),
+    (".dest_registry.credential", CHANGED_POLICIES, BY_ID),
+    (".dest_registry.description", CHANGED_POLICIES, BY_ID),
+    (".dest_registry.insecure", CHANGED_POLICIES, BY_ID),
+    (".dest_registry.name", CHANGED_POLICIES, BY_ID),
+    (".dest_registry.status", CHANGED_POLICIES, BY_ID),
+    (".dest_registry.type", CHANGED_POLICIES, BY_ID),
+    (".dest_registry.update_time", CHANGED_POLICIES, BY_ID),
+    (".dest_registry.url", CHANGED_POLICIES, BY_ID),
+    (".filters[].value", POLICIES, ANY_VALUE),
+    (".filters[].value", CHANGED_POLICIES, ANY_VALUE),
 ];
 
 /// The types of a body's fields by their paths (`[].hard.storage`); the body itself has an empty one. What is below an

@@ -292,6 +292,7 @@ async fn path_of(api: &Api, route: &Route, project: ProjectId) -> String {
         .replace("{tid}", "1")
         .replace("{pool_id}", "all")
         .replace("{job_type}", "all")
+        .replace("{task_id}", "1")
         .replace("{notice_id}", "read-only");
     match route.method {
         "HEAD" => format!("{path}?project_name=library"),

@@ -35,7 +35,7 @@ impl Copying<'_> {
             let moved = Box::pin(self.blob_once(digest, size)).await;
             let wait = FIRST_WAIT * (1 << (attempts - 1));
             match moved {
-                Err(error) if error.is_transient() && attempts < ATTEMPTS => {
+                Err(error) if error.is_transient() && attempts < self.most_attempts() => {
                     self.journal.warn(format!(
                         "the blob {digest} was not copied: {error}; tried again in {} s",
                         wait.as_secs()
@@ -45,6 +45,14 @@ impl Copying<'_> {
             }
             tokio::time::sleep(wait).await;
             attempts += 1;
+        }
+    }
+
+    /// A download goes on by itself where it broke off.
+    const fn most_attempts(&self) -> u32 {
+        match self.route.source {
+            Site::Here(_) => ATTEMPTS,
+            Site::There(_) => 1,
         }
     }
 

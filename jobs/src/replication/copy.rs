@@ -64,6 +64,18 @@ impl Route {
     }
 }
 
+/// Whether something is copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// It is.
+    Copy,
+    /// It is only said what would be.
+    DryRun {
+        /// Whether the destination has nothing at all, not even the project.
+        is_empty: bool,
+    },
+}
+
 /// Copying from one repository to another.
 pub(crate) struct Copying<'a> {
     pub(super) route: &'a Route,
@@ -72,7 +84,7 @@ pub(crate) struct Copying<'a> {
     pub(super) to: String,
     pub(super) speed: Speed,
     pub(super) transfers: Semaphore,
-    dry_run: bool,
+    mode: Mode,
     /// Manifests that are there with all that they list. What lists one another by digest has no circles, so that nobody
     /// waits for themselves.
     contents: Mutex<HashMap<Digest, Arc<OnceCell<()>>>>,
@@ -86,7 +98,7 @@ impl<'a> Copying<'a> {
     pub(crate) fn new(
         (route, journal): (&'a Route, &'a Journal),
         (from, to): (String, String),
-        dry_run: bool,
+        mode: Mode,
     ) -> Self {
         Self {
             speed: Speed::of(route.policy.speed),
@@ -94,7 +106,7 @@ impl<'a> Copying<'a> {
             journal,
             from,
             to,
-            dry_run,
+            mode,
             transfers: Semaphore::new(TRANSFERS),
             contents: Mutex::default(),
             attached: Mutex::default(),
@@ -106,7 +118,10 @@ impl<'a> Copying<'a> {
     /// lack.
     pub(crate) async fn reference(&self, reference: &Reference, digest: &Digest) -> Copied<()> {
         let (from, to) = (&self.from, &self.to);
-        let there = self.route.target.digest_of(to, reference).await?;
+        let there = match self.mode {
+            Mode::DryRun { is_empty: true } => None,
+            Mode::Copy | Mode::DryRun { .. } => self.route.target.digest_of(to, reference).await?,
+        };
         if let Some(other) = there.filter(|other| other != digest)
             && !self.route.policy.overrides
         {
@@ -116,7 +131,7 @@ impl<'a> Copying<'a> {
             self.journal.count(|counts| counts.kept += 1);
             return Ok(());
         }
-        if self.dry_run {
+        if self.is_dry_run() {
             self.say_what_would_be(reference, (digest, there.as_ref()));
             return Ok(());
         }
@@ -167,7 +182,7 @@ impl<'a> Copying<'a> {
             };
         };
         let by_digest = Reference::Digest(subject);
-        if self.dry_run
+        if self.is_dry_run()
             || self
                 .route
                 .target
@@ -191,7 +206,7 @@ impl<'a> Copying<'a> {
     }
 
     pub(super) const fn is_dry_run(&self) -> bool {
-        self.dry_run
+        matches!(self.mode, Mode::DryRun { .. })
     }
 
     fn say_what_would_be(
@@ -325,7 +340,10 @@ impl<'a> Copying<'a> {
         let all = self.attaching.get_or_try_init(|| async {
             let mut all: HashMap<Digest, Vec<Tag>> = HashMap::new();
             for tag in self.route.source.tags(&self.from).await? {
-                if let Some(subject) = referred_by(&tag) {
+                // One without a dot lists referrers, which come by themselves, and are listed there anew.
+                if let Some(subject) = referred_by(&tag)
+                    && tag.as_str().contains('.')
+                {
                     all.entry(subject).or_default().push(tag);
                 }
             }

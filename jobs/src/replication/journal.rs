@@ -96,6 +96,15 @@ impl Journal {
         add(&mut self.counts.lock());
     }
 
+    /// A task begins anew: what was copied is there now.
+    pub(crate) fn again(&self) {
+        self.count(|counts| {
+            counts.present = 0;
+            counts.kept = 0;
+            counts.failed = 0;
+        });
+    }
+
     pub(crate) fn counts(&self) -> Counts {
         *self.counts.lock()
     }

@@ -55,6 +55,16 @@ impl Site {
         }
     }
 
+    /// Whether a repository has no project yet, at a registry with projects: nothing can be asked about it there.
+    pub(crate) async fn lacks_project(&self, repository: &str) -> Copied<bool> {
+        match self {
+            Self::There(remote) if remote.kind().has_projects() => {
+                Ok(!Box::pin(remote.has_project(repository)).await?)
+            }
+            Self::Here(_) | Self::There(_) => Ok(false),
+        }
+    }
+
     pub(crate) async fn tags(&self, repository: &str) -> Copied<Vec<Tag>> {
         match self {
             Self::Here(here) => Box::pin(here.tags(&own(repository)?)).await,

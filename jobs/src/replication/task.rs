@@ -10,7 +10,7 @@ use model::replication::Filters;
 use model::{JobId, Reference};
 use serde::{Deserialize, Serialize};
 
-use super::copy::{Copying, Route};
+use super::copy::{Copying, Mode, Route};
 use super::error::{Copied, CopyError};
 use super::journal::{EVERY, Journal};
 use super::list::Candidate;
@@ -94,6 +94,7 @@ impl Running<'_> {
                         journal.flush().await?;
                         tokio::time::sleep(wait).await;
                         wait *= 3;
+                        journal.again();
                         continue;
                     }
                     (Status::Error, error.to_string())
@@ -155,7 +156,13 @@ impl Running<'_> {
             self.route.target.name()
         ));
         let names = (from.clone(), to.clone());
-        let copying = Copying::new((self.route, journal), names, self.order.dry_run);
+        let mode = match self.order.dry_run {
+            true => Mode::DryRun {
+                is_empty: Box::pin(self.route.target.lacks_project(&to)).await?,
+            },
+            false => Mode::Copy,
+        };
+        let copying = Copying::new((self.route, journal), names, mode);
         if self.order.changes.is_empty() {
             return Box::pin(self.all(&copying, attrs)).await;
         }

@@ -122,7 +122,8 @@ async fn a_pull_maps_names_filters_tags_and_is_stored_as_a_push() {
     let mut wanted = pull("in", from, &format!("{}/**", project.name));
     wanted["dest_namespace"] = json!(namespace);
     wanted["dest_namespace_replace_count"] = json!(1);
-    wanted["filters"][1] = json!({"type": "tag", "value": "v*"});
+    let filters = wanted["filters"].as_array_mut().expect("a list");
+    filters.push(json!({"type": "tag", "value": "v*"}));
     let into = policy(&here, &wanted).await;
 
     let tasks = run(&here, into).await;

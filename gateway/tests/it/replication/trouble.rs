@@ -134,6 +134,15 @@ async fn wrong_bytes_complete_nothing() {
 }
 
 #[tokio::test]
+async fn truncated_bytes_complete_nothing_and_are_counted() {
+    let (here, hostile, shown, text) = pulled(Fault::Truncates).await;
+    assert_eq!(shown["status"], "Failed");
+    assert!(text.contains(" bytes of the blob"), "{text}");
+    assert!(hostile.asked("/blobs/") > 3, "the rest is asked for");
+    assert_eq!(digest(&here, "broken/app", "v1").await, None);
+}
+
+#[tokio::test]
 async fn a_redirect_inwards_is_refused_and_named() {
     let (here, _hostile, shown, text) = pulled(Fault::RedirectsInwards).await;
     assert_eq!(shown["status"], "Failed");
