@@ -32,8 +32,10 @@ test('a favourite is marked in the list, is on the overview in every browser, an
   await marked.getByRole('link', { name: 'platform' }).waitFor();
   other.faults.push(...(await violations(other.page)));
   await shoot(other.page, 'home.own');
+  const taken = other.page.waitForResponse((answer) => answer.request().method() === 'PUT');
   await other.page.getByRole('button', { name: 'Favourite: platform', exact: true }).click();
   await marked.waitFor({ state: 'detached' });
+  await taken;
   assert.deepEqual([...faults, ...other.faults], []);
   await other.context.close();
   await context.close();
