@@ -320,7 +320,7 @@ test('a dry run says what would be copied, and copies nothing', async () => {
   await run.getByText('Done', { exact: true }).waitFor({ timeout: 60_000 });
   await run.getByRole('link', { name: /^Run \d/ }).click();
   await page.getByText('Nothing is copied').waitFor();
-  await page.locator('tbody').getByText('1 would be copied').first().waitFor();
+  await page.locator('tbody .outcome', { hasText: '1 would be copied' }).waitFor();
   faults.push(...(await violations(page)));
   await shoot(page, 'replication.dry');
   const answer = await call('GET', `/v2/sandbox/${name}/platform/${name}/tags/list`);
@@ -342,7 +342,7 @@ test('what failed is tried again', { timeout: 240_000 }, async () => {
   await page.getByRole('link', { name: /^Run \d/ }).click();
   const why = page.locator('tbody .outcome.is-fail');
   await why.waitFor();
-  assert.match(await why.innerText(), /quota/i);
+  assert.match(await why.innerText(), /storage/);
   faults.push(...(await violations(page)));
   await shoot(page, 'replication.refused');
   const quotas = JSON.parse((await call('GET', `/api/v2.0/quotas?reference=project&page_size=100`)).text);
