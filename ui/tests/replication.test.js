@@ -175,7 +175,7 @@ test('a policy is made step by step, runs, and its run is looked into', async ()
     .first()
     .click();
   await page.waitForURL(/\/ui\/admin\/replication\/\d+\/\d+$/);
-  await page.getByText('1 of 1').waitFor();
+  await page.locator('.dl').getByText('1 of 1').waitFor();
   const task = page.locator('tbody tr');
   await task.getByText('Done', { exact: true }).waitFor();
   assert.match(await task.innerText(), new RegExp(`platform/${name}/app[\\s\\S]*sandbox/copies/${name}/app`));
