@@ -175,7 +175,7 @@ test('a policy is made step by step, runs, and its run is looked into', async ()
     .first()
     .click();
   await page.waitForURL(/\/ui\/admin\/replication\/\d+\/\d+$/);
-  await page.getByText('1 of 1').waitFor();
+  await page.locator('.dl').getByText('1 of 1').waitFor();
   const task = page.locator('tbody tr');
   await task.getByText('Done', { exact: true }).waitFor();
   assert.match(await task.innerText(), new RegExp(`platform/${name}/app[\\s\\S]*sandbox/copies/${name}/app`));
@@ -210,7 +210,7 @@ test('runs are found by state, cause and time, and a run is repeated', async () 
   await page.getByRole('button', { name: 'State', exact: true }).click();
   await page.getByRole('menuitemradio', { name: 'Done' }).click();
   await page.getByRole('button', { name: 'Started', exact: true }).first().click();
-  await page.getByRole('menuitemradio', { name: /hour/ }).click();
+  await page.getByRole('menuitemradio', { name: 'Last hour' }).click();
   await page.waitForURL(/period=hour/);
   await page.getByRole('button', { name: 'Begun', exact: true }).click();
   await page.getByRole('menuitemradio', { name: 'By hand' }).click();
@@ -303,6 +303,54 @@ test('a run that cannot be done says why', async () => {
   await page.locator('main .banner[data-state=fail], tbody .status[data-state=fail]').first().waitFor();
   faults.push(...(await violations(page)));
   await shoot(page, 'replication.failed');
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test('a dry run says what would be copied, and copies nothing', async () => {
+  const name = fresh('dry');
+  const site = await register(`${name}-site`);
+  await push(`platform/${name}`, '1.0');
+  const id = await policy(name, site, `platform/${name}`, { dest_namespace: `sandbox/${name}` });
+  const { context, page, faults } = await visit(browser, { as: 'admin' });
+  await open(page, `/ui/admin/replication/${id}`);
+  await act(page, name, 'Dry run');
+  await toast(page, `${name} has been started`);
+  const run = page.locator('tbody tr', { hasText: 'Dry run' });
+  await run.getByText('Done', { exact: true }).waitFor({ timeout: 60_000 });
+  await run.getByRole('link', { name: /^Run \d/ }).click();
+  await page.getByText('Nothing is copied').waitFor();
+  await page.locator('tbody .outcome', { hasText: '1 would be copied' }).waitFor();
+  faults.push(...(await violations(page)));
+  await shoot(page, 'replication.dry');
+  const answer = await call('GET', `/v2/sandbox/${name}/platform/${name}/tags/list`);
+  assert.equal(answer.status, 404);
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test('what failed is tried again', { timeout: 240_000 }, async () => {
+  const name = fresh('tight');
+  const site = await register(`${name}-site`);
+  const project = { project_name: name, metadata: { public: 'false' }, storage_limit: 1 };
+  await must('POST', '/api/v2.0/projects', { body: project });
+  const id = await policy(name, site, 'platform/tools/lint', { dest_namespace: name });
+  const { context, page, faults } = await visit(browser, { as: 'admin' });
+  await open(page, `/ui/admin/replication/${id}`);
+  await page.getByRole('button', { name: 'Run now' }).click();
+  await page.locator('tbody').getByText('Failed', { exact: true }).waitFor({ timeout: 180_000 });
+  await page.getByRole('link', { name: /^Run \d/ }).click();
+  const why = page.locator('tbody .outcome.is-fail');
+  await why.waitFor();
+  assert.match(await why.innerText(), /storage/);
+  faults.push(...(await violations(page)));
+  await shoot(page, 'replication.refused');
+  const quotas = JSON.parse((await call('GET', `/api/v2.0/quotas?reference=project&page_size=100`)).text);
+  const quota = quotas.find(({ ref }) => ref.name === name);
+  await must('PUT', `/api/v2.0/quotas/${quota.id}`, { body: { hard: { storage: -1 } } });
+  await page.getByRole('button', { name: 'Retry 1 failed' }).click();
+  await page.waitForURL(new RegExp(`/ui/admin/replication/${id}$`));
+  await page.locator('tbody').getByText('Done', { exact: true }).waitFor({ timeout: 60_000 });
   assert.deepEqual(faults, []);
   await context.close();
 });

@@ -51,7 +51,7 @@ test('a rule is made, shown dry, run, disabled and deleted', async () => {
   await run.getByText('Done', { exact: true }).waitFor({ timeout: 60_000 });
   await run.getByRole('button', { name: /^Result of/ }).click();
   await page.waitForURL(/run=\d/);
-  await page.getByText('1 would stay, 2 would be deleted').waitFor();
+  await page.getByText('1 would stay, 2 would be deleted').first().waitFor();
   faults.push(...(await violations(page)));
   await shoot(page, 'retention.dry');
   await page.locator('.detail').getByRole('button', { name: 'app', exact: true }).click();

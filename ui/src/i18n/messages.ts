@@ -1096,7 +1096,7 @@ export interface Messages {
   'retention.notCounted': null;
   'retention.notSelected': null;
   'retention.now': null;
-  'retention.open': { run: string | number; time: string | number };
+  'retention.open': { run: string | number };
   'retention.pulled': null;
   'retention.pushed': null;
   'retention.result': null;

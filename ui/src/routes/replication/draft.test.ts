@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Policy } from '../../lib/api/replication';
-import { draftOf, namesOf, onWire, otherOf, targetPath } from './draft';
+import { asStored, draftOf, namesOf, onWire, otherOf, targetPath } from './draft';
 
 const local = { id: 0, name: 'Local', type: 'harbor', url: 'http://127.0.0.1' };
 const other = { id: 7, name: 'eu', type: 'harbor', url: 'https://eu.example' };
@@ -64,6 +64,10 @@ test('what the server leaves out is off', () => {
     speed: 0,
   });
   expect(onWire(draftOf({ ...stored, override: true })).override).toBe(true);
+});
+
+test('a policy that is only switched keeps all else as it is stored', () => {
+  expect(asStored(stored)).toEqual({ ...stored, src_registry: { id: 7 }, dest_registry: { id: 0 } });
 });
 
 test('a new policy is enabled and copies here to there', () => {

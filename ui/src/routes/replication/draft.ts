@@ -99,6 +99,12 @@ export function onWire(draft: Draft): WantedPolicy {
   };
 }
 
+/** A stored policy as it is sent back, with all that no form has. */
+export function asStored({ src_registry, dest_registry, ...rest }: Policy): WantedPolicy {
+  const of = (registry: Policy['src_registry']) => (registry ? { id: registry.id } : null);
+  return { ...rest, src_registry: of(src_registry), dest_registry: of(dest_registry) };
+}
+
 function filtersOf(draft: Draft): Filter[] {
   const pattern = (type: string, value: string, decoration?: string): Filter[] =>
     value.trim() ? [{ type, value: value.trim(), decoration }] : [];

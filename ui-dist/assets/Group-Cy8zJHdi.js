@@ -1,1 +1,0 @@
-import{Ca as e,Ea as t,Fa as n,Ha as r,Ja as i,Va as a,Ya as o,Za as s,wa as c,za as l}from"./core-B808qx8N.js";var u=t(`<span class="pick"><span class="strong"> </span><span class="hint"> </span></span>`);function d(t,d){o(d,!0);var f=u(),p=l(f),m=a(p,!0),h=r(p),g=a(h,!0);s(f),n(()=>{e(m,d.group.group_name),e(g,d.group.ldap_group_dn)}),c(t,f),i()}export{d as t};
