@@ -873,6 +873,12 @@ export interface components {
              */
             repositories: string[];
         };
+        /** @description A filter, and how it is given. */
+        FilterStyle: {
+            style: string;
+            type: string;
+            values?: string[] | null;
+        };
         /** @description The body of `POST /password/forgot`. */
         Forgot: {
             /** @description The address of the account. */
@@ -1368,6 +1374,235 @@ export interface components {
             name: string;
             owner_name: string;
         };
+        /** @description A registry as the API shows it. */
+        Registry: {
+            ca_certificate?: string | null;
+            creation_time: string;
+            credential?: components["schemas"]["RegistryCredential"] | null;
+            description?: string;
+            /** Format: int64 */
+            id: number;
+            insecure: boolean;
+            name: string;
+            /** @description Why it could not be used when it was last looked at, and what to do about it. */
+            problem?: string | null;
+            status: string;
+            type: string;
+            update_time: string;
+            url: string;
+        };
+        /** @description A registry by its id. */
+        RegistryById: {
+            /** Format: int64 */
+            id?: number | null;
+        };
+        /** @description Who signs in at a registry. */
+        RegistryCredential: {
+            /** @default null */
+            access_key: string | null;
+            /** @default null */
+            access_secret: string | null;
+            /** @default null */
+            type: string | null;
+        };
+        /** @description What policies with a registry may have. */
+        RegistryInfo: {
+            supported_copy_by_chunk: boolean;
+            supported_resource_filters: components["schemas"]["FilterStyle"][];
+            supported_triggers: string[];
+            type: string;
+        };
+        /** @description What is tried out: a stored registry, with other credentials if some are given, or one that is not stored. */
+        RegistryPing: {
+            /** @default null */
+            access_key: string | null;
+            /** @default null */
+            access_secret: string | null;
+            /** @default null */
+            ca_certificate: string | null;
+            /**
+             * @description `basic`; it has no effect.
+             * @default null
+             */
+            credential_type: string | null;
+            /**
+             * Format: int64
+             * @default null
+             */
+            id: number | null;
+            /** @default null */
+            insecure: boolean | null;
+            /** @default null */
+            type: string | null;
+            /** @default null */
+            url: string | null;
+        };
+        /** @description The body of a request that adds a registry. */
+        RegistryRequest: {
+            ca_certificate?: string | null;
+            credential?: components["schemas"]["RegistryCredential"] | null;
+            description?: string | null;
+            insecure?: boolean | null;
+            name?: string | null;
+            type?: string | null;
+            url?: string | null;
+        };
+        /** @description What is changed of a registry; what is left out stays. */
+        RegistryUpdate: {
+            /** @default null */
+            access_key: string | null;
+            /** @default null */
+            access_secret: string | null;
+            /** @default null */
+            ca_certificate: string | null;
+            /**
+             * @description `basic`; it has no effect.
+             * @default null
+             */
+            credential_type: string | null;
+            /** @default null */
+            description: string | null;
+            /** @default null */
+            insecure: boolean | null;
+            /** @default null */
+            name: string | null;
+            /** @default null */
+            url: string | null;
+        };
+        /** @description An execution as the API shows it. */
+        ReplicationExecution: {
+            /** @description Whether nothing was copied, and only said what would be. */
+            dry_run?: boolean;
+            end_time: string;
+            /** Format: int64 */
+            failed: number;
+            /** Format: int64 */
+            id: number;
+            /** Format: int64 */
+            in_progress: number;
+            /** Format: int64 */
+            policy_id: number;
+            start_time: string;
+            status: string;
+            status_text: string;
+            /** Format: int64 */
+            stopped: number;
+            /** Format: int64 */
+            succeed: number;
+            /** Format: int64 */
+            total: number;
+            trigger: string;
+        };
+        /** @description What is copied. */
+        ReplicationFilter: {
+            /** @description `matches` or `excludes`, for tags and labels. */
+            decoration?: string | null;
+            /** @description `name`, `tag`, `label` or `resource`. */
+            type: string;
+            /** @description A pattern; for labels their names. */
+            value: unknown;
+        };
+        /** @description A policy as the API shows it. */
+        ReplicationPolicy: {
+            copy_by_chunk: boolean;
+            creation_time: string;
+            deletion?: boolean;
+            description?: string;
+            dest_namespace?: string;
+            /** Format: int64 */
+            dest_namespace_replace_count: number;
+            dest_registry: components["schemas"]["Registry"];
+            enabled: boolean;
+            filters: components["schemas"]["ReplicationFilter"][];
+            /** Format: int64 */
+            id: number;
+            name: string;
+            override: boolean;
+            replicate_deletion?: boolean;
+            single_active_replication: boolean;
+            /** Format: int64 */
+            speed: number;
+            src_registry: components["schemas"]["Registry"];
+            trigger: components["schemas"]["ReplicationTrigger"];
+            update_time: string;
+        };
+        /** @description What a policy says. */
+        ReplicationPolicyRequest: {
+            copy_by_chunk?: boolean | null;
+            deletion?: boolean | null;
+            description?: string | null;
+            dest_namespace?: string | null;
+            /** Format: int64 */
+            dest_namespace_replace_count?: number | null;
+            dest_registry?: components["schemas"]["RegistryById"] | null;
+            enabled?: boolean | null;
+            filters?: components["schemas"]["ReplicationFilter"][] | null;
+            name?: string | null;
+            override?: boolean | null;
+            replicate_deletion?: boolean | null;
+            single_active_replication?: boolean | null;
+            /** Format: int64 */
+            speed?: number | null;
+            src_registry?: components["schemas"]["RegistryById"] | null;
+            trigger?: components["schemas"]["ReplicationTrigger"] | null;
+        };
+        /** @description A task as the API shows it: one repository. */
+        ReplicationTask: {
+            /**
+             * Format: int64
+             * @description Bytes of blobs that were moved.
+             */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description References that were copied.
+             */
+            copied: number;
+            /**
+             * Format: int64
+             * @description References that were deleted at the destination.
+             */
+            deleted: number;
+            dst_resource: string;
+            end_time: string;
+            /** Format: int64 */
+            execution_id: number;
+            /** Format: int64 */
+            id: number;
+            job_id: string;
+            /**
+             * Format: int64
+             * @description References that point elsewhere at the destination, and were left, as the policy does not override.
+             */
+            kept: number;
+            operation: string;
+            /**
+             * Format: int64
+             * @description References that were there already.
+             */
+            present: number;
+            resource_type: string;
+            src_resource: string;
+            start_time: string;
+            status: string;
+            /** @description Why it failed, and what to do about it. */
+            status_text?: string;
+        };
+        /** @description What starts a policy. */
+        ReplicationTrigger: {
+            /** @default null */
+            trigger_settings: components["schemas"]["ReplicationTriggerSettings"] | null;
+            /** @default  */
+            type: string;
+        };
+        /** @description When the clock starts it. */
+        ReplicationTriggerSettings: {
+            /**
+             * @description Six fields: second, minute, hour, day of month, month, day of week, in UTC.
+             * @default null
+             */
+            cron: string | null;
+        };
         /** @description A repository in the API. */
         Repository: {
             /** Format: int64 */
@@ -1421,6 +1656,123 @@ export interface components {
         RestoreTag: {
             /** @description A digest of the tag's history. */
             digest?: string | null;
+        };
+        /** @description An execution as the API shows it. */
+        RetentionExecution: {
+            dry_run?: boolean;
+            end_time: string;
+            /** Format: int64 */
+            id: number;
+            /** Format: int64 */
+            policy_id: number;
+            start_time: string;
+            status: string;
+            trigger: string;
+        };
+        /** @description A task as the API shows it. */
+        RetentionExecutionTask: {
+            end_time: string;
+            /** Format: int64 */
+            execution_id: number;
+            /** Format: int64 */
+            id: number;
+            job_id?: string | null;
+            repository: string;
+            /** Format: int64 */
+            retained: number;
+            start_time: string;
+            status: string;
+            /** Format: int64 */
+            status_code: number;
+            /** Format: int64 */
+            total: number;
+        };
+        /** @description What rules may say. */
+        RetentionMetadata: {
+            scope_selectors: components["schemas"]["RetentionSelectorMetadata"][];
+            tag_selectors: components["schemas"]["RetentionSelectorMetadata"][];
+            templates: components["schemas"]["RetentionRuleMetadata"][];
+        };
+        /** @description A policy in the API. */
+        RetentionPolicy: {
+            /** @default null */
+            algorithm: string | null;
+            /**
+             * Format: int64
+             * @default null
+             */
+            id: number | null;
+            /** @default null */
+            rules: components["schemas"]["RetentionRule"][] | null;
+            /** @default null */
+            scope: components["schemas"]["RetentionPolicyScope"] | null;
+            /** @default null */
+            trigger: components["schemas"]["RetentionRuleTrigger"] | null;
+        };
+        /** @description What a policy is about. */
+        RetentionPolicyScope: {
+            /** @default null */
+            level: string | null;
+            /**
+             * Format: int64
+             * @default null
+             */
+            ref: number | null;
+        };
+        /** @description A rule: which artifacts are kept. */
+        RetentionRule: {
+            /** @default  */
+            action: string;
+            /** @default false */
+            disabled: boolean;
+            /**
+             * Format: int64
+             * @default null
+             */
+            id: number | null;
+            /** @default null */
+            params: {
+                [key: string]: Record<string, never>;
+            } | null;
+            /**
+             * Format: int64
+             * @default null
+             */
+            priority: number | null;
+            /** @default null */
+            scope_selectors: {
+                [key: string]: components["schemas"]["ImmutableSelector"][];
+            } | null;
+            /** @default null */
+            tag_selectors: components["schemas"]["ImmutableSelector"][] | null;
+            /** @default  */
+            template: string;
+        };
+        /** @description A template. */
+        RetentionRuleMetadata: {
+            action: string;
+            display_text: string;
+            params: components["schemas"]["RetentionRuleParamMetadata"][];
+            rule_template: string;
+        };
+        /** @description A template's number. */
+        RetentionRuleParamMetadata: {
+            required: boolean;
+            type: string;
+            unit: string;
+        };
+        /** @description When a policy runs. */
+        RetentionRuleTrigger: {
+            /** @default null */
+            kind: string | null;
+            references?: Record<string, never> | null;
+            settings?: Record<string, never> | null;
+        };
+        /** @description A kind of selectors. */
+        RetentionSelectorMetadata: {
+            decorations: string[];
+            display_text: string;
+            kind: string;
         };
         /** @description A robot in the API. */
         Robot: {
@@ -1616,6 +1968,18 @@ export interface components {
             password: string;
             /** @default  */
             principal: string;
+        };
+        /** @description What is started. */
+        StartReplicationExecution: {
+            /**
+             * Format: int64
+             * @default null
+             */
+            policy_id: number | null;
+        };
+        /** @description The body of requests that start an execution. */
+        StartRequest: {
+            dry_run?: boolean | null;
         };
         /** @description The response of `GET /statistics`. */
         Statistic: {

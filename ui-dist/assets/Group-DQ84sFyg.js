@@ -1,1 +1,0 @@
-import{Da as e,Ma as t,Oa as n,Qi as r,Xi as i,_a as a,da as o,ea as s,ha as c,va as l}from"./core-16FAitac.js";var u=s(`<span class="pick"><span class="strong"> </span><span class="hint"> </span></span>`);function d(s,d){n(d,!0);var f=u(),p=c(f),m=a(p,!0),h=l(p),g=a(h,!0);t(f),o(()=>{i(m,d.group.group_name),i(g,d.group.ldap_group_dn)}),r(s,f),e()}export{d as t};

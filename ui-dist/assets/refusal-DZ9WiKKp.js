@@ -1,1 +1,0 @@
-import{wi as e}from"./core-16FAitac.js";function t({refusal:t,wait:n}){return t===`throttled`?e(`refusal.throttled`,{count:n??60}):e(`refusal.${t}`)}export{t};
