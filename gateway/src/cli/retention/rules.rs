@@ -31,7 +31,7 @@ pub(in crate::cli) struct Rules {
     tagged_only: bool,
     /// When the policy runs: six fields, of which the first is 0, in UTC. Without it, only somebody starts it.
     #[arg(long, value_name = "CRON")]
-    schedule: Option<Cron>,
+    schedule: Option<String>,
     /// Read rules and schedule from a file, as `show --json` prints them.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["keep", "schedule"])]
     file: Option<PathBuf>,
@@ -49,29 +49,21 @@ struct File {
 impl Rules {
     /// The policy, if it is valid.
     pub(super) fn policy(self) -> anyhow::Result<NewPolicy> {
-        let policy = match &self.file {
+        let (rules, cron) = match &self.file {
             Some(path) => {
                 let file: File = serde_json::from_str(&std::fs::read_to_string(path)?)?;
-                let cron = Some(file.cron).filter(|cron| !cron.is_empty());
-                NewPolicy {
-                    rules: file.rules,
-                    cron: cron.map(|cron| cron.parse()).transpose()?,
-                }
+                (file.rules, file.cron)
             }
-            None => NewPolicy {
-                rules: self.rules()?,
-                cron: self.schedule,
-            },
+            None => (self.rules()?, self.schedule.unwrap_or_default()),
         };
-        compile(&policy.rules)?;
-        let seconds = policy.cron.as_ref().map(Cron::to_string);
-        let seconds = seconds
-            .as_deref()
-            .and_then(|cron| cron.split_whitespace().next());
+        compile(&rules)?;
+        let seconds = cron.split_whitespace().next();
         if seconds.is_some_and(|seconds| seconds != "0") {
             anyhow::bail!("schedule: the first field, seconds, must be 0");
         }
-        Ok(policy)
+        let cron = Some(cron).filter(|cron| !cron.is_empty());
+        let cron: Option<Cron> = cron.map(|cron| cron.parse()).transpose()?;
+        Ok(NewPolicy { rules, cron })
     }
 
     fn rules(&self) -> anyhow::Result<Vec<RetentionRule>> {

@@ -42,7 +42,7 @@ async fn ended(caller: &Client, path: &str) -> Value {
         let listed = listed.as_array().expect("a list");
         let found = listed
             .iter()
-            .find(|one| one["id"].to_string() == id)
+            .find(|one| one["id"].as_i64() == id.parse().ok())
             .cloned();
         found.filter(|one| one["status"] != "Running")
     })
