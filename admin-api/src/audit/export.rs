@@ -264,7 +264,7 @@ mod tests {
         };
         for (text, found) in [("AN", 10), ("b", 70), ("n", 10), ("zzz", 0)] {
             let turns = Turns(Box::new(|| {
-                let budget = Budget::new(8, 8);
+                let budget = Budget::new(8);
                 Box::pin(
                     async move { Ok(budget.take(Holder::default(), 1, PATIENCE).await.unwrap()) },
                 )
