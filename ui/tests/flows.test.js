@@ -251,6 +251,9 @@ test('in the pseudo-language nothing is left in English', async () => {
     '/ui/admin/health',
     '/ui/admin/users',
     '/ui/admin/quotas',
+    '/ui/admin/registries',
+    '/ui/admin/replication',
+    '/ui/projects/platform/retention',
     '/ui/trust',
     '/ui/about',
   ]) {
