@@ -36,8 +36,7 @@ impl Remote {
             Ask::new(Method::HEAD, path(repository, digest), &what).scope(pulling(repository));
         let found = self.found(ask).await?;
         let size = |answer: crate::client::Answer| {
-            let length = answer.header(&CONTENT_LENGTH)?.parse().ok();
-            length
+            answer.header(&CONTENT_LENGTH)?.parse().ok()
         };
         Ok(found.map(|answer| size(answer).unwrap_or_default()))
     }

@@ -173,6 +173,8 @@ pub(super) enum Action {
     ChangeWorkloadRule,
     DeleteWorkloadRule,
     TestWorkloadToken,
+    /// Another registry, or replication: method and path below the API, where nothing has the ids.
+    Replicate(&'static str),
 }
 
 const CALLERS: [&str; 8] = [
@@ -369,6 +371,28 @@ pub(super) const PRIVATE_REST: &Table = &[
     (ListRetentionTasks, [401, 403, 403, 403, 200, 200, 200, 200]),
     (ReadRetentionLog, [401, 403, 403, 403, 200, 200, 200, 200]),
     (DeleteRetention, [401, 403, 403, 403, 200, 200, 200, 200]),
+    (Replicate("GET /registries"), [401, 403, 403, 403, 403, 403, 403, 200]),
+    (Replicate("POST /registries"), [401, 403, 403, 403, 403, 403, 403, 400]),
+    (Replicate("POST /registries/ping"), [401, 403, 403, 403, 403, 403, 403, 400]),
+    (Replicate("GET /registries/{id}"), [401, 403, 403, 403, 403, 403, 403, 404]),
+    (Replicate("PUT /registries/{id}"), [401, 403, 403, 403, 403, 403, 403, 404]),
+    (Replicate("DELETE /registries/{id}"), [401, 403, 403, 403, 403, 403, 403, 404]),
+    (Replicate("GET /registries/{id}/info"), [401, 403, 403, 403, 403, 403, 403, 404]),
+    (Replicate("GET /replication/adapters"), [401, 403, 403, 403, 403, 403, 403, 200]),
+    (Replicate("GET /replication/adapterinfos"), [401, 403, 403, 403, 403, 403, 403, 200]),
+    (Replicate("GET /replication/policies"), [401, 403, 403, 403, 403, 403, 403, 200]),
+    (Replicate("POST /replication/policies"), [401, 403, 403, 403, 403, 403, 403, 400]),
+    (Replicate("GET /replication/policies/{id}"), [401, 403, 403, 403, 403, 403, 403, 404]),
+    (Replicate("PUT /replication/policies/{id}"), [401, 403, 403, 403, 403, 403, 403, 404]),
+    (Replicate("DELETE /replication/policies/{id}"), [401, 403, 403, 403, 403, 403, 403, 404]),
+    (Replicate("GET /replication/executions"), [401, 403, 403, 403, 403, 403, 403, 200]),
+    (Replicate("POST /replication/executions"), [401, 403, 403, 403, 403, 403, 403, 404]),
+    (Replicate("GET /replication/executions/{id}"), [401, 403, 403, 403, 403, 403, 403, 404]),
+    (Replicate("PUT /replication/executions/{id}"), [401, 403, 403, 403, 403, 403, 403, 404]),
+    (Replicate("GET /replication/executions/{id}/tasks"), [401, 403, 403, 403, 403, 403, 403, 404]),
+    (Replicate("GET /replication/executions/{id}/tasks/{task_id}/log"), [401, 403, 403, 403, 403, 403, 403, 404]),
+    (Replicate("POST /api/ext/v1/replication/policies/{id}/dry-run"), [401, 403, 403, 403, 403, 403, 403, 404]),
+    (Replicate("POST /api/ext/v1/replication/executions/{id}/retry"), [401, 403, 403, 403, 403, 403, 403, 404]),
     (ListGc, [401, 403, 403, 403, 403, 403, 403, 200]),
     (GetGc, [401, 403, 403, 403, 403, 403, 403, 200]),
     (StopGc, [401, 403, 403, 403, 403, 403, 403, 200]),
@@ -885,6 +909,15 @@ impl<'s> World<'s> {
             TestWorkloadToken => {
                 let path = format!("{}/test", self.workload_rules());
                 caller.post(&path).json(&json!({ "token": "none" })).await
+            }
+            Replicate(route) => {
+                let (method, path) = whole(route);
+                let path = path.replace("{id}", "999").replace("{task_id}", "999");
+                let request = caller.request(method.parse().expect("a method"), &path);
+                match method {
+                    "POST" | "PUT" => request.json(&json!({})).await,
+                    _ => request.await,
+                }
             }
             ListGc => caller.get("/api/v2.0/system/gc").await,
             GetGc => caller.get(&self.execution("gc").await).await,
@@ -1424,6 +1457,7 @@ pub(super) fn route_of(action: Action) -> Option<String> {
         MakeRule => "POST /projects/{project_name_or_id}/immutabletagrules".to_owned(),
         ChangeRule => "PUT /projects/{project_name_or_id}/immutabletagrules/{immutable_rule_id}".to_owned(),
         DeleteRule => "DELETE /projects/{project_name_or_id}/immutabletagrules/{immutable_rule_id}".to_owned(),
+        Replicate(route) => route.to_owned(),
         ListGc => "GET /system/gc".to_owned(),
         GetGc => "GET /system/gc/{gc_id}".to_owned(),
         StopGc => "PUT /system/gc/{gc_id}".to_owned(),
@@ -1495,6 +1529,16 @@ pub(super) fn route_of(action: Action) -> Option<String> {
         true => Some(route),
         false => Some(route.replacen(' ', " /api/v2.0", 1)),
     }
+}
+
+/// Method and path of a route that is named as in the table.
+fn whole(route: &'static str) -> (&'static str, String) {
+    let (method, path) = route.split_once(' ').expect("a method and a path");
+    let path = match path.starts_with("/api/") {
+        true => path.to_owned(),
+        false => format!("/api/v2.0{path}"),
+    };
+    (method, path)
 }
 
 /// Which of [`CALLERS`] have what a route needs, in a private project.
