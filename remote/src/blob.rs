@@ -35,9 +35,7 @@ impl Remote {
         let ask =
             Ask::new(Method::HEAD, path(repository, digest), &what).scope(pulling(repository));
         let found = self.found(ask).await?;
-        let size = |answer: crate::client::Answer| {
-            answer.header(&CONTENT_LENGTH)?.parse().ok()
-        };
+        let size = |answer: crate::client::Answer| answer.header(&CONTENT_LENGTH)?.parse().ok();
         Ok(found.map(|answer| size(answer).unwrap_or_default()))
     }
 

@@ -85,7 +85,11 @@ impl Workloads {
         if problems.is_empty() {
             let source = KeySource::new(&conditions.issuer, rule.jwks, rule.ca);
             let checked = self.keys.verify(&source, token).await;
-            problems.extend(checked.err().map(|reason| format!("signature: {reason}")));
+            problems.extend(
+                checked
+                    .err()
+                    .map(|reason| format!("signature: {}", reason.for_project())),
+            );
         }
         Ok(Verdict {
             id: rule.id,

@@ -58,6 +58,35 @@ impl KeySource {
     }
 }
 
+/// Why a token's signature is not accepted, for system administrators.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unverified {
+    /// The issuer's keys cannot be read.
+    #[error("the issuer's keys cannot be read: {0}")]
+    Unreadable(String),
+    /// They are known, and the signature is of none of them.
+    #[error("{0}")]
+    Wrong(String),
+}
+
+impl Unverified {
+    /// The same for administrators of projects. They name issuers, and learn nothing of the network that these lead into.
+    pub(super) fn for_project(&self) -> String {
+        match self {
+            Self::Unreadable(_) => {
+                "the issuer's keys cannot be read; the server's log says why".to_owned()
+            }
+            Self::Wrong(reason) => reason.clone(),
+        }
+    }
+}
+
+impl From<String> for Unverified {
+    fn from(reason: String) -> Self {
+        Self::Wrong(reason)
+    }
+}
+
 /// The keys of issuers.
 pub(super) struct Keys {
     guard: Arc<Guard>,
@@ -128,9 +157,9 @@ impl Keys {
         &self,
         source: &KeySource,
         token: &SubjectToken,
-    ) -> Result<(), String> {
+    ) -> Result<(), Unverified> {
         match source {
-            KeySource::Given(jwks) => KeySet::given(jwks.as_bytes())?.verify(token),
+            KeySource::Given(jwks) => Ok(KeySet::given(jwks.as_bytes())?.verify(token)?),
             KeySource::Discovered { issuer, ca } => {
                 let remote = self.remote(source, issuer, ca.as_deref());
                 let keys = remote.keys(token.key_id()).await?;
@@ -139,8 +168,8 @@ impl Keys {
                 };
                 // A new key may have no name, or that of the old one.
                 match remote.newer(&keys).await {
-                    Some(newer) => newer.verify(token),
-                    None => Err(reason),
+                    Some(newer) => Ok(newer.verify(token)?),
+                    None => Err(reason.into()),
                 }
             }
         }
@@ -184,7 +213,7 @@ impl State {
 
 impl Remote {
     /// Keys including the named one, if the issuer has it.
-    async fn keys(self: &Arc<Self>, key: Option<&str>) -> Result<Arc<KeySet>, String> {
+    async fn keys(self: &Arc<Self>, key: Option<&str>) -> Result<Arc<KeySet>, Unverified> {
         if let Some(keys) = self.known(key) {
             return Ok(keys);
         }
@@ -199,8 +228,8 @@ impl Remote {
         let state = self.state.lock();
         match (state.reading(Instant::now()), &state.failure) {
             (Some((keys, _)), _) => Ok(keys),
-            (None, Some(failure)) => Err(failure.clone()),
-            (None, None) => Err("the issuer's keys are not known".to_owned()),
+            (None, Some(failure)) => Err(Unverified::Unreadable(failure.clone())),
+            (None, None) => Err(Unverified::Unreadable("it was not asked yet".to_owned())),
         }
     }
 
@@ -267,10 +296,7 @@ impl Remote {
             Err(failure) => {
                 let issuer = self.issuer.as_str();
                 tracing::warn!(issuer, failure, "an issuer's keys cannot be read");
-                // Projects' administrators, who name issuers, learn nothing of this network.
-                state.failure = Some(
-                    "the issuer's keys cannot be read: the log of the server says why".to_owned(),
-                );
+                state.failure = Some(failure);
             }
         }
     }
