@@ -166,10 +166,26 @@ impl Workloads {
                 }
             }
         }
+        let mut proven = the_first_of_each(proven, MOST_RULES);
         proven.sort_by_key(|rule| rule.id);
-        proven.truncate(MOST_RULES);
         Ok((proven, reasons.join("; ")))
     }
+}
+
+/// So many rules, of each project the first, then of each the second, and so on: no project's rules take the places of
+/// another's.
+fn the_first_of_each(mut rules: Vec<Candidate>, most: usize) -> Vec<Candidate> {
+    rules.sort_by_key(|rule| rule.id);
+    let mut of_project: HashMap<ProjectName, usize> = HashMap::new();
+    let mut placed: Vec<(usize, Candidate)> = Vec::with_capacity(rules.len());
+    for rule in rules {
+        let place = of_project.entry(rule.project.clone()).or_default();
+        *place += 1;
+        placed.push((*place, rule));
+    }
+    placed.sort_by_key(|(place, _)| *place);
+    placed.truncate(most);
+    placed.into_iter().map(|(_, rule)| rule).collect()
 }
 
 fn rule_of(candidate: &Candidate) -> WorkloadRule {

@@ -136,14 +136,21 @@ pub async fn replace_token(
 pub async fn forget_token(
     tx: &mut Tx,
     principal: PrincipalId,
-    asked_with: &[u8],
+    asked_with: Option<&[u8]>,
     now: Timestamp,
 ) -> Result<bool> {
-    let forgotten = tx
-        .query(
+    let statement = match asked_with {
+        Some(_) => {
             "update oidc_account set refresh_token = null, updated_at = $3
-             where principal_id = $1 and refresh_token = $2",
-        )
+             where principal_id = $1 and refresh_token = $2"
+        }
+        None => {
+            "update oidc_account set refresh_token = $2, updated_at = $3
+             where principal_id = $1 and refresh_token is null"
+        }
+    };
+    let forgotten = tx
+        .query(statement)
         .bind(principal)
         .bind(asked_with)
         .bind(now)
@@ -195,25 +202,28 @@ pub async fn hold(
 }
 
 /// Users with a session whom the provider last confirmed before a time, and about whom no process is asking now;
-/// longest ago first.
+/// longest ago first. Without a refresh token, only those of another issuer, about whom nobody can be asked any more.
 ///
 /// # Errors
 /// When the statement fails.
 pub async fn due(
     reader: &mut Reader,
     (before, now): (Timestamp, Timestamp),
+    issuer: &str,
     limit: i64,
 ) -> Result<Vec<PrincipalId>> {
     let rows = reader
         .query(
-            "select a.principal_id from oidc_account a
-             where a.checked_at <= $1 and a.refresh_token is not null and a.held_until <= $2
+            "select a.principal_id from oidc_account a join identity i on i.principal_id = a.principal_id
+             where a.checked_at <= $1 and a.held_until <= $2
+                 and (a.refresh_token is not null or substr(i.subject, 1, length($4)) <> $4)
                  and exists (select 1 from session s where s.principal_id = a.principal_id and s.expires_at > $2)
              order by a.checked_at limit $3",
         )
         .bind(before)
         .bind(now)
         .bind(limit)
+        .bind(issuer)
         .all()
         .await?;
     rows.iter()

@@ -156,7 +156,7 @@ pub struct Candidate {
     pub lifetime: u32,
 }
 
-/// The rules of living projects that a token may meet, by its issuer, audiences and subject, the oldest first: 500 at most,
+/// The rules of living projects that a token may meet, by its issuer, audiences and subject, the oldest of each project first: 500 at most,
 /// 50 of a project. Their claims are read for no others.
 ///
 /// # Errors
@@ -169,13 +169,13 @@ pub async fn candidates(
     macro_rules! select {
         ($keys:literal, $audiences:literal) => {
             concat!(
-                "select w.id, w.project_id, w.subject
+                "select w.id, w.project_id, w.subject, row_number() over (partition by w.project_id order by w.id) as place
                  from workload_rule w join principal p on p.id = w.principal_id join project o on o.id = w.project_id
                  where w.issuer = $1 and p.deleted_at is null and o.deleted_at is null and w.subject_key ",
                 $keys,
                 " and w.audience ",
                 $audiences,
-                " order by w.id limit $4"
+                " order by place, w.id limit $4"
             )
         };
     }
@@ -211,10 +211,14 @@ pub async fn candidates(
             matching.push(row.get("workload_rule", "id")?);
         }
     }
-    whole(reader, &matching).await
+    let places = matching.iter().enumerate();
+    let places: HashMap<WorkloadRuleId, usize> = places.map(|(place, id)| (*id, place)).collect();
+    let mut found = whole(reader, &matching).await?;
+    found.sort_by_key(|rule| places.get(&rule.id).copied());
+    Ok(found)
 }
 
-/// Rules by their ids, in the order of these.
+/// Rules by their ids.
 async fn whole(reader: &mut Reader, ids: &[WorkloadRuleId]) -> Result<Vec<Candidate>> {
     if ids.is_empty() {
         return Ok(Vec::new());

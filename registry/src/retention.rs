@@ -68,7 +68,16 @@ pub struct Verdict {
     pub kept_by: Option<usize>,
     /// The rules that select it.
     pub selected_by: RuleSet,
+    /// Whether it has no tag and was pushed just now: an index that is being pushed may be about to list it.
+    pub is_arriving: bool,
     pub(crate) stamp: Stamp,
+}
+
+impl Verdict {
+    /// Whether nothing that was looked at keeps it.
+    pub const fn goes(&self) -> bool {
+        self.kept_by.is_none() && !self.is_arriving
+    }
 }
 
 /// Why an artifact stays that no rule keeps.

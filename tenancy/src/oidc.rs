@@ -132,7 +132,7 @@ impl Accounts {
                         return Err(Error::SignInExpired);
                     }
                     if ticket.is_some()
-                        && let Some(admitted) = accounts.admit_late(tx, &vouched, now).await?
+                        && let Some(admitted) = Self::admit_late(tx, &vouched).await?
                     {
                         return Ok(admitted);
                     }
@@ -148,23 +148,15 @@ impl Accounts {
 
     /// Takes over somebody who proved a while ago who they are, and has got an account since, by another browser. Whatever
     /// the provider said of them since counts more.
-    async fn admit_late(
-        &self,
-        tx: &mut Tx,
-        vouched: &Vouched,
-        now: Timestamp,
-    ) -> Result<Option<Admitted>> {
+    async fn admit_late(tx: &mut Tx, vouched: &Vouched) -> Result<Option<Admitted>> {
         let known = identity::by_subject(tx, OIDC, &vouched.person.subject).await?;
         match known {
             None => Ok(None),
             Some(known) if !known.active => Err(Error::SignInExpired),
-            Some(_) => {
-                let late = Vouched {
-                    refresh_token: None,
-                    ..vouched.clone()
-                };
-                self.admit_in(tx, &late, now).await
-            }
+            Some(known) => Ok(Some(Admitted {
+                principal: known.principal,
+                generation: known.generation,
+            })),
         }
     }
 
@@ -299,16 +291,14 @@ impl Accounts {
     /// When the database fails.
     pub async fn end(&self, account: &Account, why: &'static str, now: Timestamp) -> Result<()> {
         let principal = account.principal;
-        let Some(asked_with) = account.refresh_token.clone() else {
-            return Ok(());
-        };
+        let asked_with = account.refresh_token.clone();
         self.db
             .write(move |tx| {
                 Box::pin(async move {
                     let held = principal::hold_alone(tx, principal).await?;
                     let known = identity::of_principal(tx, OIDC, principal).await?;
                     if let Some(known) = known.filter(|_| held.is_some())
-                        && oidc::forget_token(tx, principal, &asked_with, now).await?
+                        && oidc::forget_token(tx, principal, asked_with.as_deref(), now).await?
                     {
                         end(tx, &known, why, now).await?;
                     }

@@ -184,7 +184,8 @@ pub async fn update_profile(
             }
             user::set_profile(tx, &user, changed, !is_own, now).await?;
             // An administrator vouches for the address of whom they correct.
-            if !is_own && user.unverified {
+            let is_corrected = user.email.as_deref() != Some(changed.0);
+            if !is_own && user.unverified && is_corrected {
                 user::let_in(tx, &user, now).await?;
             }
             if let Some(language) = mails {

@@ -157,7 +157,13 @@ impl Next {
 }
 
 /// How the turn is got at which a part is read: an export takes many, and never keeps one while its reader is slow.
-struct Turns(Box<dyn Fn() -> BoxFuture<'static, Result<Reservation, Error>> + Send + Sync>);
+struct Turns(Box<Turn>);
+
+/// Gets a turn.
+type Turn = dyn Fn() -> BoxFuture<'static, Result<Reservation, Error>> + Send + Sync;
+
+/// How often a turn is asked for, each time for as long as a list would wait.
+const ATTEMPTS: u32 = 10;
 
 fn parts(
     (db, turns): (Db, Turns),
@@ -172,9 +178,7 @@ fn parts(
             let (db, Turns(turn)) = &*db;
             let mut next = next;
             loop {
-                let _turn = turn()
-                    .await
-                    .map_err(|_| "no turn at the database in time")?;
+                let _turn = patiently(turn).await?;
                 next = match next {
                     Next::Head(filter) => {
                         return Ok(Some((format.head().into(), Next::Window(filter))));
@@ -189,6 +193,16 @@ fn parts(
             }
         }
     })
+}
+
+/// A turn, asked for several times: the beginning was sent already.
+async fn patiently(turn: &Turn) -> Result<Reservation, BoxError> {
+    for _ in 0..ATTEMPTS {
+        if let Ok(turn) = turn().await {
+            return Ok(turn);
+        }
+    }
+    Err("no turn at the database in time".into())
 }
 
 async fn window(db: &Db, filter: Filter, searched: i64) -> Result<Next, db::Error> {

@@ -58,7 +58,9 @@ pub(super) fn describe_again(
     userinfo: &Claims,
 ) -> Result<Person> {
     let mut person = describe(config, token, Some(userinfo))?.person;
-    person.profile = person.profile.filter(|it| !it.realname.is_empty());
+    person.profile = person
+        .profile
+        .filter(|it| !it.realname.is_empty() && it.email.is_some());
     if !userinfo.contains_key(&config.groups_claim) {
         person.groups = None;
     }
@@ -196,7 +198,7 @@ mod tests {
         };
         let silent = again(json!({ "sub": "7", "email": "new@x" }));
         assert_eq!((silent.profile, silent.groups), (None, None));
-        let said = again(json!({ "sub": "7", "name": "Ann", "groups": [] }));
+        let said = again(json!({ "sub": "7", "name": "Ann", "email": "a@x", "groups": [] }));
         assert_eq!(said.profile.unwrap().realname, "Ann");
         assert_eq!(said.groups, Some(Vec::new()));
     }

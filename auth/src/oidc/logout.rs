@@ -93,6 +93,11 @@ impl Oidc {
         let used = hash(&["logout", &logout.issuer, &logout.id]);
         let subject = logout.subject.map(|it| format!("{} {it}", logout.issuer));
         let sid = logout.sid.map(|it| name_of_session(&logout.issuer, &it));
+        let mut reader = self.db.reader().await?;
+        if oidc::marked(&mut reader, &used).await?.is_some() {
+            return Err(Error::Token("it was used already"));
+        }
+        drop(reader);
         // In a transaction before the other, so that a session either begins before that, and ends, or finds this.
         self.mark_signed_out(subject.as_deref(), sid.as_deref(), now)
             .await?;

@@ -28,6 +28,8 @@ use crate::ldap::seconds;
 const HELD: Duration = Duration::from_secs(30);
 /// Answers that this may take: where the provider's endpoints are, its keys, new tokens and what it says of the user.
 const MOST_ANSWERS: u32 = 4;
+/// Why somebody is out.
+const NOT_VOUCHED_FOR: &str = "the OIDC provider does not vouch for the account any more";
 /// People who are asked about at a time.
 const AT_A_TIME: usize = 8;
 /// How often, and how many times, a second process checks whether the first is done.
@@ -157,8 +159,7 @@ impl Oidc {
         };
         let asked = self.ask(&known, &account, now).await;
         if let Err(error @ Error::Refused(_)) = asked {
-            let why = "the OIDC provider does not vouch for the account any more";
-            self.accounts.end(&account, why, now).await?;
+            self.accounts.end(&account, NOT_VOUCHED_FOR, now).await?;
             return Err(error);
         }
         asked.map(|()| true)
@@ -166,11 +167,6 @@ impl Oidc {
 
     /// Asks the provider with the refresh token of an account, and keeps what it says.
     async fn ask(&self, known: &Identity, account: &Account, now: Timestamp) -> Result<()> {
-        let Some(token) = self.accounts.refresh_token(account) else {
-            return Err(Error::Ended(
-                "there is no refresh token that can be opened: sign in to the web page again",
-            ));
-        };
         let provider = self.provider()?;
         let issuer = &provider.metadata().await?.issuer;
         // One provider's tokens are not shown to another.
@@ -178,6 +174,11 @@ impl Oidc {
             let why = "the account is of another provider than the one that is set now";
             return Err(Error::Refused(why.to_owned()));
         }
+        let Some(token) = self.accounts.refresh_token(account) else {
+            return Err(Error::Ended(
+                "there is no refresh token that can be opened: sign in to the web page again",
+            ));
+        };
         let tokens = provider.refresh(&token).await?;
         let refresh_token = tokens.refresh_token.clone().unwrap_or(token);
         // At once: the old token no longer works, whatever is wrong with the rest.
@@ -185,7 +186,18 @@ impl Oidc {
         let Some(asked_with) = kept.await? else {
             return Ok(());
         };
-        match who(&provider, known, tokens, now).await? {
+        let person = match who(&provider, known, tokens, now).await {
+            Err(error @ Error::Refused(_)) => {
+                let account = Account {
+                    refresh_token: Some(asked_with),
+                    ..account.clone()
+                };
+                self.accounts.end(&account, NOT_VOUCHED_FOR, now).await?;
+                return Err(error);
+            }
+            person => person?,
+        };
+        match person {
             None => self.accounts.vouched(known.principal, now).await?,
             Some(person) => {
                 let vouched = Vouched {
@@ -270,7 +282,12 @@ impl Oidc {
         };
         let every = seconds(every);
         let mut reader = self.db.reader().await?;
-        Ok(oidc::due(&mut reader, (now.minus(every), now), limit).await?)
+        // Of no provider there is nobody.
+        let issuer = match values.has_provider() {
+            true => values.oidc_endpoint.trim_end_matches('/'),
+            false => "-",
+        };
+        Ok(oidc::due(&mut reader, (now.minus(every), now), issuer, limit).await?)
     }
 }
 

@@ -16,7 +16,8 @@ use model::Issuer;
 use moka::sync::Cache;
 use outgoing::Guard;
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, TryAcquireError};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 pub(super) use set::KeySet;
 
@@ -32,8 +33,11 @@ const LONGEST: Duration = Duration::from_secs(86_400);
 const INTERVAL: Duration = Duration::from_secs(10);
 /// How often one issuer is asked in this time, for rules with different authorities.
 const MOST_ASKED: u32 = 5;
-/// Readings at a time, of all issuers.
-const MOST_READINGS: usize = 8;
+/// Readings at a time of issuers that were read before, and of others: some that do not answer do not keep those out that
+/// do.
+const MOST_READINGS: (usize, usize) = (16, 64);
+/// How long a reading waits for others.
+const PATIENCE: Duration = Duration::from_secs(8);
 /// Maximum issuers whose keys are cached.
 const MOST_ISSUERS: u64 = 1_000;
 
@@ -93,7 +97,13 @@ pub(super) struct Keys {
     issuers: Cache<KeySource, Arc<Remote>>,
     /// By issuer, since when it was asked how often.
     asked: Cache<Issuer, Arc<Mutex<Asked>>>,
-    readings: Arc<Semaphore>,
+    readings: Arc<Readings>,
+}
+
+/// Who may read keys at the same time.
+struct Readings {
+    of_known: Semaphore,
+    of_others: Semaphore,
 }
 
 /// How often an issuer was asked since a time.
@@ -125,25 +135,22 @@ impl Keys {
                 .max_capacity(MOST_ISSUERS)
                 .time_to_idle(INTERVAL)
                 .build(),
-            readings: Arc::new(Semaphore::new(MOST_READINGS)),
+            readings: Arc::new(Readings {
+                of_known: Semaphore::new(MOST_READINGS.0),
+                of_others: Semaphore::new(MOST_READINGS.1),
+            }),
         }
     }
 
     fn remote(&self, source: &KeySource, issuer: &Issuer, ca: Option<&str>) -> Arc<Remote> {
         self.issuers.get_with_by_ref(source, || {
-            let asked = self.asked.get_with_by_ref(issuer, || {
-                Arc::new(Mutex::new(Asked {
-                    since: Instant::now(),
-                    times: 0,
-                }))
-            });
             Arc::new(Remote {
                 issuer: issuer.clone(),
                 ca: ca.map(str::to_owned),
                 guard: self.guard.clone(),
                 state: Mutex::default(),
                 asking: tokio::sync::Mutex::default(),
-                asked,
+                asked: self.asked.clone(),
                 readings: self.readings.clone(),
             })
         })
@@ -184,9 +191,8 @@ struct Remote {
     state: Mutex<State>,
     /// Locked by the request that asks.
     asking: tokio::sync::Mutex<()>,
-    /// Shared with others of the same issuer.
-    asked: Arc<Mutex<Asked>>,
-    readings: Arc<Semaphore>,
+    asked: Cache<Issuer, Arc<Mutex<Asked>>>,
+    readings: Arc<Readings>,
 }
 
 #[derive(Default)]
@@ -275,17 +281,34 @@ impl Remote {
         Some(keys)
     }
 
+    /// Counts that the issuer is asked, with whatever authorities; false if that was too often.
+    fn may_be_asked(&self, now: Instant) -> bool {
+        let asked = self.asked.get_with_by_ref(&self.issuer, || {
+            Arc::new(Mutex::new(Asked {
+                since: now,
+                times: 0,
+            }))
+        });
+        let may = asked.lock().take(now);
+        may
+    }
+
     /// Asks the issuer, even if no request waits for it any more.
     async fn ask(&self) {
+        let is_known = self.state.lock().keys.is_some();
+        let readings = match is_known {
+            true => &self.readings.of_known,
+            false => &self.readings.of_others,
+        };
+        let Ok(Ok(_reading)) = timeout(PATIENCE, readings.acquire()).await else {
+            self.state.lock().failure = Some("too many issuers are being asked".to_owned());
+            return;
+        };
         let now = Instant::now();
         self.state.lock().asked = Some(now);
-        let read = match self.asked.lock().take(now) {
-            true => self.readings.clone().try_acquire_owned(),
-            false => Err(TryAcquireError::NoPermits),
-        };
-        let read = match read {
-            Ok(_reading) => discovery::read(&self.issuer, self.ca.as_deref(), &self.guard).await,
-            Err(_) => Err("it, or others, were asked too often just now".to_owned()),
+        let read = match self.may_be_asked(now) {
+            true => discovery::read(&self.issuer, self.ca.as_deref(), &self.guard).await,
+            false => Err("it was asked too often just now".to_owned()),
         };
         let mut state = self.state.lock();
         match read {

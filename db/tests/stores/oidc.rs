@@ -106,7 +106,8 @@ async fn one_process_asks_about_whoever_has_a_session() {
         let later = NOW.plus(HOUR);
         let due = async |before: Timestamp, now: Timestamp| {
             let mut reader = db.reader().await.unwrap();
-            oidc::due(&mut reader, (before, now), 10).await.unwrap()
+            let due = oidc::due(&mut reader, (before, now), "https://id", 10);
+            due.await.unwrap()
         };
         assert!(due(NOW, later).await.is_empty(), "there is no session");
         begin(&db, bob, 1, Some("")).await;
@@ -134,7 +135,7 @@ async fn one_process_asks_about_whoever_has_a_session() {
         assert_eq!(account.checked_at, later);
         let forget = async |asked_with: &'static [u8]| {
             let forgotten = db.write(move |tx| {
-                Box::pin(async move { oidc::forget_token(tx, bob, asked_with, later).await })
+                Box::pin(async move { oidc::forget_token(tx, bob, Some(asked_with), later).await })
             });
             forgotten.await.unwrap()
         };

@@ -857,9 +857,9 @@ async fn whoever_the_provider_signs_out_while_they_sign_in_is_signed_out() {
         .here
         .get(&underway)
         .await
-        .expect_error(403, "FORBIDDEN");
+        .expect_error(401, "UNAUTHORIZED");
     assert!(!alice.here.is_signed_in().await);
-    bob.choose("bob").await.expect_error(403, "FORBIDDEN");
+    bob.choose("bob").await.expect_error(401, "UNAUTHORIZED");
     assert!(!bob.here.is_signed_in().await);
     // Anew, it is another sign-in.
     tokio::time::sleep(Duration::from_millis(1_100)).await;

@@ -20,8 +20,8 @@ use crate::Result;
 const LOOKS: u32 = 30;
 /// The rest before it is looked at again, in times of the number of looks.
 const REST: Duration = Duration::from_millis(50);
-/// Artifacts that the log lists besides those that were deleted.
-const LISTED: usize = task_log::LINES as usize - 100;
+/// Artifacts that the log lists, of which those that were deleted come first.
+const LISTED: i64 = task_log::LINES - 100;
 
 /// A repository that a task is about.
 struct Place {
@@ -133,8 +133,9 @@ impl Retention {
             return Ok(Deleted::All(evaluated));
         }
         let going = evaluated.artifacts.iter().enumerate();
-        let going = going.filter(|(_, verdict)| verdict.kept_by.is_none());
-        let going: Vec<usize> = going.map(|(at, _)| at).collect();
+        let going = going.filter(|(_, verdict)| verdict.goes());
+        // The newest first: an index goes before what it lists.
+        let going: Vec<usize> = going.map(|(at, _)| at).rev().collect();
         let before = place.counts.deleted;
         for some in going.chunks(self.registry.retention_at_once()) {
             if self.settings.current().read_only {
@@ -200,6 +201,7 @@ impl Retention {
         rules: &Rules,
     ) -> Result<()> {
         let (mut left, mut going, mut listed) = (0, 0, 0);
+        let most = (LISTED - place.counts.deleted).max(0);
         let mut after = ManifestId(0);
         loop {
             let page = self.registry.retention_page(evaluated.repository, after);
@@ -213,7 +215,7 @@ impl Retention {
                     .await?;
                 left += 1;
                 going += i64::from(goes);
-                if listed < LISTED {
+                if listed < most {
                     listed += 1;
                     lines.push(line);
                 }
@@ -222,8 +224,8 @@ impl Retention {
                 return Ok(());
             }
         }
-        if left > listed as i64 {
-            let more = left - listed as i64;
+        if left > listed {
+            let more = left - listed;
             self.log(
                 run,
                 task,
@@ -247,7 +249,7 @@ impl Retention {
         let verdict = evaluated.verdict(artifact.id);
         let seen = verdict.and_then(|_| place.held.get(&artifact.id).cloned());
         let held = match verdict {
-            Some(verdict) if run.dry_run && verdict.kept_by.is_none() => {
+            Some(verdict) if run.dry_run && verdict.goes() => {
                 let named = (place.project, &place.name);
                 let going = (evaluated.repository, artifact.id);
                 self.registry.held_from_retention(named, going).await?
@@ -259,7 +261,7 @@ impl Retention {
             (_, Some(held)) => Fate::Held(held),
             (Some(verdict), None) => Fate::Decided(verdict),
         };
-        let goes = matches!(fate, Fate::Decided(verdict) if verdict.kept_by.is_none());
+        let goes = matches!(fate, Fate::Decided(verdict) if verdict.goes());
         Ok((goes, table::line(artifact, fate, &rules.all)))
     }
 

@@ -1,5 +1,7 @@
 //! Looking at a repository: page by page, so that its tags are never all in memory.
 
+use std::time::Duration;
+
 use db::repository;
 use db::retention::candidate::{self, Artifact};
 use model::retention::{Candidate, RuleSet, kept};
@@ -9,6 +11,8 @@ use tracing::instrument;
 use super::{Evaluated, Rules, Verdict};
 use crate::{Registry, Result};
 
+/// How long an artifact without a tag is kept whatever the rules say, as by the deletion of untagged manifests.
+const ARRIVING: Duration = Duration::from_secs(7_200);
 /// Artifacts that are read at a time.
 const PAGE: i64 = 500;
 /// Artifacts of a repository that are looked at: about 50 MiB of memory.
@@ -51,8 +55,14 @@ impl Registry {
             let Some(last) = page.last() else { break };
             after = last.id;
             for artifact in &page {
-                let candidate = rules.candidate(artifact, about);
-                artifacts.push(verdict(artifact, candidate.selected_by));
+                let mut candidate = rules.candidate(artifact, about);
+                let mut verdict = verdict(artifact, candidate.selected_by);
+                if rules.is_arriving(artifact) {
+                    // It takes no place of those that a rule counts.
+                    candidate.selected_by = RuleSet::default();
+                    verdict.is_arriving = true;
+                }
+                artifacts.push(verdict);
                 candidates.push(candidate);
             }
             if artifacts.len() > MOST {
@@ -91,6 +101,7 @@ fn verdict(artifact: &Artifact, selected_by: RuleSet) -> Verdict {
         digest: artifact.digest,
         kept_by: None,
         selected_by,
+        is_arriving: false,
         stamp: artifact.stamp(),
     }
 }
@@ -103,6 +114,10 @@ impl Rules {
         let rules = self.all.iter().enumerate();
         let about = rules.filter(|(_, rule)| rule.is_about(rest));
         about.fold(RuleSet::default(), |set, (place, _)| set.with(place))
+    }
+
+    fn is_arriving(&self, artifact: &Artifact) -> bool {
+        artifact.tags.is_empty() && artifact.pushed.plus(ARRIVING) > self.now
     }
 
     fn candidate(&self, artifact: &Artifact, about: RuleSet) -> Candidate {

@@ -67,9 +67,9 @@ async fn has_all(at: &Server, repository: &str, set: &Set) {
         Some(&set.index)
     );
     let attached = referrers(at, repository, &set.index).await;
-    assert_eq!(attached, [set.signature.digest.clone()]);
+    assert_eq!(attached, std::slice::from_ref(&set.signature.digest));
     let attached = referrers(at, repository, &set.signature.digest).await;
-    assert_eq!(attached, [set.about_signature.digest.clone()]);
+    assert_eq!(attached, std::slice::from_ref(&set.about_signature.digest));
     let found = digest(at, repository, &set.cosign_tag).await;
     assert!(found.is_some(), "cosign's tag comes along");
     for blob in set.one.blobs() {
