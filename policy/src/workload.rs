@@ -59,7 +59,7 @@ mod tests {
             lifetimes: vec![(a.clone(), 3_600), (a.clone(), 1_800), (b.clone(), 60)],
             expires_at: Timestamp(0),
         };
-        assert_eq!(workload.token_secs(&[a.clone()]), 1_800);
+        assert_eq!(workload.token_secs(std::slice::from_ref(&a)), 1_800);
         assert_eq!(workload.token_secs(&[a, b]), 60);
         assert_eq!(workload.token_secs(&[c]), 60);
     }

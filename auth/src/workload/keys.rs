@@ -289,8 +289,7 @@ impl Remote {
                 times: 0,
             }))
         });
-        let may = asked.lock().take(now);
-        may
+        asked.lock().take(now)
     }
 
     /// Asks the issuer, even if no request waits for it any more.
