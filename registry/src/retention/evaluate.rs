@@ -11,8 +11,6 @@ use tracing::instrument;
 use super::{Evaluated, Rules, Verdict};
 use crate::{Registry, Result};
 
-/// How long an artifact without a tag is kept whatever the rules say, as by the deletion of untagged manifests.
-const ARRIVING: Duration = Duration::from_secs(7_200);
 /// Artifacts that are read at a time.
 const PAGE: i64 = 500;
 /// Artifacts of a repository that are looked at: about 50 MiB of memory.
@@ -57,7 +55,7 @@ impl Registry {
             for artifact in &page {
                 let mut candidate = rules.candidate(artifact, about);
                 let mut verdict = verdict(artifact, candidate.selected_by);
-                if rules.is_arriving(artifact) {
+                if rules.is_arriving(artifact, self.limits.grace) {
                     // It takes no place of those that a rule counts.
                     candidate.selected_by = RuleSet::default();
                     verdict.is_arriving = true;
@@ -116,8 +114,8 @@ impl Rules {
         about.fold(RuleSet::default(), |set, (place, _)| set.with(place))
     }
 
-    fn is_arriving(&self, artifact: &Artifact) -> bool {
-        artifact.tags.is_empty() && artifact.pushed.plus(ARRIVING) > self.now
+    fn is_arriving(&self, artifact: &Artifact, grace: Duration) -> bool {
+        artifact.tags.is_empty() && artifact.pushed.plus(grace) > self.now
     }
 
     fn candidate(&self, artifact: &Artifact, about: RuleSet) -> Candidate {

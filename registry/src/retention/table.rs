@@ -57,7 +57,7 @@ pub fn line(artifact: &Artifact, fate: Fate<'_>, rules: &[CompiledRule]) -> Stri
 
 fn decided(verdict: &Verdict, rules: &[CompiledRule]) -> (&'static str, String) {
     if verdict.is_arriving {
-        let reason = "it has no tag, and was pushed within two hours";
+        let reason = "it has no tag, and was pushed just now ([gc] grace_secs)";
         return ("RETAIN", reason.to_owned());
     }
     if let Some(rule) = verdict.kept_by.and_then(|place| rules.get(place)) {

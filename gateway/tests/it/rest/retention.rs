@@ -2,10 +2,12 @@
 
 mod running;
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::SERVER;
-use crate::harness::{Client, Image, Project, Role, eventually, image, index_of, media};
+use crate::harness::{Client, Image, Project, Role, Server, eventually, image, index_of, media};
 
 const RETENTIONS: &str = "/api/v2.0/retentions";
 
@@ -239,6 +241,16 @@ async fn what_is_wrong_with_a_policy_is_named() {
     make(&admin, &project, &many[..15]).await;
 }
 
+/// A server that takes nothing without a tag for something that is being pushed, a second after it came.
+async fn server() -> Server {
+    Server::with(&[("GANTRY_GC__GRACE_SECS", "1")]).await
+}
+
+/// Waits until what has no tag counts as what it is.
+async fn arrived() {
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+}
+
 /// Images of a repository, each pushed with a tag or without, in this order.
 async fn push(caller: &Client, repository: &str, tags: &[Option<&str>]) -> Vec<Image> {
     let mut pushed = Vec::new();
@@ -253,7 +265,7 @@ async fn push(caller: &Client, repository: &str, tags: &[Option<&str>]) -> Vec<I
 
 #[tokio::test]
 async fn a_dry_run_names_the_rule_of_each_artifact_and_a_run_deletes_the_rest() {
-    let server = SERVER.get().await;
+    let server = server().await;
     let project = server.private_project().await;
     let (admin, person) = (server.admin(), project.member(Role::Maintainer).await);
     let repository = project.repository("team/app");
@@ -268,6 +280,7 @@ async fn a_dry_run_names_the_rule_of_each_artifact_and_a_run_deletes_the_rest() 
     let images = push(&admin, &repository, &tags).await;
     let other = project.repository("other");
     let untouched = push(&admin, &other, &[Some("v1"), None]).await;
+    arrived().await;
     let rules = [
         rule("latestPushedK", 2, ("team/*", "v*")),
         rule("always", 0, ("team/*", "release-*")),

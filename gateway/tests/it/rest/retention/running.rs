@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{RETENTIONS, ended, is_there, make, policy, push, rule, run, task};
+use super::{RETENTIONS, arrived, ended, is_there, make, policy, push, rule, run, server, task};
 use crate::harness::{Client, Replicas, Server, eventually, image, sha256};
 
 /// Manifests without a tag, which share their blobs: their digests.
@@ -19,6 +19,7 @@ async fn push_many(caller: &Client, repository: &str, count: usize) -> Vec<Strin
         pushed.await.expect(201);
         digests.push(digest);
     }
+    arrived().await;
     digests
 }
 
@@ -67,7 +68,7 @@ async fn a_schedule_runs_the_policy() {
 
 #[tokio::test]
 async fn a_run_that_is_stopped_deletes_no_more() {
-    let server = Server::start().await;
+    let server = server().await;
     let project = server.private_project().await;
     let admin = server.admin();
     push_many(&admin, &project.repository("app"), 400).await;
@@ -153,7 +154,7 @@ async fn a_run_that_waits_can_be_stopped_and_goes_with_its_policy() {
 
 #[tokio::test]
 async fn a_tag_that_comes_while_a_policy_runs_survives() {
-    let server = Server::start().await;
+    let server = server().await;
     let project = server.private_project().await;
     let admin = server.admin();
     let repository = project.repository("app");
@@ -207,7 +208,7 @@ async fn a_tag_that_comes_while_a_policy_runs_survives() {
 #[tokio::test]
 async fn another_replica_goes_on_with_a_run_and_deletes_nothing_twice() {
     const COUNT: usize = 600;
-    let replicas = Replicas::start().await;
+    let replicas = Replicas::with(&[("GANTRY_GC__GRACE_SECS", "1")]).await;
     let project = replicas.first.private_project().await;
     let admin = replicas.first.admin();
     let repository = project.repository("app");
