@@ -383,7 +383,7 @@ pub(super) const PRIVATE_REST: &Table = &[
     (Replicate("GET /replication/policies"), [401, 403, 403, 403, 403, 403, 403, 200]),
     (Replicate("POST /replication/policies"), [401, 403, 403, 403, 403, 403, 403, 400]),
     (Replicate("GET /replication/policies/{id}"), [401, 403, 403, 403, 403, 403, 403, 404]),
-    (Replicate("PUT /replication/policies/{id}"), [401, 403, 403, 403, 403, 403, 403, 404]),
+    (Replicate("PUT /replication/policies/{id}"), [401, 403, 403, 403, 403, 403, 403, 400]),
     (Replicate("DELETE /replication/policies/{id}"), [401, 403, 403, 403, 403, 403, 403, 404]),
     (Replicate("GET /replication/executions"), [401, 403, 403, 403, 403, 403, 403, 200]),
     (Replicate("POST /replication/executions"), [401, 403, 403, 403, 403, 403, 403, 404]),
