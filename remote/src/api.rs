@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::Method;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::header::CONTENT_TYPE;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 
@@ -28,11 +28,9 @@ pub(crate) fn encoded(text: &str) -> String {
 
 impl Remote {
     /// A request to the API.
-    pub(crate) fn call<'a>(&self, method: Method, path: &str, what: &'a str) -> Ask<'a> {
+    pub(crate) fn call<'a>(method: Method, path: &str, what: &'a str) -> Ask<'a> {
         let mut ask = Ask::new(method, format!("/api/v2.0{path}"), what);
-        if let Some(basic) = self.0.authorization.basic() {
-            ask.headers.push((AUTHORIZATION, basic));
-        }
+        ask.is_api = true;
         ask
     }
 
@@ -43,8 +41,7 @@ impl Remote {
         body: &serde_json::Value,
         what: &str,
     ) -> Result<Answer> {
-        let ask = self
-            .call(Method::POST, path, what)
+        let ask = Self::call(Method::POST, path, what)
             .header(CONTENT_TYPE, "application/json")
             .body(Bytes::from(body.to_string()));
         self.ask(ask).await
@@ -56,7 +53,7 @@ impl Remote {
         let mut all = Vec::new();
         for page in 1..=MOST_PAGES {
             let at = format!("{path}{joint}page={page}&page_size={PAGE}");
-            let answer = self.ask(self.call(Method::GET, &at, what)).await?;
+            let answer = self.ask(Self::call(Method::GET, &at, what)).await?;
             if answer.status == http::StatusCode::NOT_FOUND {
                 break;
             }

@@ -141,7 +141,7 @@ impl Remote {
             "/repositories?q={}&page=1&page_size=1",
             encoded(&format!("blob_digest={digest}"))
         );
-        let answer = self.ask(self.call(Method::GET, &path, &what)).await?;
+        let answer = self.ask(Self::call(Method::GET, &path, &what)).await?;
         // One that does not know this cannot say it.
         if !answer.status.is_success() {
             return Ok(None);
@@ -161,7 +161,7 @@ impl Remote {
             encoded(project_of(repository)),
             in_path(repository)
         );
-        let answer = self.ask(self.call(Method::DELETE, &path, &what)).await?;
+        let answer = self.ask(Self::call(Method::DELETE, &path, &what)).await?;
         match answer.status {
             StatusCode::NOT_FOUND => Ok(false),
             _ => self.success(answer, &what).map(|_| true),

@@ -9,10 +9,11 @@ use futures_util::{StreamExt as _, stream};
 use model::replication::Filters;
 use model::{JobId, Reference};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 
 use super::copy::{Copying, Mode, Route};
 use super::error::{Copied, CopyError};
-use super::journal::{EVERY, Journal};
+use super::journal::Journal;
 use super::list::Candidate;
 use super::order::Order;
 use super::works::Works;
@@ -139,11 +140,22 @@ impl Running<'_> {
 
     /// Works, and writes what is reported meanwhile.
     async fn written(&self, journal: &Journal, attrs: &TaskAttrs) -> Copied<()> {
-        let mut work = Box::pin(self.work(journal, attrs));
-        loop {
-            tokio::select! {
-                done = &mut work => return done,
-                () = tokio::time::sleep(EVERY) => journal.flush().await?,
+        let over = Notify::new();
+        let work = async {
+            let done = self.work(journal, attrs).await;
+            over.notify_one();
+            done
+        };
+        let (mut work, mut writing) = (Box::pin(work), Box::pin(journal.keep_writing(&over)));
+        // Both are polled until the end: each may wait for what the other one holds.
+        tokio::select! {
+            done = &mut work => {
+                writing.await?;
+                done
+            }
+            written = &mut writing => {
+                written?;
+                work.await
             }
         }
     }
