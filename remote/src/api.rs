@@ -6,13 +6,13 @@ use http::header::CONTENT_TYPE;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 
+use crate::bounds::Bounds;
 use crate::client::{Answer, Ask};
+use crate::list::NO_PAGE;
 use crate::{Remote, Result};
 
 /// Rows of a page.
 const PAGE: usize = 100;
-/// Pages of a list that are read.
-const MOST_PAGES: usize = 10_000;
 
 /// What stays as it is (RFC 3986, section 2.3).
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
@@ -47,25 +47,30 @@ impl Remote {
         self.ask(ask).await
     }
 
-    /// All rows of a list; none where there is no such list.
-    pub(crate) async fn rows<T: DeserializeOwned>(&self, path: &str, what: &str) -> Result<Vec<T>> {
+    /// All rows of a list; `None` where there is no such list.
+    pub(crate) async fn rows<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        what: &str,
+    ) -> Result<Option<Vec<T>>> {
         let joint = if path.contains('?') { '&' } else { '?' };
-        let mut all = Vec::new();
-        for page in 1..=MOST_PAGES {
+        let (mut all, mut bounds) = (Vec::new(), Bounds::LIST);
+        for page in 1.. {
             let at = format!("{path}{joint}page={page}&page_size={PAGE}");
-            let answer = self.ask(Self::call(Method::GET, &at, what)).await?;
-            if answer.status == http::StatusCode::NOT_FOUND {
-                break;
-            }
-            let answer = self.success(answer, what)?;
+            let answer = match self.listed(Self::call(Method::GET, &at, what)).await? {
+                Some(answer) => answer,
+                None if page == 1 => return Ok(None),
+                None => return Err(self.protocol(what, NO_PAGE.to_owned())),
+            };
             let rows: Vec<T> = serde_json::from_slice(&answer.body)
                 .map_err(|error| self.protocol(what, error.to_string()))?;
+            self.bounded(&mut bounds, (rows.len(), answer.body.len()), what)?;
             let is_last = rows.len() < PAGE;
             all.extend(rows);
             if is_last {
                 break;
             }
         }
-        Ok(all)
+        Ok(Some(all))
     }
 }

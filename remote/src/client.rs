@@ -13,7 +13,7 @@ use outgoing::{SentBody, StreamClient, full};
 
 use crate::auth::Authorization;
 use crate::challenge::{self, Challenge};
-use crate::error::of_status;
+use crate::error::{is_registrys, of_status};
 use crate::location::{Base, host_of};
 use crate::retry::{self, Patience};
 use crate::target::Target;
@@ -143,6 +143,21 @@ impl Remote {
         let answer = self.ask(ask).await?;
         match answer.status {
             StatusCode::NOT_FOUND => Ok(None),
+            _ => self.success(answer, what).map(Some),
+        }
+    }
+
+    /// An answer that is a success; `None` where the registry itself says that it does not have it. Any other 404 is an
+    /// error.
+    pub(crate) async fn listed(&self, ask: Ask<'_>) -> Result<Option<Answer>> {
+        let what = ask.what;
+        let answer = self.ask(ask).await?;
+        match answer.status {
+            StatusCode::NOT_FOUND if is_registrys(&answer.body) => Ok(None),
+            StatusCode::NOT_FOUND => Err(Error::NoAnswer {
+                host: self.host().to_owned(),
+                what: what.to_owned(),
+            }),
             _ => self.success(answer, what).map(Some),
         }
     }
