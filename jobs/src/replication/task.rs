@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use super::copy::{Copying, Mode, Route};
-use super::error::{Copied, CopyError};
+use super::error::Copied;
+use super::failures::Failures;
 use super::journal::Journal;
 use super::list::Candidate;
 use super::order::Order;
@@ -197,9 +198,14 @@ impl Running<'_> {
             Box::pin(self.changed(&copying, parsed(changed))).await?;
         }
         if self.route.policy.deletion {
+            let mut failures = Failures::default();
             for reference in parsed(gone) {
-                copying.deleted(&reference).await?;
+                let done = copying.deleted(&reference).await;
+                failures.take(copying.journal, done, || {
+                    format!("the deletion of {from} {reference} was not followed")
+                })?;
             }
+            return failures.end();
         }
         Ok(())
     }
@@ -284,29 +290,15 @@ async fn collected(
     results: impl futures_util::Stream<Item = (Reference, Copied<()>)>,
 ) -> Copied<()> {
     tokio::pin!(results);
-    let mut first = None;
+    let mut failures = Failures::default();
     while let Some((reference, done)) = results.next().await {
         if copying.journal.is_full() {
             copying.journal.flush().await?;
         }
-        let Err(error) = done else {
-            continue;
-        };
-        if error.is_general() {
-            return Err(error);
-        }
-        copying.journal.count(|counts| counts.failed += 1);
         let from = &copying.from;
-        copying
-            .journal
-            .error(format!("{from} {reference} was not copied: {error}"));
-        // One that may pass has the task tried again.
-        if first
-            .as_ref()
-            .is_none_or(|first: &CopyError| !first.is_transient())
-        {
-            first = Some(error);
-        }
+        failures.take(copying.journal, done, || {
+            format!("{from} {reference} was not copied")
+        })?;
     }
-    first.map_or(Ok(()), Err)
+    failures.end()
 }
