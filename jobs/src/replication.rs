@@ -16,6 +16,7 @@ mod chunk;
 mod copy;
 mod delete;
 mod error;
+mod failures;
 mod follow;
 mod health;
 mod here;

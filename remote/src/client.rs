@@ -13,7 +13,7 @@ use outgoing::{SentBody, StreamClient, full};
 
 use crate::auth::Authorization;
 use crate::challenge::{self, Challenge};
-use crate::error::of_status;
+use crate::error::{is_registrys, of_status};
 use crate::location::{Base, host_of};
 use crate::retry::{self, Patience};
 use crate::target::Target;
@@ -49,6 +49,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) scopes: Vec<String>,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) body: Bytes,
+    /// Whether it goes to the REST API, which takes name and password, and no tokens.
+    pub(crate) is_api: bool,
     /// For messages: what the registry is to do.
     pub(crate) what: &'a str,
 }
@@ -61,6 +63,7 @@ impl<'a> Ask<'a> {
             scopes: Vec::new(),
             headers: Vec::new(),
             body: Bytes::new(),
+            is_api: false,
             what,
         }
     }
@@ -140,6 +143,21 @@ impl Remote {
         let answer = self.ask(ask).await?;
         match answer.status {
             StatusCode::NOT_FOUND => Ok(None),
+            _ => self.success(answer, what).map(Some),
+        }
+    }
+
+    /// An answer that is a success; `None` where the registry itself says that it does not have it. Any other 404 is an
+    /// error.
+    pub(crate) async fn listed(&self, ask: Ask<'_>) -> Result<Option<Answer>> {
+        let what = ask.what;
+        let answer = self.ask(ask).await?;
+        match answer.status {
+            StatusCode::NOT_FOUND if is_registrys(&answer.body) => Ok(None),
+            StatusCode::NOT_FOUND => Err(Error::NoAnswer {
+                host: self.host().to_owned(),
+                what: what.to_owned(),
+            }),
             _ => self.success(answer, what).map(Some),
         }
     }
@@ -234,7 +252,7 @@ impl Remote {
             true => self.0.base.url(&ask.at),
             false => ask.at.clone(),
         };
-        let mut response = self.authorized(ask, &first).await?;
+        let mut response = self.at(ask, &first).await?;
         let mut from = first;
         for _ in 0..MOST_REDIRECTS {
             let is_read = matches!(ask.method, Method::GET | Method::HEAD);
@@ -242,23 +260,30 @@ impl Remote {
                 return Ok(response);
             }
             let to = self.redirected(&from, response.headers(), ask.what)?;
-            response = match self.0.base.is_own(&to) {
-                true => self.authorized(ask, &to).await?,
-                // A store gets neither token nor password.
-                false => self.send(ask, &to, None).await.map_err(|error| {
-                    let host = host_of(&to).to_owned();
-                    match error {
-                        Error::Inwards(_) => Error::RedirectedInwards {
-                            from: self.host().to_owned(),
-                            to: host,
-                        },
-                        other => other,
-                    }
-                })?,
-            };
+            response = self.at(ask, &to).await?;
             from = to;
         }
         Err(Error::Redirected(self.host().to_owned(), "again and again"))
+    }
+
+    /// The answer to a request at a URL. Only the registry itself gets a token or password; a store gets neither.
+    async fn at(&self, ask: &Ask<'_>, url: &str) -> Result<Response<Incoming>> {
+        if self.is_own(url) {
+            return self.authorized(ask, url).await;
+        }
+        let sent = self.send(ask, url, None).await;
+        sent.map_err(|error| match error {
+            Error::Inwards(_) => Error::RedirectedInwards {
+                from: self.host().to_owned(),
+                to: host_of(url).to_owned(),
+            },
+            other => other,
+        })
+    }
+
+    /// Whether a URL is one of the registry itself, which alone is given its credentials.
+    pub fn is_own(&self, url: &str) -> bool {
+        self.0.base.is_own(url)
     }
 
     fn redirected(&self, from: &str, headers: &HeaderMap, what: &str) -> Result<String> {
@@ -275,6 +300,9 @@ impl Remote {
     /// The answer to a request to the registry itself. What it wants to know of whoever asks is found out first, so that no
     /// body is sent in vain.
     async fn authorized(&self, ask: &Ask<'_>, url: &str) -> Result<Response<Incoming>> {
+        if ask.is_api {
+            return self.send(ask, url, self.0.authorization.basic()).await;
+        }
         let header = self.authorize(&ask.scopes).await?;
         let header_was_sent = header.is_some();
         let response = self.send(ask, url, header).await?;

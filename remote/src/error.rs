@@ -110,6 +110,26 @@ pub enum Error {
         /// What.
         what: String,
     },
+    /// It answers that there is no such thing, though not as a registry does.
+    #[error(
+        "{host} answers 404 when it is to {what}, without the error of a registry: check its URL, and what stands between"
+    )]
+    NoAnswer {
+        /// The registry.
+        host: String,
+        /// What it was to do.
+        what: String,
+    },
+    /// A list does not end, or is larger than what is read.
+    #[error("{host} is to {what}, and its list is longer than {most}: narrow the policy's filters")]
+    Endless {
+        /// The registry.
+        host: String,
+        /// What it was to do.
+        what: String,
+        /// What is read at most.
+        most: String,
+    },
     /// An answer ends too early, also when it is asked for the rest.
     #[error(
         "{host} sent {got} of {expected} bytes of {what} and no more, also when asked for the rest: check it there, or what stands between"
@@ -181,6 +201,8 @@ impl Error {
                 | Self::Throttled { .. }
                 | Self::Failing { .. }
                 | Self::Truncated { .. }
+                | Self::NoAnswer { .. }
+                | Self::Source(..)
                 | Self::Database(_)
         )
     }
@@ -223,6 +245,13 @@ fn first_refusal(body: &[u8]) -> (String, String) {
     let mut message = first.message.replace(char::is_control, " ");
     message.truncate(message.floor_char_boundary(LONGEST));
     (first.code, message)
+}
+
+/// Whether the body of a 404 is that of a registry, or of Harbor, that does not have something. Others come from what
+/// stands between, or from something else that answers in its place.
+pub(crate) fn is_registrys(body: &[u8]) -> bool {
+    let (code, _) = first_refusal(body);
+    ["MANIFEST_UNKNOWN", "NAME_UNKNOWN", "NOT_FOUND"].contains(&code.as_str())
 }
 
 /// An answer that is no success, as an error.
@@ -277,6 +306,23 @@ pub(crate) fn of_status(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_registry_says_that_it_does_not_have_something() {
+        for code in ["MANIFEST_UNKNOWN", "NAME_UNKNOWN", "NOT_FOUND"] {
+            let body = format!(r#"{{"errors":[{{"code":"{code}","message":"x"}}]}}"#);
+            assert!(is_registrys(body.as_bytes()), "{code}");
+        }
+        for other in [
+            "",
+            "default backend - 404",
+            "{}",
+            r#"{"errors":[]}"#,
+            r#"{"errors":[{"code":"UNAVAILABLE"}]}"#,
+        ] {
+            assert!(!is_registrys(other.as_bytes()), "{other}");
+        }
+    }
 
     #[test]
     fn a_status_says_what_is_wrong() {

@@ -2,12 +2,15 @@
 //! blob is, and the deletion of a tag alone.
 
 use http::{Method, StatusCode};
-use model::{Digest, Tag};
+use model::{Digest, Reference, Tag};
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::api::encoded;
-use crate::{Remote, Result};
+use crate::{Error, Remote, Result};
+
+/// Tags of a repository that are asked what they name, before something is deleted.
+const MOST_TAGS: usize = 1_000;
 
 /// An artifact of another Harbor or Gantry.
 #[derive(Clone, Debug, Deserialize)]
@@ -69,8 +72,28 @@ impl Remote {
     /// # Errors
     /// [`crate::Error`].
     pub async fn projects(&self) -> Result<Vec<String>> {
-        let projects = self.rows::<Project>("/projects?with_detail=false", "list its projects");
+        let projects = self.projects_at("/projects?with_detail=false", "list its projects");
         Ok(projects.await?.into_iter().map(|it| it.name).collect())
+    }
+
+    /// Projects, of which there is always a list.
+    async fn projects_at(&self, path: &str, what: &str) -> Result<Vec<Project>> {
+        let found = self.rows(path, what).await?;
+        found.ok_or_else(|| Error::NoAnswer {
+            host: self.host().to_owned(),
+            what: what.to_owned(),
+        })
+    }
+
+    /// Whether the account sees a repository.
+    pub(crate) async fn lists_a_repository(&self) -> Result<bool> {
+        let what = "list its repositories";
+        let ask = Self::call(Method::GET, "/repositories?page=1&page_size=1", what);
+        let answer = self.ask(ask).await?;
+        let answer = self.success(answer, what)?;
+        let found: Vec<Named> = serde_json::from_slice(&answer.body)
+            .map_err(|error| self.protocol(what, error.to_string()))?;
+        Ok(!found.is_empty())
     }
 
     /// Names of the repositories of a project; none where it does not exist.
@@ -81,7 +104,7 @@ impl Remote {
         let what = format!("list the repositories of {project}");
         let path = format!("/projects/{}/repositories", encoded(project));
         let found = self.rows::<Named>(&path, &what).await?;
-        Ok(found.into_iter().map(|it| it.name).collect())
+        Ok(found.into_iter().flatten().map(|it| it.name).collect())
     }
 
     /// Artifacts of a repository, without their accessories.
@@ -95,7 +118,49 @@ impl Remote {
             encoded(project_of(repository)),
             in_path(repository)
         );
-        self.rows(&path, &what).await
+        Ok(self.rows(&path, &what).await?.unwrap_or_default())
+    }
+
+    /// Whether an artifact has a tag.
+    ///
+    /// # Errors
+    /// [`crate::Error`].
+    async fn artifact_has_tags(&self, repository: &str, digest: &Digest) -> Result<bool> {
+        let what = format!("say which tags {repository} {digest} has");
+        let path = format!(
+            "/projects/{}/repositories/{}/artifacts/{digest}?with_tag=true",
+            encoded(project_of(repository)),
+            in_path(repository)
+        );
+        let found = self.found(Self::call(Method::GET, &path, &what)).await?;
+        let Some(answer) = found else {
+            return Ok(false);
+        };
+        let artifact: RemoteArtifact = serde_json::from_slice(&answer.body)
+            .map_err(|error| self.protocol(&what, error.to_string()))?;
+        Ok(artifact.tags.is_some_and(|tags| !tags.is_empty()))
+    }
+
+    /// Whether a tag names a manifest.
+    ///
+    /// # Errors
+    /// [`crate::Error`].
+    pub async fn has_tags(&self, repository: &str, digest: &Digest) -> Result<bool> {
+        if self.kind().has_projects() {
+            return self.artifact_has_tags(repository, digest).await;
+        }
+        let tags = self.tags(repository).await?;
+        // So many are not asked one by one.
+        if tags.len() > MOST_TAGS {
+            return Ok(true);
+        }
+        for tag in tags {
+            let named = self.digest_of(repository, &Reference::Tag(tag)).await?;
+            if named.as_ref() == Some(digest) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Whether the project of a repository is there.
@@ -106,7 +171,7 @@ impl Remote {
         let project = project_of(repository);
         let what = format!("look for the project {project}");
         let path = format!("/projects?name={}&with_detail=false", encoded(project));
-        let found = self.rows::<Project>(&path, &what).await?;
+        let found = self.projects_at(&path, &what).await?;
         Ok(found.iter().any(|it| it.name == project))
     }
 
@@ -141,7 +206,7 @@ impl Remote {
             "/repositories?q={}&page=1&page_size=1",
             encoded(&format!("blob_digest={digest}"))
         );
-        let answer = self.ask(self.call(Method::GET, &path, &what)).await?;
+        let answer = self.ask(Self::call(Method::GET, &path, &what)).await?;
         // One that does not know this cannot say it.
         if !answer.status.is_success() {
             return Ok(None);
@@ -161,7 +226,7 @@ impl Remote {
             encoded(project_of(repository)),
             in_path(repository)
         );
-        let answer = self.ask(self.call(Method::DELETE, &path, &what)).await?;
+        let answer = self.ask(Self::call(Method::DELETE, &path, &what)).await?;
         match answer.status {
             StatusCode::NOT_FOUND => Ok(false),
             _ => self.success(answer, &what).map(|_| true),
@@ -176,7 +241,7 @@ impl Remote {
         let labels = self
             .rows::<Named>("/labels?scope=g", "list its labels")
             .await?;
-        Ok(labels.into_iter().map(|it| it.name).collect())
+        Ok(labels.into_iter().flatten().map(|it| it.name).collect())
     }
 }
 

@@ -8,6 +8,7 @@
 mod api;
 mod auth;
 mod blob;
+mod bounds;
 mod challenge;
 mod client;
 mod error;

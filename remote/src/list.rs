@@ -5,14 +5,17 @@ use model::Tag;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::bounds::Bounds;
 use crate::client::{Ask, pulling};
 use crate::link;
 use crate::{Error, Remote, Result};
 
 /// Entries of a page that are asked for.
 const PAGE: usize = 1_000;
-/// Pages of a list that are read.
-const MOST_PAGES: usize = 10_000;
+/// The scope of a token to read the catalog.
+const CATALOG: &str = "registry:catalog:*";
+/// What is wrong with a list whose later page is not there.
+pub(crate) const NO_PAGE: &str = "a later page of its list is not there";
 
 #[derive(Deserialize)]
 struct Catalog {
@@ -31,14 +34,17 @@ impl Remote {
     /// [`Error`].
     pub async fn catalog(&self) -> Result<Vec<String>> {
         let first = format!("/v2/_catalog?n={PAGE}");
-        let scope = "registry:catalog:*".to_owned();
         let take = |page: Catalog| page.repositories.unwrap_or_default();
-        let listed = self.pages(first, scope, "list its repositories", take);
-        listed.await?.ok_or_else(|| Error::Missing {
+        let listed = self.pages(first, CATALOG.to_owned(), "list its repositories", take);
+        let missing = || Error::Missing {
             host: self.host().to_owned(),
             what: "a list of its repositories: name the repository in the policy's name filter"
                 .to_owned(),
-        })
+        };
+        match listed.await {
+            Err(Error::NoAnswer { .. }) => Err(missing()),
+            listed => listed?.ok_or_else(missing),
+        }
     }
 
     /// Tags of a repository; none where it does not exist. What is no tag of the specification is left out.
@@ -56,6 +62,24 @@ impl Remote {
         Ok(listed.iter().filter_map(|tag| tag.parse().ok()).collect())
     }
 
+    /// Whether there is a repository at all, as far as the account may see.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn lists_something(&self) -> Result<bool> {
+        if self.kind().has_projects() {
+            return self.lists_a_repository().await;
+        }
+        let what = "list its repositories";
+        let ask = Ask::new(Method::GET, "/v2/_catalog?n=1", what).scope(CATALOG.to_owned());
+        let Some(answer) = self.listed(ask).await? else {
+            return Ok(false);
+        };
+        let page: Catalog = serde_json::from_slice(&answer.body)
+            .map_err(|error| self.protocol(what, error.to_string()))?;
+        Ok(page.repositories.is_some_and(|names| !names.is_empty()))
+    }
+
     /// All entries of a list; `None` where there is no such list.
     async fn pages<T: DeserializeOwned>(
         &self,
@@ -64,31 +88,51 @@ impl Remote {
         what: &str,
         take: impl Fn(T) -> Vec<String>,
     ) -> Result<Option<Vec<String>>> {
-        let mut all = Vec::new();
-        let mut at = first;
-        for _ in 0..MOST_PAGES {
+        let (mut all, mut bounds) = (Vec::new(), Bounds::LIST);
+        let mut next = Some(first);
+        let mut is_first = true;
+        while let Some(at) = next {
             let ask = Ask::new(Method::GET, at.clone(), what).scope(scope.clone());
-            let Some(answer) = self.found(ask).await? else {
-                return Ok((!all.is_empty()).then_some(all));
+            let answer = match self.listed(ask).await? {
+                Some(answer) => answer,
+                None if is_first => return Ok(None),
+                None => return Err(self.protocol(what, NO_PAGE.to_owned())),
             };
             let page = serde_json::from_slice(&answer.body)
                 .map_err(|error| self.protocol(what, error.to_string()))?;
-            all.extend(take(page));
-            match self.next_page(&at, link::next(&answer.headers)) {
-                Some(next) if next != at => at = next,
-                _ => break,
-            }
+            let entries = take(page);
+            self.bounded(&mut bounds, (entries.len(), answer.body.len()), what)?;
+            all.extend(entries);
+            next = self.next_page(&at, link::next(&answer.headers), what)?;
+            is_first = false;
         }
         Ok(Some(all))
     }
 
-    /// Where the next page of the registry is; nowhere else.
-    pub(crate) fn next_page(&self, at: &str, link: Option<&str>) -> Option<String> {
+    /// Where the next page is; `None` after the last one.
+    ///
+    /// # Errors
+    /// Where it is not at the registry, or is the same page again.
+    pub(crate) fn next_page(
+        &self,
+        at: &str,
+        link: Option<&str>,
+        what: &str,
+    ) -> Result<Option<String>> {
+        let Some(link) = link else {
+            return Ok(None);
+        };
         let from = match at.starts_with('/') {
             true => self.0.base.url(at),
             false => at.to_owned(),
         };
-        let next = self.0.base.resolve(&from, link?)?;
-        self.0.base.is_own(&next).then_some(next)
+        let next = self.0.base.resolve(&from, link);
+        match next.filter(|next| self.is_own(next) && *next != from) {
+            Some(next) => Ok(Some(next)),
+            None => {
+                let problem = format!("its next page is {link:?}, which is none of its own");
+                Err(self.protocol(what, problem))
+            }
+        }
     }
 }

@@ -107,6 +107,18 @@ impl Remote {
         }))
     }
 
+    /// Whether the registry itself says that it does not have a manifest.
+    ///
+    /// # Errors
+    /// [`Error::NoAnswer`] where something else says so.
+    pub async fn is_gone(&self, repository: &str, reference: &Reference) -> Result<bool> {
+        let what = format!("send the manifest {repository} {reference}");
+        let ask = Ask::new(Method::GET, path(repository, reference), &what)
+            .scope(pulling(repository))
+            .header(ACCEPT, &accepted());
+        Ok(self.listed(ask).await?.is_none())
+    }
+
     /// Stores a manifest under a tag, or by its digest.
     ///
     /// # Errors

@@ -8,16 +8,25 @@ use model::{Digest, Reference, Tag, media_type};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::bounds::Bounds;
 use crate::client::{Ask, pulling};
 use crate::link;
 use crate::{Remote, Result};
 
-/// Referrers of one manifest that are read.
+/// Referrers of one manifest that are read, and pages of them.
 const MOST: usize = 10_000;
+const MOST_PAGES: usize = 100;
 
 #[derive(Deserialize)]
 struct Index {
     manifests: Option<Vec<Value>>,
+}
+
+fn has_no_api(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::BAD_REQUEST
+    )
 }
 
 fn digest_of(descriptor: &Value) -> Option<Digest> {
@@ -47,29 +56,28 @@ impl Remote {
     /// `None` where the registry has no such API.
     async fn by_api(&self, repository: &str, subject: &Digest) -> Result<Option<Vec<Digest>>> {
         let what = format!("list what is attached to {repository} {subject}");
-        let mut at = format!("/v2/{repository}/referrers/{subject}");
-        let mut found = Vec::new();
-        while found.len() < MOST {
+        let first = format!("/v2/{repository}/referrers/{subject}");
+        let (mut found, mut bounds) = (Vec::new(), Bounds::new(MOST_PAGES, MOST));
+        let (mut next, mut is_first) = (Some(first), true);
+        while let Some(at) = next {
             let ask = Ask::new(Method::GET, at.clone(), &what)
                 .scope(pulling(repository))
                 .header(ACCEPT, media_type::OCI_INDEX);
             let answer = self.ask(ask).await?;
-            if matches!(
-                answer.status,
-                StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::BAD_REQUEST
-            ) {
+            if is_first && has_no_api(answer.status) {
                 return Ok(None);
             }
             let answer = self.success(answer, &what)?;
-            let Ok(page) = serde_json::from_slice::<Index>(&answer.body) else {
-                return Ok(None);
+            let page = match serde_json::from_slice::<Index>(&answer.body) {
+                Ok(page) => page,
+                Err(_) if is_first => return Ok(None),
+                Err(error) => return Err(self.protocol(&what, error.to_string())),
             };
             let manifests = page.manifests.unwrap_or_default();
+            self.bounded(&mut bounds, (manifests.len(), answer.body.len()), &what)?;
             found.extend(manifests.iter().filter_map(digest_of));
-            match self.next_page(&at, link::next(&answer.headers)) {
-                Some(next) if next != at => at = next,
-                _ => break,
-            }
+            next = self.next_page(&at, link::next(&answer.headers), &what)?;
+            is_first = false;
         }
         Ok(Some(found))
     }

@@ -185,7 +185,7 @@ impl Remote {
             .header(USER_AGENT, AGENT)
             .header(CONTENT_TYPE, "application/octet-stream")
             .header(CONTENT_LENGTH, length);
-        if self.0.base.is_own(url)
+        if self.is_own(url)
             && let Some(header) = self.authorize(&[pushing(repository)]).await?
         {
             request = request.header(AUTHORIZATION, header);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use db::registry::{self, Content, Registry};
 use db::replication::policy as policies;
+use db::replication::state::{self, Of};
 use db::{Db, Tx};
 use model::{Event, Operation, Origin, RegistryId, ResourceType, Subject, Timestamp};
 use policy::{SystemPermit, system, to};
@@ -89,7 +90,7 @@ pub async fn create(
     .await
 }
 
-/// Changes a registry.
+/// Changes a registry. With another URL, what its policies noted is forgotten: it is said of another registry.
 ///
 /// # Errors
 /// [`Error::RegistryUnknown`], [`Error::RegistryExists`].
@@ -104,7 +105,10 @@ pub async fn change(
     db.write(move |tx| {
         Box::pin(async move {
             let before = registry::get(tx, id).await?;
-            before.ok_or(Error::RegistryUnknown(id))?;
+            let before = before.ok_or(Error::RegistryUnknown(id))?;
+            if before.url != content.url {
+                state::forget_all(tx, Of::Registry(id)).await?;
+            }
             let changed = registry::update(tx, id, &content, now).await;
             changed.map_err(|error| exists(error, &content.name))?;
             set_secret(tx, id, &master, &secret).await?;

@@ -3,6 +3,7 @@
 use db::execution::{self, STATUS, Vendor};
 use db::list::{Page, Selection, Test};
 use db::replication::policy::{self as policies, Policy};
+use db::replication::state::{self, Of};
 use db::schedule::{self, NewSchedule};
 use db::{Db, Tx, registry};
 use model::replication::{PolicyContent, ScheduledRun, TriggerKind};
@@ -42,10 +43,11 @@ pub async fn create(
     .await
 }
 
-/// Replaces what a policy says. Runs that have begun go on as they began.
+/// Replaces what a policy says. Runs that have begun go on as they began: while there are any, its registry, direction and
+/// names stay as they are. With another of these, what it noted is forgotten.
 ///
 /// # Errors
-/// [`Error::PolicyUnknown`], [`Error::PolicyExists`], [`Error::RegistryUnknown`].
+/// [`Error::PolicyUnknown`], [`Error::PolicyExists`], [`Error::RegistryUnknown`], [`Error::PolicyRuns`].
 pub async fn change(
     db: &Db,
     permit: &SystemPermit<(system::ReplicationPolicy, to::Update)>,
@@ -56,8 +58,17 @@ pub async fn change(
     let origin = permit.caller().origin();
     db.write(move |tx| {
         Box::pin(async move {
-            find(tx, id).await?;
+            let before = find(tx, id).await?.content()?;
             check_registry(tx, &content).await?;
+            if leads_elsewhere(&before, &content) {
+                if is_running(tx, id).await? {
+                    return Err(Error::PolicyRuns(id));
+                }
+                state::forget_all(tx, Of::Policy(id)).await?;
+            }
+            if follows(&content) && !follows(&before) {
+                policies::follow_from_now(tx, id).await?;
+            }
             let changed = policies::update(tx, id, &content, now).await;
             changed.map_err(|error| exists(error, &content.name))?;
             set_schedule(tx, id, &content, now).await?;
@@ -115,6 +126,17 @@ pub async fn is_running(tx: &mut Tx, id: ReplicationPolicyId) -> Result<bool> {
 async fn find(tx: &mut Tx, id: ReplicationPolicyId) -> Result<Policy> {
     let found = policies::get(tx, id).await?;
     found.ok_or(Error::PolicyUnknown(id))
+}
+
+/// Whether a policy copies from or to other places than before.
+fn leads_elsewhere(before: &PolicyContent, now: &PolicyContent) -> bool {
+    let way = |it: &PolicyContent| (it.registry, it.direction, it.mapping.clone());
+    way(before) != way(now)
+}
+
+/// Whether events start a policy.
+fn follows(content: &PolicyContent) -> bool {
+    content.enabled && content.trigger == TriggerKind::EventBased
 }
 
 async fn check_registry(tx: &mut Tx, content: &PolicyContent) -> Result<()> {

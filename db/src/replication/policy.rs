@@ -277,6 +277,18 @@ pub async fn update(
     Ok(())
 }
 
+/// Has a policy follow events from now on, and none that happened before.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn follow_from_now(tx: &mut Tx, id: ReplicationPolicyId) -> Result<()> {
+    tx.query("update replication_policy set followed_id = (select coalesce(max(id), 0) from audit) where id = $1")
+        .bind(id)
+        .execute()
+        .await?;
+    Ok(())
+}
+
 /// Notes up to which entry of the audit log a policy has followed.
 ///
 /// # Errors

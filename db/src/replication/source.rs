@@ -131,6 +131,27 @@ pub async fn artifacts(
     Ok(artifacts)
 }
 
+/// Whether a tag names an artifact of a repository.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn is_tagged(
+    reader: &mut Reader,
+    repository: RepositoryId,
+    digest: &Digest,
+) -> Result<bool> {
+    let row = reader
+        .query(
+            "select t.name from manifest m join tag t on t.manifest_id = m.id
+             where m.repository_id = $1 and m.digest = $2 and m.deleted_at is null limit 1",
+        )
+        .bind(repository)
+        .bind(digest)
+        .optional()
+        .await?;
+    Ok(row.is_some())
+}
+
 /// Tags of some manifests.
 async fn tags(
     reader: &mut Reader,

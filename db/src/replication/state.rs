@@ -1,6 +1,6 @@
 //! What policies have copied: what a destination must still have, and what may be deleted there.
 
-use model::{Digest, ReplicationPolicyId, Timestamp};
+use model::{Digest, RegistryId, ReplicationPolicyId, Timestamp};
 
 use crate::error::Result;
 use crate::sql::{Reader, Tx, row};
@@ -18,12 +18,12 @@ row! {
         pub source: String = s.source,
         /// What was copied.
         pub digest: Digest = s.digest,
-        /// When it was last seen to be there.
+        /// When that was.
         pub copied_at: Timestamp = s.copied_at,
     }
 }
 
-/// Notes that something was copied, or is there already.
+/// Notes that something was copied.
 ///
 /// # Errors
 /// When the statement fails.
@@ -159,4 +159,38 @@ pub async fn forget(
     .execute()
     .await?;
     Ok(())
+}
+
+/// Forgets all that policies have noted, and their unfinished uploads: of one of them, or of all of a registry. With another
+/// registry, direction or name it would be said of what they never copied.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn forget_all(tx: &mut Tx, of: Of) -> Result<()> {
+    let (policy, registry) = match of {
+        Of::Policy(id) => (Some(id.0), None),
+        Of::Registry(id) => (None, Some(id.0)),
+    };
+    for statement in [
+        "delete from replication_state where policy_id in
+         (select y.id from replication_policy y where y.id = $1 or y.registry_id = $2)",
+        "delete from replication_upload where policy_id in
+         (select y.id from replication_policy y where y.id = $1 or y.registry_id = $2)",
+    ] {
+        tx.query(statement)
+            .bind(policy)
+            .bind(registry)
+            .execute()
+            .await?;
+    }
+    Ok(())
+}
+
+/// Whose notes are forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// Of a policy.
+    Policy(ReplicationPolicyId),
+    /// Of all policies of a registry.
+    Registry(RegistryId),
 }

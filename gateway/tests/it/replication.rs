@@ -2,6 +2,7 @@
 //! that do not do their part.
 
 mod between;
+mod deletion;
 mod events;
 mod hostile;
 mod peer;

@@ -63,7 +63,9 @@ impl Copying<'_> {
         remote: &Remote,
         (digest, size): (&Digest, u64),
     ) -> Copied<Option<(u64, Upload)>> {
-        if let Some(location) = self.kept_upload(digest).await? {
+        let kept = self.kept_upload(digest).await?;
+        // Elsewhere the registry cannot be asked as the account.
+        if let Some(location) = kept.filter(|location| remote.is_own(location)) {
             let kept = Upload { location };
             let found = remote.upload_size(&self.to, &kept).await;
             if let Ok(Some((at, upload))) = found

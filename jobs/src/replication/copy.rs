@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use db::replication::state::Copied as State;
+use db::replication::state::{self, Copied as State};
 use futures_util::future::BoxFuture;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use model::accessory::referred_by;
@@ -23,6 +23,8 @@ use super::speed::Speed;
 const BLOBS: usize = 4;
 /// Blobs of a task whose bytes move side by side.
 const TRANSFERS: usize = 4;
+/// How deep lists in lists, and what is attached to what is attached, are followed. Each level is one on the stack.
+const DEEPEST: usize = 8;
 /// Blobs whose place at the destination is remembered.
 const MOST_KNOWN: usize = 100_000;
 
@@ -137,9 +139,9 @@ impl<'a> Copying<'a> {
         }
         let before = self.journal.counts().bytes;
         if there.as_ref() != Some(digest) {
-            self.content(*digest).await?;
+            self.content(*digest, 0).await?;
         }
-        self.attachments(*digest).await?;
+        self.attachments(*digest, 0).await?;
         if there.as_ref() == Some(digest) {
             self.journal.count(|counts| counts.present += 1);
         } else {
@@ -148,12 +150,12 @@ impl<'a> Copying<'a> {
                 self.route.target.put(to, reference, &found, None).await?;
             }
             self.journal.count(|counts| counts.copied += 1);
+            self.note(reference, digest);
             let bytes = self.journal.counts().bytes.saturating_sub(before);
             self.journal.info(format!(
                 "{from} {reference} is copied to {to}: {digest}, {bytes} bytes moved"
             ));
         }
-        self.note(reference, digest);
         Ok(())
     }
 
@@ -195,8 +197,8 @@ impl<'a> Copying<'a> {
         match reference {
             Reference::Tag(tag) => self.attaching_tag(tag).await,
             Reference::Digest(digest) => {
-                self.content(*digest).await?;
-                self.attachments(*digest).await?;
+                self.content(*digest, 0).await?;
+                self.attachments(*digest, 0).await?;
                 self.journal.count(|counts| counts.copied += 1);
                 self.journal
                     .info(format!("{} {digest} is attached to {subject}", self.to));
@@ -232,6 +234,7 @@ impl<'a> Copying<'a> {
         }
     }
 
+    /// Notes what was put at the destination. What was there already is not the policy's, which may not delete it.
     fn note(&self, reference: &Reference, digest: &Digest) {
         self.journal.state(State {
             repository: self.to.clone(),
@@ -249,16 +252,17 @@ impl<'a> Copying<'a> {
     }
 
     /// Brings a manifest, by its digest, with its blobs and all that it lists.
-    fn content(&self, digest: Digest) -> BoxFuture<'_, Copied<()>> {
+    fn content(&self, digest: Digest, depth: usize) -> BoxFuture<'_, Copied<()>> {
         Box::pin(async move {
+            within(&digest, depth)?;
             let cell = self.contents.lock().entry(digest).or_default().clone();
-            cell.get_or_try_init(|| Box::pin(self.bring(digest)))
+            cell.get_or_try_init(|| Box::pin(self.bring(digest, depth)))
                 .await?;
             Ok(())
         })
     }
 
-    async fn bring(&self, digest: Digest) -> Copied<()> {
+    async fn bring(&self, digest: Digest, depth: usize) -> Copied<()> {
         let by_digest = Reference::Digest(digest);
         let there = self.route.target.digest_of(&self.to, &by_digest).await?;
         if there.is_some() {
@@ -268,7 +272,7 @@ impl<'a> Copying<'a> {
         let manifest = parsed(&found)?;
         for child in &manifest.children {
             if child.kind == ChildKind::Manifest {
-                self.content(child.digest).await?;
+                self.content(child.digest, depth + 1).await?;
             }
         }
         let blobs = manifest.children.iter();
@@ -290,8 +294,9 @@ impl<'a> Copying<'a> {
     }
 
     /// Brings what is attached to a manifest, and to what it lists: by its subject, and by tags that name it.
-    fn attachments(&self, digest: Digest) -> BoxFuture<'_, Copied<()>> {
+    fn attachments(&self, digest: Digest, depth: usize) -> BoxFuture<'_, Copied<()>> {
         Box::pin(async move {
+            within(&digest, depth)?;
             if !self.attached.lock().insert(digest) {
                 return Ok(());
             }
@@ -299,13 +304,13 @@ impl<'a> Copying<'a> {
             if parsed(&found)?.media_type.is_index() {
                 for child in parsed(&found)?.children {
                     if child.kind == ChildKind::Manifest {
-                        self.attachments(child.digest).await?;
+                        self.attachments(child.digest, depth + 1).await?;
                     }
                 }
             }
             for referrer in self.route.source.referrers(&self.from, &digest).await? {
-                self.content(referrer).await?;
-                self.attachments(referrer).await?;
+                self.content(referrer, 0).await?;
+                self.attachments(referrer, depth + 1).await?;
             }
             for tag in self.attaching_tags(&digest).await? {
                 Box::pin(self.attaching_tag(&tag)).await?;
@@ -314,7 +319,8 @@ impl<'a> Copying<'a> {
         })
     }
 
-    /// A tag that names what is attached to a manifest moves with every attachment: the source's one counts.
+    /// A tag that names what is attached to a manifest moves with every attachment: the source's one counts, unless it is
+    /// another one than this policy put there and the policy does not override.
     async fn attaching_tag(&self, tag: &Tag) -> Copied<()> {
         let by_tag = Reference::Tag(tag.clone());
         let Some(digest) = self.route.source.digest_of(&self.from, &by_tag).await? else {
@@ -324,7 +330,17 @@ impl<'a> Copying<'a> {
         if there == Some(digest) {
             return Ok(());
         }
-        self.content(digest).await?;
+        if let Some(other) = there
+            && !self.route.policy.overrides
+            && !self.has_put(&by_tag, &other).await?
+        {
+            self.journal.warn(format!(
+                "{} {tag} is kept: it is {other} there, which this policy did not copy, and it does not override",
+                self.to
+            ));
+            return Ok(());
+        }
+        self.content(digest, 0).await?;
         let found = self.source_manifest(&digest).await?;
         self.route
             .target
@@ -334,6 +350,15 @@ impl<'a> Copying<'a> {
         self.journal
             .info(format!("{} {tag} comes along: {digest}", self.from));
         Ok(())
+    }
+
+    /// Whether the policy has put a manifest where a reference is at the destination.
+    async fn has_put(&self, reference: &Reference, there: &Digest) -> Copied<bool> {
+        let mut reader = self.journal.works().db.reader().await?;
+        let at = (self.from.as_str(), &*reference.to_string());
+        let noted = state::find(&mut reader, self.route.id, at).await?;
+        let is_it = |it: &State| it.repository == self.to && it.digest == *there;
+        Ok(noted.iter().any(is_it))
     }
 
     async fn attaching_tags(&self, digest: &Digest) -> Copied<Vec<Tag>> {
@@ -350,6 +375,14 @@ impl<'a> Copying<'a> {
             Ok::<_, CopyError>(all)
         });
         Ok(all.await?.get(digest).cloned().unwrap_or_default())
+    }
+}
+
+/// Whoever may push could have lists in lists without end.
+fn within(digest: &Digest, depth: usize) -> Copied<()> {
+    match depth <= DEEPEST {
+        true => Ok(()),
+        false => Err(CopyError::TooDeep(digest.to_string(), DEEPEST)),
     }
 }
 

@@ -1,5 +1,5 @@
 //! Deleting at the destination what was deleted at the source: only what the policy has copied there, and only while it is
-//! there as it was copied.
+//! there as it was copied. What fails does not keep the others.
 
 use std::collections::HashSet;
 
@@ -8,6 +8,7 @@ use model::{Digest, Reference};
 
 use super::copy::Copying;
 use super::error::Copied;
+use super::failures::Failures;
 
 /// Rows of a page.
 const PAGE: i64 = 500;
@@ -15,80 +16,93 @@ const PAGE: i64 = 500;
 impl Copying<'_> {
     /// Something was deleted at the source.
     pub(super) async fn deleted(&self, reference: &Reference) -> Copied<()> {
-        let works = self.journal.works();
-        let mut reader = works.db.reader().await?;
-        let from = self.from.as_str();
-        let copied = match reference {
-            Reference::Digest(digest) => {
-                state::of_digest(&mut reader, self.route.id, (from, digest)).await?
-            }
-            Reference::Tag(tag) => {
-                state::find(&mut reader, self.route.id, (from, tag.as_str())).await?
-            }
-        };
-        drop(reader);
+        let copied = self.copied_as(reference).await?;
+        let mut failures = Failures::default();
         for copied in &copied {
-            self.delete_if_gone(copied).await?;
+            let done = self.delete_if_gone(copied).await;
+            self.after_deletion(&mut failures, &copied.reference, done)?;
         }
         if let Reference::Digest(digest) = reference {
             let places: HashSet<&str> = copied.iter().map(|it| it.repository.as_str()).collect();
             for repository in places {
-                self.delete_manifest_if_gone(repository, digest).await?;
+                let done = self.delete_manifest_if_gone(repository, digest).await;
+                self.after_deletion(&mut failures, &digest.to_string(), done)?;
             }
         }
-        Ok(())
+        failures.end()
+    }
+
+    /// What was copied of a reference, or of an artifact.
+    async fn copied_as(&self, reference: &Reference) -> Copied<Vec<State>> {
+        let mut reader = self.journal.works().db.reader().await?;
+        let (id, from) = (self.route.id, self.from.as_str());
+        Ok(match reference {
+            Reference::Digest(digest) => state::of_digest(&mut reader, id, (from, digest)).await?,
+            Reference::Tag(tag) => state::find(&mut reader, id, (from, tag.as_str())).await?,
+        })
     }
 
     /// Looks whether all that was copied from the repository is still at the source.
     pub(super) async fn sweep(&self, present: &HashSet<String>) -> Copied<()> {
         let works = self.journal.works().clone();
-        let mut after = String::new();
+        let (mut after, mut failures) = (String::new(), Failures::default());
         loop {
             let mut reader = works.db.reader().await?;
             let page = (self.from.as_str(), after.as_str());
-            let copied = state::of_source(&mut reader, self.route.id, page, PAGE).await?;
+            let mut copied = state::of_source(&mut reader, self.route.id, page, PAGE).await?;
             drop(reader);
             let Some(last) = copied.last() else {
-                return Ok(());
+                return failures.end();
             };
             after = last.reference.clone();
+            copied.retain(|copied| !present.contains(&copied.reference));
+            if copied.is_empty() {
+                continue;
+            }
+            if !self.route.source.can_be_believed().await? {
+                self.journal.warn(format!(
+                    "nothing is deleted: {} has no repository at all; if that is as it should be, delete the copies by hand",
+                    self.route.source.name()
+                ));
+                return failures.end();
+            }
             for copied in &copied {
-                if !present.contains(&copied.reference) {
-                    self.delete_if_gone(copied).await?;
-                }
+                let done = self.delete_if_gone(copied).await;
+                self.after_deletion(&mut failures, &copied.reference, done)?;
             }
         }
+    }
+
+    fn after_deletion(
+        &self,
+        failures: &mut Failures,
+        reference: &str,
+        done: Copied<()>,
+    ) -> Copied<()> {
+        let to = &self.to;
+        failures.take(self.journal, done, || {
+            format!("{to} {reference} was not deleted")
+        })
     }
 
     async fn delete_if_gone(&self, copied: &State) -> Copied<()> {
         let Ok(reference) = copied.reference.parse::<Reference>() else {
             return Ok(());
         };
-        let source = self.route.source.digest_of(&self.from, &reference).await?;
-        if source.is_some() {
+        if !self.route.source.is_gone(&self.from, &reference).await? {
             return Ok(());
         }
         let (target, to) = (&self.route.target, copied.repository.as_str());
-        let there = target.digest_of(to, &reference).await?;
-        match there {
+        match target.digest_of(to, &reference).await? {
             Some(there) if there != copied.digest => {
                 self.journal.warn(format!(
                     "{to} {reference} is kept: it is not what was copied there any more"
                 ));
             }
-            Some(_) if self.is_dry_run() => {
-                self.journal.count(|counts| counts.deleted += 1);
-                self.journal
-                    .info(format!("dry run: {to} {reference} would be deleted"));
-                return Ok(());
-            }
             Some(_) => {
-                target.delete(to, &reference).await?;
-                self.journal.count(|counts| counts.deleted += 1);
-                self.journal.info(format!(
-                    "{to} {reference} is deleted, as it was at {}",
-                    self.route.source.name()
-                ));
+                if !self.delete(to, &reference).await? {
+                    return Ok(());
+                }
             }
             None => {}
         }
@@ -98,18 +112,40 @@ impl Copying<'_> {
         Ok(())
     }
 
+    /// Deletes what a reference names, which is there; false where it is kept. An artifact that a tag names there is: whoever
+    /// set the tag wants it, and it would go with the artifact.
+    async fn delete(&self, to: &str, reference: &Reference) -> Copied<bool> {
+        let target = &self.route.target;
+        if let Reference::Digest(digest) = reference
+            && target.has_tags(to, digest).await?
+        {
+            self.journal
+                .info(format!("{to} {digest} is kept: it has a tag there"));
+            return Ok(false);
+        }
+        if self.is_dry_run() {
+            self.journal
+                .info(format!("dry run: {to} {reference} would be deleted"));
+        } else {
+            target.delete(to, reference).await?;
+            self.journal.info(format!(
+                "{to} {reference} is deleted, as it was at {}",
+                self.route.source.name()
+            ));
+        }
+        self.journal.count(|counts| counts.deleted += 1);
+        Ok(true)
+    }
+
     /// The artifact itself, once the source does not have it any more.
     async fn delete_manifest_if_gone(&self, to: &str, digest: &Digest) -> Copied<()> {
         let by_digest = Reference::Digest(*digest);
-        let source = self.route.source.digest_of(&self.from, &by_digest).await?;
-        if source.is_some() || self.is_dry_run() {
-            return Ok(());
-        }
-        if self.route.target.delete(to, &by_digest).await? {
-            self.journal.info(format!(
-                "{to} {digest} is deleted, as it was at {}",
-                self.route.source.name()
-            ));
+        let (source, target) = (&self.route.source, &self.route.target);
+        let is_wanted = !self.is_dry_run()
+            && source.is_gone(&self.from, &by_digest).await?
+            && target.digest_of(to, &by_digest).await?.is_some();
+        if is_wanted {
+            self.delete(to, &by_digest).await?;
         }
         Ok(())
     }

@@ -23,6 +23,14 @@ pub enum CopyError {
     /// The source's manifest cannot be stored.
     #[error("the manifest {0} cannot be copied: {1}")]
     Manifest(String, String),
+    /// What lists, or is attached to, one another does not end.
+    #[error(
+        "the manifest {0} is more than {1} lists or attachments deep: so many are not followed, and nothing that leads to it is copied"
+    )]
+    TooDeep(String, usize),
+    /// The source has more repositories than are looked at.
+    #[error("the source has more than {0} repositories: narrow the policy's name filter")]
+    TooMany(usize),
     /// A name has no place at the destination.
     #[error(transparent)]
     Mapping(#[from] InvalidMapping),
@@ -88,13 +96,19 @@ impl CopyError {
                     | E::Inwards(_)
                     | E::Credentials(_)
                     | E::Full { .. }
+                    | E::NoAnswer { .. }
                     | E::Throttled { .. }
                     | E::Stored(_)
                     | E::Database(_)
             ),
             Self::Registry(error) => matches!(error, registry::Error::QuotaExceeded(_)),
             Self::Tenancy(_) | Self::Database(_) | Self::Gone | Self::Stopped => true,
-            Self::Missing(_) | Self::Manifest(..) | Self::Mapping(_) | Self::Filter(_) => false,
+            Self::Missing(_)
+            | Self::Manifest(..)
+            | Self::TooDeep(..)
+            | Self::TooMany(_)
+            | Self::Mapping(_)
+            | Self::Filter(_) => false,
         }
     }
 }

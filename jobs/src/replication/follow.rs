@@ -15,13 +15,17 @@ use model::replication::Filters;
 use parking_lot::Mutex;
 
 use super::order::Change;
-use super::start::{Wanted, begin};
+use super::start::{Wanted, begin, running_by};
 use super::works::Works;
 use crate::engine::{Context, Job, Outcome, Retry, Standing};
 use crate::{Error, Result};
 
 /// Entries that are followed at a time.
 const BATCH: i64 = 1_000;
+
+/// Executions of a policy that go on because of events: with so many, what happens waits in the log, and the next one takes
+/// all of it. A registry that does not answer would have a queue of them that holds up all other policies.
+const MOST_OPEN: i64 = 2;
 
 /// Follows the log.
 pub(crate) struct Follow {
@@ -79,6 +83,11 @@ impl Follow {
     }
 
     async fn follow_for(&self, policy: &Policy, up_to: i64) -> Result<()> {
+        let mut reader = self.works.db.reader().await?;
+        if running_by(&mut reader, policy.id, Cause::Event).await? >= MOST_OPEN {
+            return Ok(());
+        }
+        drop(reader);
         let mut after = policy.followed;
         while after < up_to {
             let mut reader = self.works.db.reader().await?;

@@ -270,4 +270,13 @@ impl Here {
         let mut reader = self.0.db.for_lists().reader().await?;
         Ok(source::repository(&mut reader, name).await?)
     }
+
+    /// Whether a tag names a manifest.
+    pub(super) async fn has_tags(&self, name: &RepositoryName, digest: &Digest) -> Copied<bool> {
+        let mut reader = self.0.db.reader().await?;
+        let Some(found) = source::repository(&mut reader, name).await? else {
+            return Ok(false);
+        };
+        Ok(source::is_tagged(&mut reader, found.id, digest).await?)
+    }
 }

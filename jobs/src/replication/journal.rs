@@ -8,12 +8,13 @@ use db::job_log::{Level, Line};
 use db::replication::state::{self, Copied as State};
 use model::{ReplicationPolicyId, TaskId};
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use super::error::Copied;
 use super::works::Works;
 
 /// How long reports wait.
-pub(crate) const EVERY: Duration = Duration::from_secs(2);
+const EVERY: Duration = Duration::from_secs(2);
 /// Reports that are written at a time.
 const BATCH: usize = 200;
 
@@ -117,6 +118,17 @@ impl Journal {
     pub(crate) fn is_full(&self) -> bool {
         let waiting = self.waiting.lock();
         waiting.lines.len().max(waiting.states.len()) >= BATCH
+    }
+
+    /// Writes what waits, again and again, until all is over. What is being written then is written to its end.
+    pub(crate) async fn keep_writing(&self, over: &Notify) -> Copied<()> {
+        loop {
+            tokio::select! {
+                () = over.notified() => return Ok(()),
+                () = tokio::time::sleep(EVERY) => {}
+            }
+            self.flush().await?;
+        }
     }
 
     /// Writes what waits.

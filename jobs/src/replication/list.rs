@@ -5,9 +5,12 @@ use model::replication::Filters;
 use model::{Digest, ManifestId, Reference, Tag};
 use remote::Remote;
 
-use super::error::Copied;
+use super::error::{Copied, CopyError};
 use super::here::Here;
 use super::site::{Site, own};
+
+/// Repositories of a source.
+const MOST: usize = 200_000;
 
 /// A repository of the source.
 #[derive(Clone, Debug)]
@@ -130,6 +133,9 @@ async fn names_there(remote: &Remote, filters: &Filters) -> Copied<Vec<String>> 
     let mut all = Vec::new();
     for project in projects {
         all.extend(remote.repositories(&project).await?);
+        if all.len() > MOST {
+            return Err(CopyError::TooMany(MOST));
+        }
     }
     Ok(all)
 }

@@ -1,6 +1,6 @@
 //! Planning an execution: one task for each repository that has something to be copied.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use db::execution::{self, Status, task};
 use db::replication::state;
@@ -37,7 +37,7 @@ impl Planning<'_> {
     pub(super) async fn plan(&self) -> Copied<()> {
         let planned = match self.order.changes.is_empty() {
             true => Box::pin(self.of_all()).await?,
-            false => self.of_changes()?,
+            false => Box::pin(self.of_changes()).await?,
         };
         for batch in planned.chunks(BATCH) {
             self.add(batch).await?;
@@ -51,14 +51,16 @@ impl Planning<'_> {
         if !only.is_empty() {
             repositories.retain(|found| only.contains(&found.name));
         }
-        let known: Vec<String> = repositories.iter().map(|it| it.name.clone()).collect();
+        let known: HashSet<String> = repositories.iter().map(|it| it.name.clone()).collect();
         let found = stream::iter(repositories)
             .map(|repository| Box::pin(self.look(repository)))
             .buffered(SIDE_BY_SIDE)
             .try_filter_map(|found| async move { Ok(found) });
         let mut planned: Vec<TaskAttrs> = found.try_collect().await?;
-        if self.route.policy.deletion && only.is_empty() {
-            planned.extend(self.of_gone(&known, &planned).await?);
+        if self.route.policy.deletion {
+            let mut gone = self.of_gone(&known, &planned).await?;
+            gone.retain(|task| only.is_empty() || only.contains(&task.source));
+            planned.extend(gone);
         }
         Ok(planned)
     }
@@ -77,7 +79,12 @@ impl Planning<'_> {
     }
 
     /// Repositories from which something was copied that have nothing to be copied any more.
-    async fn of_gone(&self, known: &[String], planned: &[TaskAttrs]) -> Copied<Vec<TaskAttrs>> {
+    async fn of_gone(
+        &self,
+        known: &HashSet<String>,
+        planned: &[TaskAttrs],
+    ) -> Copied<Vec<TaskAttrs>> {
+        let planned: HashSet<&str> = planned.iter().map(|task| task.source.as_str()).collect();
         let (mut all, mut after) = (Vec::new(), String::new());
         loop {
             let mut reader = self.works.db.reader().await?;
@@ -88,7 +95,7 @@ impl Planning<'_> {
             };
             after = last.clone();
             for name in sources {
-                let is_planned = planned.iter().any(|task| task.source == name);
+                let is_planned = planned.contains(name.as_str());
                 let is_meant = known.contains(&name) || self.filters.repository(&name);
                 if is_meant && !is_planned {
                     let public = false;
@@ -98,20 +105,21 @@ impl Planning<'_> {
         }
     }
 
-    fn of_changes(&self) -> Copied<Vec<TaskAttrs>> {
+    async fn of_changes(&self) -> Copied<Vec<TaskAttrs>> {
         let mut repositories: BTreeMap<&str, (usize, bool)> = BTreeMap::new();
         for change in &self.order.changes {
             let of = repositories.entry(&change.repository).or_insert((0, true));
             of.0 += 1;
             of.1 &= change.deleted;
         }
-        let planned = repositories.into_iter().map(|(name, (items, deleted))| {
+        let mut planned = Vec::new();
+        for (name, (items, deleted)) in repositories {
             let operation = if deleted { "deletion" } else { "copy" };
+            let public = self.route.source.is_public(name).await?;
             let name = name.to_owned();
-            let public = false;
-            self.attrs(&Repository { name, public }, (operation, items))
-        });
-        planned.collect()
+            planned.push(self.attrs(&Repository { name, public }, (operation, items))?);
+        }
+        Ok(planned)
     }
 
     fn attrs(

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use db::Tx;
 use db::execution::Cause;
-use model::replication::ScheduledRun;
+use db::replication::policy as policies;
+use model::ReplicationPolicyId;
+use model::replication::{ScheduledRun, TriggerKind};
 
-use super::start::{Wanted, begin};
+use super::start::{Wanted, begin, running_by};
 use super::works::Works;
 use crate::engine::{Context, Job, Outcome, Retry};
 use crate::{Error, Result};
@@ -39,10 +42,22 @@ impl ScheduledStart {
         let now = self.0.db.now(&*self.0.clock).await?;
         let wanted = Wanted::of(run.policy, Cause::Schedule);
         let origin = Works::caller().origin();
-        let begun = self
-            .0
-            .db
-            .write(move |tx| Box::pin(async move { begin(tx, wanted, &origin, now).await }));
-        begun.await.map(drop)
+        let begun = self.0.db.write(move |tx| {
+            Box::pin(async move {
+                // Another one would copy the same things beside it.
+                if is_looking(tx, wanted.policy).await? {
+                    return Ok(());
+                }
+                begin(tx, wanted, &origin, now).await.map(drop)
+            })
+        });
+        begun.await
     }
+}
+
+/// Whether the hourly run of a policy that events start still goes on.
+async fn is_looking(tx: &mut Tx, policy: ReplicationPolicyId) -> Result<bool> {
+    let found = policies::get(tx, policy).await?;
+    let is_hourly = found.is_some_and(|found| found.trigger == TriggerKind::EventBased);
+    Ok(is_hourly && running_by(tx, policy, Cause::Schedule).await? > 0)
 }

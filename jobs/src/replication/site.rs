@@ -86,6 +86,45 @@ impl Site {
         }
     }
 
+    /// Whether the source itself says that it does not have something: its database, or the error of a registry.
+    pub(crate) async fn is_gone(&self, repository: &str, reference: &Reference) -> Copied<bool> {
+        match self {
+            Self::Here(_) => Ok(self.digest_of(repository, reference).await?.is_none()),
+            Self::There(remote) => Ok(Box::pin(remote.is_gone(repository, reference)).await?),
+        }
+    }
+
+    /// Whether what the source does not have may be deleted elsewhere: it must be well, and have something at all. A
+    /// registry that was installed anew has lost everything, and nobody has deleted it.
+    pub(crate) async fn can_be_believed(&self) -> Copied<bool> {
+        match self {
+            Self::Here(_) => Ok(true),
+            Self::There(remote) => {
+                Box::pin(remote.ping()).await?;
+                Ok(Box::pin(remote.lists_something()).await?)
+            }
+        }
+    }
+
+    /// Whether a tag names a manifest.
+    pub(crate) async fn has_tags(&self, repository: &str, digest: &Digest) -> Copied<bool> {
+        match self {
+            Self::Here(here) => Box::pin(here.has_tags(&own(repository)?, digest)).await,
+            Self::There(remote) => Ok(Box::pin(remote.has_tags(repository, digest)).await?),
+        }
+    }
+
+    /// Whether everyone may pull from a repository, as far as that is known.
+    pub(crate) async fn is_public(&self, repository: &str) -> Copied<bool> {
+        match self {
+            Self::Here(here) => {
+                let found = Box::pin(here.repository(&own(repository)?)).await?;
+                Ok(found.is_some_and(|found| found.public))
+            }
+            Self::There(_) => Ok(false),
+        }
+    }
+
     pub(crate) async fn manifest(
         &self,
         repository: &str,

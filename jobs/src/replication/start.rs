@@ -4,7 +4,7 @@ use db::execution::{self, Cause, Status, Vendor, task};
 use db::job::{self, NewJob, Priority};
 use db::list::{Page, Selection, Test};
 use db::replication::policy as policies;
-use db::{Db, Tx};
+use db::{Db, Reader, Tx};
 use model::{
     Event, ExecutionId, Operation, Origin, ReplicationPolicyId, ResourceType, Subject, Timestamp,
 };
@@ -183,6 +183,26 @@ pub(super) async fn begin(
         execution::set_job(tx, execution, job).await?;
     }
     Ok(execution)
+}
+
+/// How many executions of a policy that something started go on.
+pub(super) async fn running_by(
+    reader: &mut Reader,
+    policy: ReplicationPolicyId,
+    cause: Cause,
+) -> Result<i64> {
+    let one = Selection {
+        page: Page {
+            offset: 0,
+            limit: Some(1),
+        },
+        ..Selection::all()
+    };
+    let running = one
+        .with(execution::STATUS, Test::Is("Running".to_owned()))
+        .with(execution::CAUSE, Test::Is(cause.name().to_owned()));
+    let (_, total) = execution::list(reader, (Vendor::Replication, policy.0), &running).await?;
+    Ok(total)
 }
 
 fn event((now, origin): (Timestamp, Origin), operation: Operation, id: ExecutionId) -> Event {

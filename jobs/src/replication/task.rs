@@ -9,10 +9,12 @@ use futures_util::{StreamExt as _, stream};
 use model::replication::Filters;
 use model::{JobId, Reference};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 
 use super::copy::{Copying, Mode, Route};
-use super::error::{Copied, CopyError};
-use super::journal::{EVERY, Journal};
+use super::error::Copied;
+use super::failures::Failures;
+use super::journal::Journal;
 use super::list::Candidate;
 use super::order::Order;
 use super::works::Works;
@@ -139,11 +141,22 @@ impl Running<'_> {
 
     /// Works, and writes what is reported meanwhile.
     async fn written(&self, journal: &Journal, attrs: &TaskAttrs) -> Copied<()> {
-        let mut work = Box::pin(self.work(journal, attrs));
-        loop {
-            tokio::select! {
-                done = &mut work => return done,
-                () = tokio::time::sleep(EVERY) => journal.flush().await?,
+        let over = Notify::new();
+        let work = async {
+            let done = self.work(journal, attrs).await;
+            over.notify_one();
+            done
+        };
+        let (mut work, mut writing) = (Box::pin(work), Box::pin(journal.keep_writing(&over)));
+        // Both are polled until the end: each may wait for what the other one holds.
+        tokio::select! {
+            done = &mut work => {
+                writing.await?;
+                done
+            }
+            written = &mut writing => {
+                written?;
+                work.await
             }
         }
     }
@@ -185,9 +198,14 @@ impl Running<'_> {
             Box::pin(self.changed(&copying, parsed(changed))).await?;
         }
         if self.route.policy.deletion {
+            let mut failures = Failures::default();
             for reference in parsed(gone) {
-                copying.deleted(&reference).await?;
+                let done = copying.deleted(&reference).await;
+                failures.take(copying.journal, done, || {
+                    format!("the deletion of {from} {reference} was not followed")
+                })?;
             }
+            return failures.end();
         }
         Ok(())
     }
@@ -272,29 +290,15 @@ async fn collected(
     results: impl futures_util::Stream<Item = (Reference, Copied<()>)>,
 ) -> Copied<()> {
     tokio::pin!(results);
-    let mut first = None;
+    let mut failures = Failures::default();
     while let Some((reference, done)) = results.next().await {
         if copying.journal.is_full() {
             copying.journal.flush().await?;
         }
-        let Err(error) = done else {
-            continue;
-        };
-        if error.is_general() {
-            return Err(error);
-        }
-        copying.journal.count(|counts| counts.failed += 1);
         let from = &copying.from;
-        copying
-            .journal
-            .error(format!("{from} {reference} was not copied: {error}"));
-        // One that may pass has the task tried again.
-        if first
-            .as_ref()
-            .is_none_or(|first: &CopyError| !first.is_transient())
-        {
-            first = Some(error);
-        }
+        failures.take(copying.journal, done, || {
+            format!("{from} {reference} was not copied")
+        })?;
     }
-    first.map_or(Ok(()), Err)
+    failures.end()
 }

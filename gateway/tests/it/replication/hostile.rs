@@ -20,12 +20,18 @@ pub(super) enum Fault {
     Answers(u16),
     /// It breaks off in the middle, and sends the rest when that is asked for.
     BreaksOff,
+    /// Nothing.
+    None,
 }
+
+/// Answers instead of its own, by what paths begin with; the newest counts.
+type Said = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
 
 /// A running one.
 pub(super) struct Hostile {
     pub(super) url: String,
     asked: Arc<Mutex<Vec<String>>>,
+    said: Said,
 }
 
 impl Hostile {
@@ -34,7 +40,11 @@ impl Hostile {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let url = format!("http://{}", listener.local_addr().expect("it listens"));
         let asked: Arc<Mutex<Vec<String>>> = Arc::default();
-        let served = Arc::new(Served::of(image, fault));
+        let said = Said::default();
+        let served = Arc::new(Served {
+            said: said.clone(),
+            ..Served::of(image, fault)
+        });
         let noted = asked.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -42,7 +52,20 @@ impl Hostile {
                 std::thread::spawn(move || served.serve(stream, &noted));
             }
         });
-        Self { url, asked }
+        Self { url, asked, said }
+    }
+
+    /// From now on it answers this where a path begins so.
+    pub(super) fn say(&self, prefix: &str, (status, headers): (u16, &str), body: &str) {
+        let answer = answer(status, headers, body.as_bytes());
+        let mut said = self.said.lock().expect("no test panics with the lock");
+        said.push((prefix.to_owned(), answer));
+    }
+
+    /// It answers as itself again.
+    pub(super) fn unsay(&self) {
+        let mut said = self.said.lock().expect("no test panics with the lock");
+        said.clear();
     }
 
     /// How often something with this in its first line was asked for.
@@ -58,6 +81,7 @@ struct Served {
     media_type: String,
     blobs: HashMap<String, Vec<u8>>,
     fault: Fault,
+    said: Said,
 }
 
 impl Served {
@@ -71,6 +95,7 @@ impl Served {
                 .map(|blob| (blob.digest.clone(), blob.bytes.to_vec()))
                 .collect(),
             fault,
+            said: Said::default(),
         }
     }
 
@@ -86,16 +111,24 @@ impl Served {
         }
         let head = String::from_utf8_lossy(&head).into_owned();
         let first = head.lines().next().unwrap_or_default().to_owned();
+        let credentials = head
+            .lines()
+            .filter(|line| line.to_ascii_lowercase().starts_with("authorization:"))
+            .count();
         noted
             .lock()
             .expect("no test panics with the lock")
-            .push(first.clone());
+            .push(format!("{first} with {credentials} credentials"));
         let from = head.lines().find_map(|line| {
             let range = line.to_ascii_lowercase();
             let range = range.strip_prefix("range: bytes=")?.to_owned();
             range.split('-').next()?.parse::<usize>().ok()
         });
-        let answer = self.answer(&first, from);
+        let answer = match credentials {
+            0 | 1 => self.answer(&first, from),
+            // As nginx does, behind which every Harbor is.
+            _ => answer(400, "", b"duplicate header line"),
+        };
         let _ = stream.write_all(&answer);
         let _ = stream.shutdown(std::net::Shutdown::Both);
     }
@@ -104,6 +137,12 @@ impl Served {
         let path = first.split(' ').nth(1).unwrap_or_default();
         let path = path.split('?').next().unwrap_or_default();
         let is_head = first.starts_with("HEAD ");
+        let said = self.said.lock().expect("no test panics with the lock");
+        let instead = said.iter().rev().find(|said| path.starts_with(&said.0));
+        if let Some((_, answer)) = instead {
+            return answer.clone();
+        }
+        drop(said);
         if path == "/v2/" {
             return answer(200, "", b"{}");
         }
@@ -144,6 +183,7 @@ impl Served {
                 answer(307, "Location: http://169.254.169.254/latest/\r\n", b"")
             }
             Fault::Answers(status) => answer(status, "Retry-After: 1\r\n", b""),
+            Fault::None => answer(200, "", blob),
             Fault::BreaksOff => match from {
                 Some(from) => answer(206, "", &blob[from..]),
                 None => {
