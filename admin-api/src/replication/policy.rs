@@ -306,7 +306,10 @@ pub(crate) async fn create(
 #[utoipa::path(
     put, path = "/api/v2.0/replication/policies/{id}", operation_id = "updateReplicationPolicy", tag = "replication",
     request_body = ReplicationPolicyRequest,
-    responses((status = 200, description = "Changed."))
+    responses(
+        (status = 200, description = "Changed."),
+        (status = 412, description = "It would lead elsewhere while one of its executions is running."),
+    )
 )]
 pub(crate) async fn update(
     PolicyRef(id): PolicyRef,

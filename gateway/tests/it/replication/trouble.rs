@@ -232,6 +232,29 @@ async fn a_full_target_says_so_and_failed_tasks_are_repeated() {
 }
 
 #[tokio::test]
+async fn attachments_of_attachments_end_and_the_log_says_so() {
+    let (here, there) = (site().await, site().await);
+    let project = here.private_project().await;
+    let repository = project.repository("app");
+    let mut last = image("deep");
+    here.admin().push_image(&repository, "v1", &last).await;
+    for level in 0..12 {
+        last = last.about(&format!("level {level}"), "application/vnd.example.deep");
+        here.admin()
+            .push_image(&repository, &last.digest, &last)
+            .await;
+    }
+    let to = add(&here, &gantry(&there, "other")).await;
+    let out = policy(&here, &push("out", to, &repository)).await;
+    let execution = start(&here, out).await;
+    assert_eq!(ended(&here, execution).await["status"], "Failed");
+    let failed = tasks(&here, execution).await;
+    let text = log(&here, &failed[0]).await;
+    assert!(text.contains("lists or attachments deep"), "{text}");
+    assert_eq!(digest(&there, &repository, "v1").await, None);
+}
+
+#[tokio::test]
 async fn only_who_may_administer_replication_sees_it() {
     let here = site().await;
     let name = fresh("person");
