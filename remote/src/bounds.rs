@@ -87,7 +87,6 @@ mod tests {
         assert!(!Bounds::new(2, 10).take(11, 0));
         let mut list = Bounds::LIST;
         assert!(!list.take(1, BYTES + 1));
-        let mut list = Bounds::LIST;
         assert!(list.take(1, BYTES));
     }
 }
