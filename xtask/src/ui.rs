@@ -95,8 +95,9 @@ fn browse(tests: Cmd, binary: &Binary) -> Result<String, String> {
 fn copy() -> Result<PathBuf, String> {
     let (root, folder) = (workspace::root()?, cache().join("ui"));
     make_folder(&folder)?;
-    // Folders of packages survive: those of the UI, and those of Lighthouse, which no change has to wait for.
-    let script = r#"rm -rf "$2"/ui-dist && cp -r "$1"/ui-dist "$2"/ && mkdir -p "$2"/ui &&
+    // A test compares the names of resources with the server's tables. Folders of packages survive: those of the UI, and those of Lighthouse, which no change has to wait for.
+    let script = r#"rm -rf "$2"/ui-dist && cp -r "$1"/ui-dist "$2"/ && mkdir -p "$2"/ui "$2"/policy/src &&
+        cp "$1"/policy/src/table.rs "$1"/policy/src/system.rs "$2"/policy/src/ &&
         find "$2"/ui -mindepth 1 -maxdepth 1 ! -name node_modules ! -name lighthouse -exec rm -rf {} + &&
         cd "$1"/ui && tar cf - --exclude=./node_modules --exclude=./lighthouse/node_modules . | tar xf - -C "$2"/ui"#;
     Cmd::new("sh")
