@@ -93,18 +93,14 @@ impl Copying<'_> {
             return Ok(());
         }
         let (target, to) = (&self.route.target, copied.repository.as_str());
-        match target.digest_of(to, &reference).await? {
-            Some(there) if there != copied.digest => {
-                self.journal.warn(format!(
-                    "{to} {reference} is kept: it is not what was copied there any more"
-                ));
-            }
-            Some(_) => {
-                if !self.delete(to, &reference).await? {
-                    return Ok(());
-                }
-            }
-            None => {}
+        let there = target.digest_of(to, &reference).await?;
+        let is_ours = there.as_ref().is_none_or(|there| *there == copied.digest);
+        if !is_ours {
+            self.journal.warn(format!(
+                "{to} {reference} is kept: it is not what was copied there any more"
+            ));
+        } else if there.is_some() && !self.delete(to, &reference).await? {
+            return Ok(());
         }
         if !self.is_dry_run() {
             self.journal.forget(to, &copied.reference);
