@@ -24,7 +24,30 @@ from server import ADMIN_PASSWORD, Gantry
 CLIENTS = ["harbor_client", parts.PACKAGE]
 PASSWORD = "Tour-12345"
 # Operations that other issues bring: their tours come with them.
-LATER = {"getVulnerabilitiesAddition"}
+LATER = {
+    "getVulnerabilitiesAddition",
+    # Replication needs a second registry, which the tests of the server start.
+    "createRegistry",
+    "createReplicationPolicy",
+    "deleteRegistry",
+    "deleteReplicationPolicy",
+    "getRegistry",
+    "getRegistryInfo",
+    "getReplicationExecution",
+    "getReplicationLog",
+    "getReplicationPolicy",
+    "listRegistries",
+    "listRegistryProviderInfos",
+    "listRegistryProviderTypes",
+    "listReplicationExecutions",
+    "listReplicationPolicies",
+    "listReplicationTasks",
+    "pingRegistry",
+    "startReplication",
+    "stopReplication",
+    "updateRegistry",
+    "updateReplicationPolicy",
+}
 JOB_SECONDS = 60
 # The directory is on loopback, where settings made by requests otherwise do not reach.
 REACHES_LOOPBACK = {"GANTRY_OUTGOING__ALLOW": "127.0.0.0/8"}
