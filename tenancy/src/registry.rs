@@ -106,12 +106,18 @@ pub async fn change(
         Box::pin(async move {
             let before = registry::get(tx, id).await?;
             let before = before.ok_or(Error::RegistryUnknown(id))?;
-            if before.url != content.url {
+            let is_moved = before.url != content.url;
+            if is_moved {
                 state::forget_all(tx, Of::Registry(id)).await?;
             }
+            // The stored secret may be of another change than the URL: it goes to no address that it was not given for.
+            let secret = match &secret {
+                NewSecret::Kept if is_moved => &NewSecret::Removed,
+                given => given,
+            };
             let changed = registry::update(tx, id, &content, now).await;
             changed.map_err(|error| exists(error, &content.name))?;
-            set_secret(tx, id, &master, &secret).await?;
+            set_secret(tx, id, &master, secret).await?;
             let event = event((now, origin), Operation::Update, &content.name);
             Ok(tx.record(&event.with_detail(described(&content))).await?)
         })
