@@ -28,9 +28,9 @@ use crate::ldap::seconds;
 const HELD: Duration = Duration::from_secs(30);
 /// Answers that this may take: where the provider's endpoints are, its keys, new tokens and what it says of the user.
 const MOST_ANSWERS: u32 = 4;
-/// Why somebody is out.
+/// Reason that the audit log gives for an account that the provider no longer confirms.
 const NOT_VOUCHED_FOR: &str = "the OIDC provider does not vouch for the account any more";
-/// People who are asked about at a time.
+/// Maximum people to ask about at the same time in a reading.
 const AT_A_TIME: usize = 8;
 /// How often, and how many times, a second process checks whether the first is done.
 const LOOKS: (Duration, u32) = (Duration::from_millis(200), 15);
@@ -135,7 +135,7 @@ impl Oidc {
         let checked = tokio::spawn(checking.in_current_span()).await;
         checked.unwrap_or_else(|failure| match failure.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            // The process ends.
+            // The runtime is shutting down.
             Err(_) => Err(Error::Busy),
         })
     }
@@ -169,7 +169,7 @@ impl Oidc {
     async fn ask(&self, known: &Identity, account: &Account, now: Timestamp) -> Result<()> {
         let provider = self.provider()?;
         let issuer = &provider.metadata().await?.issuer;
-        // One provider's tokens are not shown to another.
+        // A refresh token is only sent to the provider that issued it.
         if !known.subject.starts_with(&format!("{issuer} ")) {
             let why = "the account is of another provider than the one that is set now";
             return Err(Error::Refused(why.to_owned()));
@@ -244,7 +244,7 @@ impl Oidc {
     async fn read_one(&self, principal: PrincipalId) -> Result<bool> {
         let checked = match self.is_configured() {
             true => self.check(principal).await.map(|_| ()),
-            false => self.end_of_nobody(principal).await,
+            false => self.end_without_provider(principal).await,
         };
         match checked {
             Ok(()) | Err(Error::Refused(_)) => Ok(true),
@@ -260,8 +260,8 @@ impl Oidc {
         }
     }
 
-    /// Ends what a provider began that is not set any more.
-    async fn end_of_nobody(&self, principal: PrincipalId) -> Result<()> {
+    /// Ends the sessions of an account whose provider is no longer configured.
+    async fn end_without_provider(&self, principal: PrincipalId) -> Result<()> {
         let mut reader = self.db.reader().await?;
         let account = oidc::account(&mut reader, principal).await?;
         drop(reader);
@@ -277,12 +277,12 @@ impl Oidc {
         let values = self.settings.current();
         let every = match values.has_provider() {
             true => values.oidc_reading_secs,
-            // Settings are changed in steps.
+            // Administrators change settings one by one: a provider may only be missing for a moment.
             false => values.oidc_reading_secs.max(values.oidc_outage_secs),
         };
         let every = seconds(every);
         let mut reader = self.db.reader().await?;
-        // Of no provider there is nobody.
+        // Without a provider no subject begins so: everybody is due.
         let issuer = match values.has_provider() {
             true => values.oidc_endpoint.trim_end_matches('/'),
             false => "-",
