@@ -70,6 +70,40 @@ impl Line {
     }
 }
 
+/// Appends lines to the log of one owner, in a table of logs, and keeps the newest so many.
+macro_rules! append_to {
+    ($tx:expr, $table:literal, $owner:literal, ($id:expr, $lines:expr), $most:expr) => {{
+        let rows: Vec<(i64, &str, &str)> = $lines
+            .iter()
+            .map(|line| (line.at.0, line.level.as_str(), &*line.text))
+            .collect();
+        $tx.query_either(
+            concat!(
+                "insert into ", $table, " (", $owner, ", at, level, line)
+                 select $1, value ->> 0, value ->> 1, value ->> 2 from json_each($2) order by key"
+            ),
+            concat!(
+                "insert into ", $table, " (", $owner, ", at, level, line)
+                 select $1, cast(value ->> 0 as bigint), value ->> 1, value ->> 2
+                 from json_array_elements(cast($2 as json)) with ordinality as l (value, position) order by position"
+            ),
+        )
+        .bind($id)
+        .bind(serde_json::to_string(&rows).unwrap_or_default())
+        .execute()
+        .await?;
+        $tx.query(concat!(
+            "delete from ", $table, " where ", $owner, " = $1 and id <=
+                 (select id from ", $table, " where ", $owner, " = $1 order by id desc limit 1 offset $2)"
+        ))
+        .bind($id)
+        .bind($most)
+        .execute()
+        .await?;
+    }};
+}
+pub(crate) use append_to;
+
 /// Appends lines to a job's log, which keeps the newest [`LINES`].
 ///
 /// # Errors
@@ -78,29 +112,7 @@ pub async fn append(tx: &mut Tx, job: JobId, lines: &[Line]) -> Result<()> {
     if lines.is_empty() {
         return Ok(());
     }
-    let rows = lines.iter();
-    let rows: Vec<(i64, &str, &str)> = rows
-        .map(|line| (line.at.0, line.level.as_str(), &*line.text))
-        .collect();
-    tx.query_either(
-        "insert into job_log (job_id, at, level, line)
-         select $1, value ->> 0, value ->> 1, value ->> 2 from json_each($2) order by key",
-        "insert into job_log (job_id, at, level, line)
-         select $1, cast(value ->> 0 as bigint), value ->> 1, value ->> 2
-         from json_array_elements(cast($2 as json)) with ordinality as l (value, position) order by position",
-    )
-    .bind(job)
-    .bind(serde_json::to_string(&rows).unwrap_or_default())
-    .execute()
-    .await?;
-    tx.query(
-        "delete from job_log where job_id = $1 and id <=
-             (select id from job_log where job_id = $1 order by id desc limit 1 offset $2)",
-    )
-    .bind(job)
-    .bind(LINES)
-    .execute()
-    .await?;
+    append_to!(tx, "job_log", "job_id", (job, lines), LINES);
     Ok(())
 }
 

@@ -4,7 +4,7 @@
 use model::{TaskId, Timestamp};
 
 use crate::error::Result;
-use crate::job_log::Line;
+use crate::job_log::{Line, append_to};
 use crate::sql::{Reader, Row, Tx};
 
 /// Lines kept per task, the newest.
@@ -18,29 +18,7 @@ pub async fn append(tx: &mut Tx, task: TaskId, lines: &[Line]) -> Result<()> {
     if lines.is_empty() {
         return Ok(());
     }
-    let rows = lines.iter();
-    let rows: Vec<(i64, &str, &str)> = rows
-        .map(|line| (line.at.0, line.level.as_str(), &*line.text))
-        .collect();
-    tx.query_either(
-        "insert into task_log (task_id, at, level, line)
-         select $1, value ->> 0, value ->> 1, value ->> 2 from json_each($2) order by key",
-        "insert into task_log (task_id, at, level, line)
-         select $1, cast(value ->> 0 as bigint), value ->> 1, value ->> 2
-         from json_array_elements(cast($2 as json)) with ordinality as l (value, position) order by position",
-    )
-    .bind(task)
-    .bind(serde_json::to_string(&rows).unwrap_or_default())
-    .execute()
-    .await?;
-    tx.query(
-        "delete from task_log where task_id = $1 and id <=
-             (select id from task_log where task_id = $1 order by id desc limit 1 offset $2)",
-    )
-    .bind(task)
-    .bind(LINES)
-    .execute()
-    .await?;
+    append_to!(tx, "task_log", "task_id", (task, lines), LINES);
     Ok(())
 }
 
