@@ -27,6 +27,13 @@ out=$(cd "$out" && pwd)
 install -m 0755 "$program" "$work/gantry"
 strip "$work/gantry"
 
+# What `man` and shells know of the commands.
+mkdir "$work/man"
+"$work/gantry" man "$work/man" >/dev/null
+for shell in bash zsh fish; do
+    "$work/gantry" completion "$shell" > "$work/gantry.$shell"
+done
+
 # dated FOLDER: gives all files in it the time of the commit.
 dated() {
     find "$1" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
@@ -42,6 +49,13 @@ package() {
     install -D -m 0644 "$root/LICENSE" "$documents/copyright"
     gzip -9n < "$root/CHANGELOG.md" > "$work/changelog.gz"
     install -m 0644 "$work/changelog.gz" "$documents/changelog.gz"
+    install -d "$stage/usr/share/man/man1"
+    for page in "$work"/man/*.1; do
+        gzip -9n < "$page" > "$stage/usr/share/man/man1/$(basename "$page").gz"
+    done
+    install -D -m 0644 "$work/gantry.bash" "$stage/usr/share/bash-completion/completions/gantry"
+    install -D -m 0644 "$work/gantry.zsh" "$stage/usr/share/zsh/vendor-completions/_gantry"
+    install -D -m 0644 "$work/gantry.fish" "$stage/usr/share/fish/vendor_completions.d/gantry.fish"
     install -d "$stage/DEBIAN"
     for script in postinst prerm postrm; do
         install -m 0755 "$here/deb/$script" "$stage/DEBIAN/$script"
@@ -62,6 +76,9 @@ tarball() {
     mkdir "$work/$name"
     install -m 0755 "$work/gantry" "$work/$name/gantry"
     install -m 0644 "$root/LICENSE" "$root/CHANGELOG.md" "$root/deploy/gantry.service" "$root/deploy/gantry.toml" "$work/$name/"
+    mkdir "$work/$name/man" "$work/$name/completion"
+    install -m 0644 "$work"/man/*.1 "$work/$name/man/"
+    install -m 0644 "$work"/gantry.bash "$work"/gantry.zsh "$work"/gantry.fish "$work/$name/completion/"
     dated "$work/$name"
     tar -C "$work" --sort=name --owner=0 --group=0 --numeric-owner -cf - "$name" | gzip -9n > "$out/$name.tar.gz"
 }

@@ -97,6 +97,8 @@ main_pid() {
 installed() {
     inside dpkg -i /gantry.deb >"$work/dpkg.log" 2>&1 || fail "dpkg -i: $(tail -n 3 "$work/dpkg.log")"
     grep -q 'systemctl enable --now gantry' "$work/dpkg.log" || fail "the package does not say what comes next"
+    inside test -s /usr/share/man/man1/gantry-serve.1.gz || fail "the package has no man pages"
+    inside bash -n /usr/share/bash-completion/completions/gantry || fail "bash cannot read its completion"
     ! inside systemctl is-active --quiet gantry || fail "the service starts before its settings are made"
     [ "$(stat -c '%a %g' "$root/etc/gantry/gantry.toml")" = "640 $(inside id -g gantry)" ] \
         || fail "the settings are not for gantry alone: $(stat -c '%a %U:%G' "$root/etc/gantry/gantry.toml")"
