@@ -25,6 +25,7 @@ use crate::pace::Least;
 
 pub(crate) use check::Invalid;
 pub(crate) use database_url::DatabaseUrl;
+pub(crate) use form::parse_external_url;
 pub(crate) use load::{ConfigError, load};
 
 /// All settings.
@@ -192,6 +193,8 @@ impl Default for Storage {
 pub(crate) struct Database {
     /// `postgres://…`; empty for SQLite in the data folder. Default: empty.
     pub(crate) url: DatabaseUrl,
+    /// File with the password of the user in `url`, as it is: no character has to be escaped. Default: empty.
+    pub(crate) password_file: String,
 }
 
 /// Files that hold secrets.

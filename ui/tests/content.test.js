@@ -39,7 +39,7 @@ test('tags are filtered and sorted, and both survive going back and loading agai
   await page.waitForURL('**/-/tags/nightly-2');
   await settled(page);
   await page.goBack();
-  await settled(page);
+  await page.locator('.row-link', { hasText: 'nightly-3' }).waitFor();
   assert.deepEqual(await names(page), ['nightly-1', 'nightly-2', 'nightly-3']);
   await page.reload();
   await settled(page);
