@@ -44,7 +44,7 @@ const DIALOGS = {
   'retention.run': [`${IN}/retention`, 'retention.run'],
   'label.new': [`${IN}/labels`, 'labels.new'],
   'label.delete': [`${IN}/labels`, ROW, 'labels.delete'],
-  'project.delete': [`${IN}/settings`, 'projects.delete'],
+  'project.delete': ['/ui/projects/empty/settings', 'projects.delete'],
   'user.new': ['/ui/admin/users', 'users.new'],
   'user.edit': ['/ui/admin/users?q=dev', ROW, 'users.edit'],
   'user.password': ['/ui/admin/users?q=dev', ROW, 'users.setPassword'],

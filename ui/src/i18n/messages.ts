@@ -1174,6 +1174,7 @@ export interface Messages {
   'robots.expiresAfter': null;
   'robots.filter': null;
   'robots.kept': null;
+  'robots.lacking': { names: string | number };
   'robots.lastUsed': null;
   'robots.levelled': null;
   'robots.name': null;
@@ -1330,6 +1331,7 @@ export interface Messages {
   'signUp.mailed': { email: string | number };
   'signUp.nameTaken': null;
   'signUp.title': null;
+  'signUp.unchecked': null;
   'size.free': { size: string | number };
   'size.invalid': null;
   'size.limited': null;
