@@ -58,8 +58,8 @@ export async function visit(browser, { as, theme = 'light', language = 'en', wid
   return { context, page, faults };
 }
 
-/** Credentials of an account of the seed. */
-export const credentials = (as) => (as === 'admin' ? ADMIN : [as, PASSWORD]);
+/** Credentials of an account of the seed, or those that are given. */
+export const credentials = (as) => (Array.isArray(as) ? as : as === 'admin' ? ADMIN : [as, PASSWORD]);
 
 /** Signs in, without the page that does it. */
 async function enter(context, as) {
