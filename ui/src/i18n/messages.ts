@@ -208,10 +208,14 @@ export interface Messages {
   'audit.title': null;
   'audit.to': null;
   'audit.type': null;
+  'audit.type.api': null;
   'audit.type.artifact': null;
   'audit.type.audit-log': null;
+  'audit.type.blob': null;
+  'audit.type.certificate': null;
   'audit.type.configuration': null;
   'audit.type.immutable-tag': null;
+  'audit.type.import': null;
   'audit.type.job': null;
   'audit.type.label': null;
   'audit.type.member': null;
@@ -221,10 +225,12 @@ export interface Messages {
   'audit.type.replication-policy': null;
   'audit.type.repository': null;
   'audit.type.robot': null;
+  'audit.type.secrets': null;
+  'audit.type.storage': null;
   'audit.type.tag': null;
   'audit.type.tag-retention': null;
   'audit.type.user': null;
-  'audit.type.user-group': null;
+  'audit.type.user_group': null;
   'audit.type.workload-rule': null;
   'audit.username': null;
   'audit.usernameHint': null;
@@ -486,9 +492,13 @@ export interface Messages {
   'jobs.name.EXECUTION_SWEEP': null;
   'jobs.name.GARBAGE_COLLECTION': null;
   'jobs.name.GC': null;
+  'jobs.name.LDAP_READING': null;
+  'jobs.name.OIDC_READING': null;
   'jobs.name.PURGE': null;
   'jobs.name.PURGE_AUDIT_LOG': null;
+  'jobs.name.REGISTRY_HEALTH': null;
   'jobs.name.REPLICATION': null;
+  'jobs.name.REPLICATION_FOLLOW': null;
   'jobs.name.RETENTION': null;
   'jobs.name.SCHEDULER': null;
   'jobs.name.SWEEP': null;
@@ -1164,6 +1174,7 @@ export interface Messages {
   'robots.expiresAfter': null;
   'robots.filter': null;
   'robots.kept': null;
+  'robots.lacking': { names: string | number };
   'robots.lastUsed': null;
   'robots.levelled': null;
   'robots.name': null;
@@ -1320,6 +1331,7 @@ export interface Messages {
   'signUp.mailed': { email: string | number };
   'signUp.nameTaken': null;
   'signUp.title': null;
+  'signUp.unchecked': null;
   'size.free': { size: string | number };
   'size.invalid': null;
   'size.limited': null;

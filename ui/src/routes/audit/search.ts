@@ -20,7 +20,7 @@ export const TYPES = [
   'member',
   'user',
   'robot',
-  'user-group',
+  'user_group',
   'label',
   'tag-retention',
   'immutable-tag',
@@ -31,6 +31,12 @@ export const TYPES = [
   'configuration',
   'job',
   'audit-log',
+  'blob',
+  'api',
+  'certificate',
+  'import',
+  'secrets',
+  'storage',
 ] as const;
 
 /** Fields that are compared as a whole. */
