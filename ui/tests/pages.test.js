@@ -56,6 +56,8 @@ const PATHS = {
   settings: '/ui/admin/settings',
   'settings.mail': '/ui/admin/settings/mail',
   'settings.ldap': '/ui/admin/settings/ldap',
+  'settings.forwarding': '/ui/admin/settings/forwarding',
+  'settings.notifications': '/ui/admin/settings/notifications',
   certificates: '/ui/admin/certificates',
   'own-access': '/ui/me/access',
   trust: '/ui/trust',

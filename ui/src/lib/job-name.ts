@@ -2,6 +2,8 @@
 import { t } from '../i18n/index.svelte';
 
 const KNOWN = [
+  'AUDIT_FORWARD_HTTP',
+  'AUDIT_FORWARD_SYSLOG',
   'AUDIT_PARTITION',
   'AUDIT_SEAL',
   'EXECUTION_SWEEP',
@@ -9,6 +11,7 @@ const KNOWN = [
   'GC',
   'PURGE',
   'PURGE_AUDIT_LOG',
+  'REGISTRY_NOTIFICATION',
   'REPLICATION',
   'RETENTION',
   'SCHEDULER',
