@@ -284,6 +284,7 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
         config.external_host(),
     ));
     let registry = Arc::new(registry(&config, &db, &clock, &master, stores.joined()));
+    registry.report_blobs(settings.current().has_endpoints());
     let progress = Arc::new(jobs::gc::Progress::default());
     let stats = Arc::new(Stats::default());
     let has_external_url = !config.server.external_url.is_empty();

@@ -445,6 +445,11 @@ async fn a_collector_by_http_gets_lines_of_json_with_the_secret() {
     .expect(200);
     let before = posted(&collector).len();
     let hidden = server.private_project().await;
+    eventually(20, "the hidden entry is passed over", async || {
+        let states = server.admin().get(STATE).await.expect(200).json();
+        (states[0]["waiting"] == 0).then_some(())
+    })
+    .await;
     set(&server, &json!({ "disabled_audit_log_event_types": "" }))
         .await
         .expect(200);

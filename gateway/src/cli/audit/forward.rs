@@ -12,7 +12,7 @@ use crate::cli::local::Local;
 use crate::cli::out::line;
 
 #[derive(Subcommand)]
-pub(super) enum Command {
+pub(in crate::cli) enum Command {
     /// Send each collector one line that is marked as a test; exit code 1 if one does not take it.
     Test,
     /// Show the collectors, how many entries wait for each, and why.
