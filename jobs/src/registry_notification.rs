@@ -7,9 +7,10 @@
 
 mod envelope;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use db::audit::{chain, follower, registry_event};
@@ -39,6 +40,8 @@ const BATCH: i64 = 100;
 const LARGEST_ANSWER: usize = 64 << 10;
 /// How long an endpoint that is done waits for more while others are busy.
 const BREATH: Duration = Duration::from_millis(500);
+/// How long a run goes on while there is more.
+const LONGEST_RUN: Duration = Duration::from_secs(30);
 /// How long an endpoint may fail before it is skipped.
 const GIVEN_UP: Duration = Duration::from_secs(7 * 86_400);
 
@@ -50,6 +53,8 @@ pub(crate) struct RegistryNotification {
     guard: Arc<Guard>,
     host: String,
     following: Following,
+    /// By the follower's name.
+    settling: Mutex<HashMap<String, Arc<Settling>>>,
     /// TLS by the settings for which it was made.
     tls: Mutex<Option<(Arc<Values>, Arc<ClientConfig>)>>,
 }
@@ -96,6 +101,7 @@ impl RegistryNotification {
             guard,
             host,
             following: Following::new(db.clone(), clock.clone()),
+            settling: Mutex::default(),
             tls: Mutex::default(),
         }
     }
@@ -128,7 +134,7 @@ impl RegistryNotification {
         let installation = stores.first().map(|store| store.installation.to_string());
         let installation = installation.unwrap_or_default();
         let source = Arc::new(Source::new(self.host.clone(), &installation));
-        let together = Together::new(endpoints.len());
+        let together = Together::new(endpoints.len(), values.clone());
         let senders = endpoints.into_iter().map(|endpoint| Sender {
             follower: of_endpoint(&endpoint.name),
             headers: headers.of(&endpoint.name).to_vec(),
@@ -144,26 +150,34 @@ impl RegistryNotification {
 
     /// Sends to an endpoint until all endpoints are done, so that one that is slow does not hold up new events for others.
     async fn serve(&self, sender: Sender, together: &Together) -> Result<()> {
-        let settling = Settling::default();
-        loop {
-            let step = self.following.step(&sender, &settling).await;
-            match step {
+        let settling = self.settling(&sender.follower);
+        while !together.is_over(&self.settings) {
+            match self.send(&sender, &settling).await {
                 Ok(Step::Moved) => continue,
-                Ok(Step::Failed) => self.skip_dead(&sender.follower).await?,
-                Ok(Step::Idle) => {}
+                Ok(Step::Idle | Step::Failed) => together.idle(),
                 Err(error) => {
-                    together.idle();
+                    together.end();
                     return Err(error);
                 }
             }
-            if together.idle() {
-                return Ok(());
-            }
             tokio::time::sleep(BREATH).await;
-            if !together.resume() {
-                return Ok(());
-            }
+            together.resume();
         }
+        Ok(())
+    }
+
+    async fn send(&self, sender: &Sender, settling: &Settling) -> Result<Step> {
+        let step = self.following.step(sender, settling).await?;
+        if step == Step::Failed {
+            self.skip_dead(&sender.follower).await?;
+        }
+        Ok(step)
+    }
+
+    /// What an endpoint waits for in the log, from one run to the next.
+    fn settling(&self, follower: &str) -> Arc<Settling> {
+        let mut all = self.settling.lock();
+        all.entry(follower.to_owned()).or_default().clone()
     }
 
     /// Moves an endpoint that has failed for a week to the present, and records that.
@@ -238,32 +252,45 @@ async fn passed(reader: &mut Reader) -> Result<i64> {
     Ok(endpoints.map(|it| it.read).min().unwrap_or(i64::MAX))
 }
 
-/// Endpoints that are served in one run, which ends when none of them has anything to do.
+/// Endpoints that are served in one run, which ends when none of them has anything to do, the settings are others, or it
+/// went on for a while.
 struct Together {
     busy: AtomicUsize,
     is_over: AtomicBool,
+    values: Arc<Values>,
+    until: Instant,
 }
 
 impl Together {
-    fn new(busy: usize) -> Self {
+    fn new(busy: usize, values: Arc<Values>) -> Self {
         Self {
             busy: busy.into(),
             is_over: false.into(),
+            values,
+            until: Instant::now() + LONGEST_RUN,
         }
     }
 
-    /// One has nothing to do for now; returns whether the run is over.
-    fn idle(&self) -> bool {
+    /// One has nothing to do for now; the last one ends the run.
+    fn idle(&self) {
         if self.busy.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.is_over.store(true, Ordering::SeqCst);
+            self.end();
         }
-        self.is_over.load(Ordering::SeqCst)
     }
 
-    /// One looks again; returns whether the run still goes on.
-    fn resume(&self) -> bool {
+    /// One looks again.
+    fn resume(&self) {
         self.busy.fetch_add(1, Ordering::SeqCst);
-        !self.is_over.load(Ordering::SeqCst)
+    }
+
+    fn end(&self) {
+        self.is_over.store(true, Ordering::SeqCst);
+    }
+
+    fn is_over(&self, settings: &Settings) -> bool {
+        let is_old = Instant::now() > self.until;
+        let is_changed = || !Arc::ptr_eq(&self.values, &settings.current());
+        self.is_over.load(Ordering::SeqCst) || is_old || is_changed()
     }
 }
 
@@ -342,20 +369,5 @@ impl Receiver for Sender {
             true => self.endpoint.backoff.0,
             false => Duration::ZERO,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_run_is_over_when_all_are_idle_at_once() {
-        let together = Together::new(2);
-        assert!(!together.idle());
-        assert!(together.resume());
-        assert!(!together.idle());
-        assert!(together.idle());
-        assert!(!together.resume());
     }
 }
