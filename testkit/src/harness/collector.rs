@@ -159,11 +159,13 @@ impl State {
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).await?;
         let mut rest = &bytes[..];
-        while !rest.is_empty() {
-            let space = rest.iter().position(|byte| *byte == b' ');
-            let (count, after) = rest.split_at(space.expect("a message is counted"));
+        // A client that was killed may have sent a part of a message.
+        while let Some(space) = rest.iter().position(|byte| *byte == b' ') {
+            let (count, after) = (&rest[..space], &rest[space + 1..]);
             let count: usize = String::from_utf8_lossy(count).parse().expect("a count");
-            let (message, after) = after[1..].split_at(count);
+            let Some((message, after)) = after.split_at_checked(count) else {
+                break;
+            };
             let message = String::from_utf8(message.to_vec()).expect("a message is text");
             let messages = self.messages.lock();
             messages
