@@ -47,6 +47,7 @@ mod query;
 mod quota;
 mod read_only;
 mod registry;
+mod registry_notification;
 mod replication;
 mod repository;
 mod retention;
@@ -71,6 +72,7 @@ use ::registry::Registry;
 use auth::csrf::Csrf;
 use auth::identity::Identity;
 use db::Db;
+use jobs::audit_forward::Forwarding;
 use model::{Clock, Timestamp};
 use tenancy::secret::MasterKey;
 use tenancy::setting::Settings;
@@ -114,6 +116,8 @@ pub struct AdminState {
     pub heavy: Heavy,
     /// Problems of database, store and clock, as of a few seconds ago.
     pub component_errors: watch::Receiver<ComponentErrors>,
+    /// How the audit log is forwarded.
+    pub forwarding: Arc<Forwarding>,
 }
 
 /// This process as shown among those that run jobs.

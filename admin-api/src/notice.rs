@@ -9,12 +9,16 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
 use certs::expiry_warning;
+use db::audit::follower::{self, Follower};
 use db::notice::{self, EndingRobot, FailedJob, FullProject, Robots};
 use db::{Reader, binding};
 use http::request::Parts;
-use model::ProjectId;
+use jobs::audit_forward::Collector;
+use model::{ProjectId, Timestamp};
 use policy::{Action, Caller, Resource, SignedIn, table};
 use serde::Serialize;
+use tenancy::setting::Values;
+use tenancy::setting::follower::endpoint_of;
 use utoipa::ToSchema;
 use utoipa::openapi::Type;
 use utoipa::openapi::path::Parameter;
@@ -34,13 +38,16 @@ const FAILURES: Duration = Duration::from_secs(7 * 86_400);
 /// Percentage of its quota from which a project is reported.
 const NEARLY_FULL: i64 = 90;
 
+/// How long a receiver of the audit log fails before that is reported.
+const BEHIND: Duration = Duration::from_secs(60);
+
 /// A notice.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Notice)]
 pub(crate) struct View {
     /// Names its object and the stage that this has reached.
     id: String,
-    /// `robot_expiry`, `quota`, `certificate`, `read_only` or `job_failed`.
+    /// `robot_expiry`, `quota`, `certificate`, `read_only`, `audit_forward`, `registry_notification` or `job_failed`.
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<i64>)]
@@ -56,7 +63,7 @@ pub(crate) struct View {
 }
 
 /// Lists what the caller should know: robots that expire, nearly full quotas, the server certificate, read-only mode,
-/// and failed jobs. Project admins see what concerns their projects.
+/// receivers of the audit log that take nothing, and failed jobs. Project admins see what concerns their projects.
 #[utoipa::path(
     get, path = "/api/ext/v1/notices", operation_id = "listNotices", tag = "notices",
     responses((status = 200, description = "The notices that were not dismissed.", body = Vec<View>))
@@ -125,6 +132,7 @@ async fn all(app: &AdminState, reader: &mut Reader, caller: &Caller) -> Result<V
     }
     if own.is_none() {
         views.extend(certificate(app));
+        views.extend(behind(app, reader, now).await?);
         let failed = notice::failed_jobs(reader, now.minus(FAILURES)).await?;
         views.extend(failed.into_iter().map(View::from));
     }
@@ -175,7 +183,52 @@ fn certificate(app: &AdminState) -> Option<View> {
     })
 }
 
-fn robot_view(robot: &EndingRobot, now: model::Timestamp) -> View {
+/// Followers of the audit log whose receiver has not taken anything for a while.
+async fn behind(app: &AdminState, reader: &mut Reader, now: Timestamp) -> Result<Vec<View>, Error> {
+    let values = app.settings.current();
+    let wanted = values.followers();
+    let followers = follower::all(reader).await?;
+    let failing = followers
+        .into_iter()
+        .filter(|follower| wanted.contains(&follower.name));
+    let views = failing.filter_map(|follower| behind_view(&follower, &values, now));
+    Ok(views.collect())
+}
+
+fn behind_view(follower: &Follower, values: &Values, now: Timestamp) -> Option<View> {
+    let since = follower.failing_since?;
+    let failing = now.since(since);
+    if failing < BEHIND {
+        return None;
+    }
+    let (kind, what) = match endpoint_of(&follower.name) {
+        Some(_) => (
+            "registry_notification",
+            "Events of the registry are not sent",
+        ),
+        None => ("audit_forward", "The audit log is not forwarded"),
+    };
+    let collector = Collector::ALL
+        .into_iter()
+        .find(|collector| collector.follower() == follower.name);
+    let address = collector.map(|collector| collector.address(values));
+    let subject = endpoint_of(&follower.name).or(address).unwrap_or_default();
+    let days = failing.as_secs() / 86_400;
+    Some(View {
+        id: format!("{}-{}-{days}", follower.name, since.seconds()),
+        kind,
+        project_id: None,
+        severity: if days == 0 { "warning" } else { "error" },
+        subject: subject.to_owned(),
+        text: format!(
+            "{what} to {subject} since {since}, and waits: {}",
+            follower.error
+        ),
+        time: Some(since.to_string()),
+    })
+}
+
+fn robot_view(robot: &EndingRobot, now: Timestamp) -> View {
     let days = (robot.expires_at.0 - now.0).div_euclid(86_400 * 1_000_000);
     let (stage, severity) = stage::before_end(days);
     let EndingRobot {

@@ -19,8 +19,9 @@ use crate::{
     AdminState, Error, access, account, artifact, audit, bulk, capability, certificate,
     configuration, csrf, cve_allowlist, execution, explore, group, health, home, icon,
     immutable_rule, job_service, label, ldap, mail, me, member, notice, oidc, openapi, permission,
-    ping, project, quota, read_only, registry, replication, repository, retention, robot, search,
-    session, statistics, storage, systeminfo, tag, usage, user, workload_rule,
+    ping, project, quota, read_only, registry, registry_notification, replication, repository,
+    retention, robot, search, session, statistics, storage, systeminfo, tag, usage, user,
+    workload_rule,
 };
 
 /// Declares handlers: `routes!` reads their attributes, and `with` their signatures.
@@ -104,6 +105,9 @@ fn declarations() -> Declarations {
         audit::series::count,
         audit::series::pulls,
         audit::series::pushes,
+        audit::forward::list,
+        audit::forward::test,
+        registry_notification::list,
 
         label::list::list,
         label::create::create,

@@ -5,10 +5,12 @@ pub mod chain;
 pub mod count;
 mod event;
 mod filter;
+pub mod follower;
 pub mod list;
 pub mod partition;
 pub mod purge;
 pub mod recorder;
+pub mod registry_event;
 mod seal;
 pub mod series;
 

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::sql::{Reader, Tx};
 
 /// Tables in an order in which none refers to a later one.
-pub const TABLES: [&str; 49] = [
+pub const TABLES: [&str; 50] = [
     "installation",
     "setting",
     "store_identity",
@@ -49,6 +49,7 @@ pub const TABLES: [&str; 49] = [
     "audit",
     "audit_seal",
     "audit_purge",
+    "audit_follower",
     "job",
     "job_log",
     "schedule",
@@ -62,7 +63,7 @@ pub const TABLES: [&str; 49] = [
 ];
 
 /// Tables that are not kept.
-pub const LEFT_OUT: [&str; 10] = [
+pub const LEFT_OUT: [&str; 11] = [
     "manifest_attrs",
     "setting_version",
     "login_failure",
@@ -70,6 +71,7 @@ pub const LEFT_OUT: [&str; 10] = [
     "mailed_link",
     "oidc_ticket",
     "written_batch",
+    "blob_event",
     "replication_upload",
     "_sqlx_migrations",
     "schema_least",
@@ -251,8 +253,8 @@ pub async fn put(tx: &mut Tx, table: &Table, rows: &str) -> Result<u64> {
         .await
 }
 
-/// Makes new rows of a table continue after the existing ids, which SQLite does by itself. Ids of manifests that were
-/// already deleted are assigned again, so no tombstone may still refer to them.
+/// Makes new rows of a table continue after the existing ids, which SQLite does by itself. Ids of rows that were
+/// already deleted are assigned again, so nothing may still refer to them.
 ///
 /// # Errors
 /// When the statement fails.
@@ -261,6 +263,15 @@ pub async fn count_on(tx: &mut Tx, table: &Table) -> Result<()> {
         tx.query(
             "update manifest set last_referrer = (select max(id) from manifest)
              where last_referrer > (select max(id) from manifest)",
+        )
+        .execute()
+        .await?;
+    }
+    if table.table == "audit_follower" {
+        // Ids that only events of blobs had are assigned again.
+        tx.query(
+            "update audit_follower set read_id = (select coalesce(max(id), 0) from audit)
+             where read_id > (select coalesce(max(id), 0) from audit)",
         )
         .execute()
         .await?;

@@ -12,6 +12,7 @@ pub mod backup;
 mod batch;
 pub mod binding;
 pub mod blob;
+pub mod blob_event;
 pub mod broken;
 mod cache;
 pub mod clock;

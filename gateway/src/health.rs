@@ -89,6 +89,9 @@ async fn metrics(app: &App) -> Response<Body> {
     metrics.certificate_expiry.set(expiry as f64);
     metrics.collected(&app.collected);
     metrics.jobs.look(&app.db, &*app.clock).await;
+    let settings = app.settings.current();
+    let followers = &metrics.followers;
+    followers.look(&app.db, &settings, &*app.clock).await;
     metrics.audit_dropped.set(app.audit.dropped() as i64);
     let mut response = Response::new(Body::full(metrics.text()));
     response.headers_mut().insert(

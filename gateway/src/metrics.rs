@@ -1,5 +1,6 @@
 //! Metrics for Prometheus. Labels come from closed sets: route template, method, status class, kind of job.
 
+mod follower;
 mod job;
 
 use std::sync::atomic::Ordering;
@@ -14,6 +15,7 @@ use prometheus::{
     IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use self::follower::FollowerMetrics;
 use self::job::JobMetrics;
 use crate::route::RouteName;
 
@@ -60,6 +62,7 @@ pub(crate) struct Metrics {
     pub(crate) gc_deleted: IntCounter,
     pub(crate) gc_freed: IntCounter,
     pub(crate) jobs: JobMetrics,
+    pub(crate) followers: FollowerMetrics,
 }
 
 impl Metrics {
@@ -180,6 +183,7 @@ impl Metrics {
             gc_deleted: counter("gantry_gc_objects_deleted_total", "Objects deleted.")?,
             gc_freed: counter("gantry_gc_freed_bytes_total", "Bytes of objects deleted.")?,
             jobs: JobMetrics::register(&registry, jobs)?,
+            followers: FollowerMetrics::register(&registry)?,
             registry,
         };
         metrics.register()?;

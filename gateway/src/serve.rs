@@ -17,6 +17,7 @@ use db::audit::recorder::Recorder;
 use db::clock::DatabaseClock;
 use db::robot::usage::RobotUses;
 use jobs::Jobs;
+use jobs::audit_forward::Forwarding;
 use jobs::engine::Stats;
 use jobs::sweep::Leftovers;
 use model::{Clock, SystemClock};
@@ -257,6 +258,7 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
     let (stores, _) = stores::attach(&config, &db, &*clock).await?;
     let master = bootstrap::master_key(&config, &db).await?;
     let settings = Settings::open(db.clone(), master.clone(), config.fixed_settings()?).await?;
+    settings.begin_followers().await?;
     let now = clock.now();
     if let Err(error) = db::audit::partition::make_ahead(&db, now).await {
         let error = anyhow::Error::from(error);
@@ -276,7 +278,13 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
         (keys, master.clone()),
         (settings.clone(), Arc::new(config.outgoing.guard())),
     ));
+    let forwarding = Arc::new(Forwarding::new(
+        settings.clone(),
+        Arc::new(config.outgoing.guard()),
+        config.external_host(),
+    ));
     let registry = Arc::new(registry(&config, &db, &clock, &master, stores.joined()));
+    registry.report_blobs(settings.current().has_endpoints());
     let progress = Arc::new(jobs::gc::Progress::default());
     let stats = Arc::new(Stats::default());
     let has_external_url = !config.server.external_url.is_empty();
@@ -285,7 +293,7 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
         admin: admin(
             &config,
             (&db, &identity, &settings, &clock),
-            (&registry, &master),
+            (&registry, &master, &forwarding),
             Csrf::new(&master),
             authority.certificate_pem(),
             Certificates {
@@ -333,6 +341,8 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
         gc,
         progress,
         stats,
+        forwarding,
+        external_host: app.config.external_host(),
     };
     let alone = start == Start::Fresh && app.config.database.is_sqlite();
     let leftovers = if alone {
@@ -379,7 +389,11 @@ pub(crate) fn registry(
 fn admin(
     config: &Config,
     (db, identity, settings, clock): (&Db, &Arc<Identity>, &Arc<Settings>, &Arc<dyn Clock>),
-    (registry, master): (&Arc<Registry>, &Arc<tenancy::secret::MasterKey>),
+    (registry, master, forwarding): (
+        &Arc<Registry>,
+        &Arc<tenancy::secret::MasterKey>,
+        &Arc<Forwarding>,
+    ),
     csrf: Csrf,
     ca: &str,
     certificates: Certificates,
@@ -411,6 +425,7 @@ fn admin(
         certificates,
         heavy: admin_api::Heavy::default(),
         component_errors,
+        forwarding: forwarding.clone(),
     }))
 }
 

@@ -1,6 +1,7 @@
 //! Background work: the engine that runs jobs, one module per job, and the work that every process does for itself.
 
 mod account_mail;
+pub mod audit_forward;
 mod audit_partition;
 pub mod audit_purge;
 pub mod audit_seal;
@@ -8,8 +9,10 @@ pub mod engine;
 pub mod execution;
 pub mod failures;
 pub mod flush;
+mod following;
 pub mod gc;
 pub mod gc_run;
+mod horizon;
 mod ldap_reading;
 mod local;
 mod login_failures;
@@ -19,6 +22,7 @@ mod oidc_reading;
 pub mod once;
 mod prune;
 mod purge;
+mod registry_notification;
 pub mod replication;
 mod retention;
 mod settings;
@@ -43,6 +47,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::account_mail::AccountMails;
+use crate::audit_forward::{Forwarding, HttpForward, SyslogForward};
 use crate::audit_partition::AuditPartition;
 use crate::audit_purge::AuditPurge;
 use crate::audit_seal::AuditSeal;
@@ -57,6 +62,7 @@ use crate::login_failures::LoginFailures;
 use crate::oidc_reading::OidcReading;
 use crate::prune::Prune;
 use crate::purge::Purge;
+use crate::registry_notification::RegistryNotification;
 use crate::replication::{Follow, RegistryHealth, ReplicationRun, ScheduledStart, Works};
 use crate::retention::Retention;
 use crate::settings::SettingChanges;
@@ -166,6 +172,10 @@ pub struct Jobs {
     pub progress: Arc<gc::Progress>,
     /// Counts of runs.
     pub stats: Arc<Stats>,
+    /// How the audit log is forwarded.
+    pub forwarding: Arc<Forwarding>,
+    /// The name by which clients know this installation, with its port.
+    pub external_host: String,
 }
 
 impl Jobs {
@@ -195,7 +205,10 @@ impl Jobs {
         tasks.spawn(repeat(flush.clone(), cancel.clone()));
         tasks.spawn(repeat(Arc::new(self.login_failures()), cancel.clone()));
         tasks.spawn(repeat(Arc::new(self.clock_comparison()), cancel.clone()));
-        let settings = SettingChanges(self.settings.clone());
+        let settings = SettingChanges {
+            settings: self.settings.clone(),
+            registry: self.registry.clone(),
+        };
         tasks.spawn(repeat(Arc::new(settings), cancel.clone()));
         // At once, even if the jobs take long to end: the process may be killed before that.
         let at_once = async {
@@ -246,6 +259,14 @@ impl Jobs {
             .with_standing(OidcReading {
                 identity: self.identity.clone(),
             })
+            .with_standing(SyslogForward::new(db, clock, &self.forwarding))
+            .with_standing(HttpForward::new(db, clock, &self.forwarding))
+            .with_standing(RegistryNotification::new(
+                db,
+                clock,
+                (&self.settings, self.identity.directory().guard()),
+                self.external_host.clone(),
+            ))
             .with_standing(Follow::new(self.replication()))
             .with_standing(RegistryHealth(self.replication()))
             .with(ReplicationRun(self.replication()))

@@ -17,6 +17,7 @@ pub mod manifest;
 pub mod media_type;
 pub mod name;
 pub mod network;
+pub mod notification;
 pub mod pattern;
 pub mod principal;
 pub mod project_setting;

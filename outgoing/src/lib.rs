@@ -15,4 +15,4 @@ pub use error::{Error, Result};
 pub use guard::{Guard, Trust};
 pub use http::HttpClient;
 pub use stream::{BodyError, Received, SentBody, StreamClient, full, streamed};
-pub use tls::{Identity, Verification, client_config};
+pub use tls::{Identity, Verification, client_config, secured};

@@ -2,6 +2,7 @@
 
 mod bucket;
 pub mod client;
+mod collector;
 mod image;
 mod jwt;
 mod mail;
@@ -17,6 +18,7 @@ pub mod tls;
 
 pub use bucket::Bucket;
 pub use client::{Answer, Client, Failure, Protocol, Request};
+pub use collector::{Collector, Posted, Speech};
 pub use image::{Blob, Image, image, index_of, noise, sha256, sha512};
 pub use jwt::{Jwt, Signer};
 pub use mail::{MailServer, Received};

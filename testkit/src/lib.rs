@@ -45,6 +45,7 @@ pub mod program;
 pub mod proxy;
 #[cfg(feature = "client")]
 pub mod registry;
+pub mod rsyslogd;
 pub mod scratch;
 pub mod seaweed;
 pub mod slapd;

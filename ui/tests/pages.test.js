@@ -69,6 +69,8 @@ const PATHS = {
   'settings.mail': '/ui/admin/settings/mail',
   'settings.ldap': '/ui/admin/settings/ldap',
   'settings.oidc': '/ui/admin/settings/oidc',
+  'settings.forwarding': '/ui/admin/settings/forwarding',
+  'settings.notifications': '/ui/admin/settings/notifications',
   certificates: '/ui/admin/certificates',
   'own-access': '/ui/me/access',
   trust: '/ui/trust',

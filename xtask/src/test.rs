@@ -173,6 +173,11 @@ const STEPS: [Step; 16] = [
             need("pgbouncer", "pgbouncer", "a pooler in front of PostgreSQL"),
             need("slapd", "slapd", "is the directory by which people sign in"),
             need("ldapmodify", "ldap-utils", "changes it"),
+            need(
+                "rsyslogd",
+                "rsyslog rsyslog-openssl",
+                "is a collector of the audit log",
+            ),
             need("setpriv", "util-linux", "runs it as another user"),
             need(
                 "node",

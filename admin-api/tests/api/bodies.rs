@@ -121,6 +121,8 @@ const UNCHANGED: &str = "it cannot be changed";
 const NO_PROXY_CACHES: &str = "there are no proxy caches yet";
 const NO_ALLOWLISTS: &str = "there are no CVE allowlists yet";
 const ONE_FIELD: &str = "the description alone can be changed, in Harbor too";
+const MORE_FORWARDING: &str =
+    "Harbor forwards the audit log by TCP alone, and sends no registry notifications";
 const NO_SCANS: &str = "there are no scans yet";
 const NOT_INHERITED: &str = "signatures of indexes are shown with these alone";
 const NOT_STORED: &str = "of what an index says of a part, os, architecture and variant are stored";
@@ -143,6 +145,31 @@ const DIFFERENCES: &[(&str, &[&str], &str)] = &[
     (".smtp_user", ANY_SETTINGS, NO_MAIL),
     (".smtp_from", ANY_SETTINGS, NO_MAIL),
     (".smtp_password", &["PUT /configurations body"], NO_MAIL),
+    (".audit_log_forward_protocol", ANY_SETTINGS, MORE_FORWARDING),
+    (".audit_log_forward_url", ANY_SETTINGS, MORE_FORWARDING),
+    (
+        ".audit_log_forward_authorization",
+        &["PUT /configurations body"],
+        MORE_FORWARDING,
+    ),
+    (".audit_log_forward_ca", ANY_SETTINGS, MORE_FORWARDING),
+    (
+        ".audit_log_forward_client_certificate",
+        ANY_SETTINGS,
+        MORE_FORWARDING,
+    ),
+    (
+        ".audit_log_forward_client_key",
+        &["PUT /configurations body"],
+        MORE_FORWARDING,
+    ),
+    (".registry_notifications", ANY_SETTINGS, MORE_FORWARDING),
+    (
+        ".registry_notification_headers",
+        &["PUT /configurations body"],
+        MORE_FORWARDING,
+    ),
+    (".registry_notification_ca", ANY_SETTINGS, MORE_FORWARDING),
     (".unverified", USERS, NO_MAIL),
     (".email_unverified", USERS, NO_MAIL),
     (".ldap_ca_certificate", ANY_SETTINGS, MORE_OF_LDAP),

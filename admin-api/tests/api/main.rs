@@ -30,6 +30,7 @@ use gantry_admin_api::{
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
+use jobs::audit_forward::Forwarding;
 use model::{
     Algorithm, Digest, Manifest, ManualClock, NewLabel, ProjectId, ProjectName, Timestamp,
 };
@@ -96,6 +97,11 @@ impl Api {
             csrf: Csrf::new(&master),
             master: master.clone(),
             clock: clock.clone(),
+            forwarding: Arc::new(Forwarding::new(
+                settings.clone(),
+                Arc::default(),
+                "registry.example".into(),
+            )),
             settings,
             info,
             process: ProcessInfo {

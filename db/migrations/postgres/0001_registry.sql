@@ -609,6 +609,34 @@ create table audit_purge (
     signature bytea not null
 );
 
+-- Those that read the audit log as it grows, to tell others: each is as far as it has told them, see db::audit::follower.
+create table audit_follower (
+    name text collate "C" not null primary key,
+    -- The newest entry that was passed on.
+    read_id bigint not null,
+    -- When something was last passed on.
+    sent_at bigint,
+    -- Failures in a row, when they began, why the last one was, and when the next attempt is due.
+    failures bigint not null,
+    failing_since bigint,
+    retry_at bigint,
+    error text collate "C" not null
+);
+
+-- Blobs that were pushed or mounted, for those to whom events of the registry are sent; removed once all have it. Ids are
+-- in one order with those of the audit log, see db::blob_event.
+create table blob_event (
+    id bigint not null primary key default nextval('audit_id_seq'),
+    at bigint not null,
+    principal_name text collate "C" not null,
+    address text collate "C" not null,
+    repository text collate "C" not null,
+    digest bytea not null,
+    size bigint not null,
+    -- The repository that it was mounted from; null where it was pushed.
+    source text collate "C"
+);
+
 -- Batches of pulls and audit entries that were written: a batch whose answer was lost is not counted twice.
 create table written_batch (
     id text collate "C" not null primary key,

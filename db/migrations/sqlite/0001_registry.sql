@@ -605,6 +605,37 @@ create table audit_purge (
     signature blob not null
 );
 
+-- Those that read the audit log as it grows, to tell others: each is as far as it has told them, see db::audit::follower.
+create table audit_follower (
+    name text not null primary key,
+    -- The newest entry that was passed on.
+    read_id integer not null,
+    -- When something was last passed on.
+    sent_at integer,
+    -- Failures in a row, when they began, why the last one was, and when the next attempt is due.
+    failures integer not null,
+    failing_since integer,
+    retry_at integer,
+    error text not null
+) without rowid;
+
+-- Blobs that were pushed or mounted, for those to whom events of the registry are sent; removed once all have it. Ids are
+-- in one order with those of the audit log, see db::blob_event.
+create table blob_event (
+    id integer not null primary key,
+    at integer not null,
+    principal_name text not null,
+    address text not null,
+    repository text not null,
+    digest blob not null,
+    size integer not null,
+    -- The repository that it was mounted from; null where it was pushed.
+    source text
+);
+create trigger blob_event_number after insert on blob_event begin
+    update sqlite_sequence set seq = new.id where name = 'audit';
+end;
+
 -- Batches of pulls and audit entries that were written: a batch whose answer was lost is not counted twice.
 create table written_batch (
     id text not null primary key,

@@ -4,7 +4,8 @@
 //! seals stay unchanged, and a record beside a seal says what was removed: how many entries, how many are left, the
 //! hash over the remaining ones, the rule, and the time, signed with the key of the chain. A purge first verifies the
 //! seal, by its own hash or by the previous record, so that it never covers up a change by hand. Entries are removed
-//! and the record is written in one transaction. Entries that are not sealed yet are not purged.
+//! and the record is written in one transaction. Entries that are not sealed yet are not purged, nor those that a
+//! follower has still to pass on (see [`super::follower`]).
 //!
 //! Two purges never work on one seal at once: each takes an advisory lock for its transaction. The sealer only adds
 //! seals, and reads only the newest.
@@ -12,8 +13,8 @@
 use model::{EventType, Timestamp};
 use sha2::{Digest as _, Sha256};
 
-use super::Entry;
 use super::seal::{self, Seal, Sign};
+use super::{Entry, follower};
 use crate::error::{Error, Result};
 use crate::list::Conditions;
 use crate::sql::{Reader, Tx, json_list, row};
@@ -156,9 +157,10 @@ pub struct Extent {
 /// When a statement fails.
 pub async fn extent(reader: &mut Reader, rule: &Rule) -> Result<Option<Extent>> {
     let sealed = seal::head(reader).await?.map_or(0, |seal| seal.last_id);
+    let last = sealed.min(passed_on(reader).await?);
     let mut conditions = Conditions::default()
         .and_value("e.at < $", rule.before)
-        .and_value("e.id <= $", sealed);
+        .and_value("e.id <= $", last);
     let types = rule.types.condition(&mut conditions);
     let sql = format!(
         "select coalesce(min(e.id), 0) as first, coalesce(max(e.id), 0) as last, count(*) as total from audit e {}",
@@ -221,8 +223,10 @@ pub async fn purge(
     let entries = seal::sealed_by(tx, &seal, seal.first_id - 1).await?;
     let earlier = of_seal(tx, seal.sequence).await?;
     prove(&seal, &entries, earlier.as_ref(), sign)?;
-    let (going, left): (Vec<Entry>, Vec<Entry>) =
-        entries.into_iter().partition(|entry| rule.fits(entry));
+    let passed_on = passed_on(tx).await?;
+    let (going, left): (Vec<Entry>, Vec<Entry>) = entries
+        .into_iter()
+        .partition(|entry| entry.id <= passed_on && rule.fits(entry));
     let step = Step {
         removed: going.len() as i64,
         last_id: seal.last_id,
@@ -243,6 +247,12 @@ pub async fn purge(
     purged.signature = sign(&purged.digest(&seal)).to_vec();
     state(tx, &purged).await?;
     Ok(Some(step))
+}
+
+/// The newest entry that no follower has still to pass on.
+async fn passed_on(reader: &mut Reader) -> Result<i64> {
+    let passed = follower::passed_by_all(reader).await?;
+    Ok(passed.unwrap_or(i64::MAX))
 }
 
 /// Fails unless a seal, or its purge record, is valid: a purge must not cover up a change.

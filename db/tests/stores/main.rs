@@ -11,6 +11,7 @@ mod collecting;
 mod deletion;
 mod executions;
 mod failover;
+mod followers;
 mod groups;
 mod identities;
 mod jobs;

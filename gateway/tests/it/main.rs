@@ -6,6 +6,7 @@
 mod harness;
 
 mod audit;
+mod audit_forward;
 mod bad_input;
 mod cli;
 mod config;
@@ -25,6 +26,7 @@ mod metrics;
 mod oidc;
 mod permissions;
 mod push_pull;
+mod registry_notifications;
 mod replicas;
 mod replication;
 mod rest;

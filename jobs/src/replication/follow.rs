@@ -6,18 +6,17 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use db::audit::chain;
 use db::execution::Cause;
 use db::replication::followed::{self, Change as Entry};
 use db::replication::policy::{self as policies, Policy};
 use model::accessory::referred_by;
 use model::replication::Filters;
-use parking_lot::Mutex;
 
 use super::order::Change;
 use super::start::{Wanted, begin, running_by};
 use super::works::Works;
 use crate::engine::{Context, Job, Outcome, Retry, Standing};
+use crate::horizon::Settling;
 use crate::{Error, Result};
 
 /// Entries that are followed at a time.
@@ -30,15 +29,15 @@ const MOST_OPEN: i64 = 2;
 /// Follows the log.
 pub(crate) struct Follow {
     works: Works,
-    /// How far the log may be read once certain transactions have ended.
-    horizon: Mutex<Option<chain::Horizon>>,
+    /// How far the log may be read.
+    settling: Settling,
 }
 
 impl Follow {
     pub(crate) fn new(works: Works) -> Self {
         Self {
             works,
-            horizon: Mutex::default(),
+            settling: Settling::default(),
         }
     }
 }
@@ -65,19 +64,13 @@ impl Standing for Follow {
 impl Follow {
     async fn follow(&self) -> Result<()> {
         let mut reader = self.works.db.reader().await?;
-        let before = self.horizon.lock().take();
-        let horizon = match before {
-            Some(horizon) => horizon,
-            None => chain::horizon(&mut reader).await?,
-        };
-        if !chain::is_settled(&mut reader, &horizon).await? {
-            *self.horizon.lock() = Some(horizon);
+        let Some(up_to) = self.settling.last(&mut reader).await? else {
             return Ok(());
-        }
+        };
         let all = policies::by_event(&mut reader).await?;
         drop(reader);
         for policy in all {
-            self.follow_for(&policy, horizon.last_id).await?;
+            self.follow_for(&policy, up_to).await?;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Types of settings, who reads them and what a change does; how a value is read from JSON and checked.
 
 use model::StorageLimit;
+use model::notification::Endpoint;
 use policy::ProjectCreation;
 use serde_json::Value;
 
@@ -220,6 +221,72 @@ impl Held for MailTls {
             Self::None => "none",
         }
         .into()
+    }
+}
+
+/// Endpoints of registry notifications as JSON, which may have line breaks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Endpoints(String);
+
+impl Endpoints {
+    /// The endpoints.
+    pub fn list(&self) -> Vec<Endpoint> {
+        // It was checked when it was read.
+        Endpoint::list(&self.0).unwrap_or_default()
+    }
+}
+
+impl Held for Endpoints {
+    const KIND: Kind = Kind::Text;
+
+    fn from_json(json: &Value) -> Result<Self, Unfit> {
+        /// Maximum bytes.
+        const LONGEST: usize = 16_384;
+        let text = bounded(json, LONGEST)?;
+        Endpoint::list(&text).map_err(Unfit::Rule)?;
+        Ok(Self(text.trim().to_owned()))
+    }
+
+    fn to_json(&self) -> Value {
+        self.0.as_str().into()
+    }
+}
+
+/// How a syslog server is reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SyslogProtocol {
+    /// TCP, RFC 6587.
+    #[default]
+    Tcp,
+    /// TLS, RFC 5425.
+    Tls,
+    /// UDP, RFC 5426.
+    Udp,
+}
+
+impl SyslogProtocol {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Udp => "udp",
+        }
+    }
+}
+
+impl Held for SyslogProtocol {
+    const KIND: Kind = Kind::Text;
+
+    fn from_json(json: &Value) -> Result<Self, Unfit> {
+        let text = json.as_str().ok_or(Unfit::Kind)?;
+        let all = [Self::Tcp, Self::Tls, Self::Udp];
+        let found = all.into_iter().find(|protocol| protocol.name() == text);
+        found.ok_or_else(|| Unfit::Rule("must be tcp, tls or udp".to_owned()))
+    }
+
+    fn to_json(&self) -> Value {
+        self.name().into()
     }
 }
 

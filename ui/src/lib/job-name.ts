@@ -2,6 +2,8 @@
 import { t } from '../i18n/index.svelte';
 
 const KNOWN = [
+  'AUDIT_FORWARD_HTTP',
+  'AUDIT_FORWARD_SYSLOG',
   'AUDIT_PARTITION',
   'AUDIT_SEAL',
   'EXECUTION_SWEEP',
@@ -12,6 +14,7 @@ const KNOWN = [
   'PURGE',
   'PURGE_AUDIT_LOG',
   'REGISTRY_HEALTH',
+  'REGISTRY_NOTIFICATION',
   'REPLICATION',
   'REPLICATION_FOLLOW',
   'RETENTION',

@@ -167,6 +167,9 @@ pub(super) enum Action {
     ReloadCertificates,
     SetOwner,
     TestMail,
+    ListAuditCollectors,
+    TestAuditForward,
+    ListNotificationEndpoints,
     ListWorkloadRules,
     MakeWorkloadRule,
     GetWorkloadRule,
@@ -451,6 +454,9 @@ pub(super) const PRIVATE_REST: &Table = &[
     (ReloadCertificates, [401, 403,   403,    403,    403,    403,    403,    200]),
     (SetOwner,       [401,    403,    403,    403,    403,    403,    403,    200]),
     (TestMail,       [401,    403,    403,    403,    403,    403,    403,    200]),
+    (ListAuditCollectors, [401, 403,  403,    403,    403,    403,    403,    200]),
+    (TestAuditForward, [401,  403,    403,    403,    403,    403,    403,    400]),
+    (ListNotificationEndpoints, [401, 403, 403, 403,  403,    403,    403,    200]),
     (ListWorkloadRules, [401, 403,    403,    403,    403,    200,    200,    200]),
     (MakeWorkloadRule, [401,  403,    403,    403,    403,    403,    201,    201]),
     (GetWorkloadRule, [401,   403,    403,    403,    403,    200,    200,    200]),
@@ -1021,6 +1027,10 @@ impl<'s> World<'s> {
                 let body = json!({ "to": "somebody@example.com" });
                 caller.post("/api/ext/v1/mail/test").json(&body).await
             }
+            ListAuditCollectors => caller.get("/api/ext/v1/audit-forward").await,
+            // No collector is set.
+            TestAuditForward => caller.post("/api/ext/v1/audit-forward/test").await,
+            ListNotificationEndpoints => caller.get("/api/ext/v1/registry-notifications").await,
             PingDirectory => caller.post("/api/v2.0/ldap/ping").await,
             PingProvider => {
                 let ping = caller.post("/api/v2.0/system/oidc/ping");
@@ -1518,6 +1528,9 @@ pub(super) fn route_of(action: Action) -> Option<String> {
         SetOwner => "PUT /api/ext/v1/projects/{project_name_or_id}/owner".to_owned(),
         ReloadCertificates => "POST /api/ext/v1/certificates/reload".to_owned(),
         TestMail => "POST /api/ext/v1/mail/test".to_owned(),
+        ListAuditCollectors => "GET /api/ext/v1/audit-forward".to_owned(),
+        TestAuditForward => "POST /api/ext/v1/audit-forward/test".to_owned(),
+        ListNotificationEndpoints => "GET /api/ext/v1/registry-notifications".to_owned(),
         ListWorkloadRules => format!("GET {WORKLOAD_RULES}"),
         MakeWorkloadRule => format!("POST {WORKLOAD_RULES}"),
         GetWorkloadRule => format!("GET {WORKLOAD_RULES}/{{workload_rule_id}}"),
