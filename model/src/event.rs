@@ -185,6 +185,8 @@ names! {
         ReplicationPolicy = "replication-policy",
         /// A run of replication.
         Replication = "replication",
+        /// A project's policy of webhooks.
+        Webhook = "webhook",
     }
 }
 
