@@ -61,6 +61,7 @@ mod systeminfo;
 mod tag;
 mod usage;
 mod user;
+mod webhook;
 mod workload_rule;
 
 use std::net::IpAddr;
@@ -71,6 +72,7 @@ use ::registry::Registry;
 use auth::csrf::Csrf;
 use auth::identity::Identity;
 use db::Db;
+use jobs::webhook::Webhooks;
 use model::{Clock, Timestamp};
 use tenancy::secret::MasterKey;
 use tenancy::setting::Settings;
@@ -104,6 +106,8 @@ pub struct AdminState {
     pub clock: Arc<dyn Clock>,
     /// Settings that administrators change.
     pub settings: Arc<Settings>,
+    /// Trying webhooks out.
+    pub webhooks: Webhooks,
     /// What `systeminfo` reports about this installation.
     pub info: SystemInfo,
     /// This process.

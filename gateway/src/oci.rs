@@ -103,10 +103,14 @@ async fn operate(
         headers: parts.headers,
         query,
     };
+    let pushed_to = pushed_to(&route, &call.method);
     let answer = match call.refuse_writing() {
         Ok(()) => call.answer(route, body).await,
         Err(refused) => Err(refused),
     };
+    if let (Err(OciError::Registry(error)), Some(name)) = (&answer, pushed_to) {
+        Box::pin(call.record_over_quota(&name, error)).await;
+    }
     let mut response = answer.unwrap_or_else(OciError::response);
     response.extensions_mut().insert(call.caller);
     Ok(response)
@@ -123,6 +127,17 @@ fn age(route: &Route, method: &Method) -> Age {
         Age::Moments
     } else {
         Age::Now
+    }
+}
+
+/// The repository into which a request pushes, if it does.
+fn pushed_to(route: &Route, method: &Method) -> Option<RepositoryName> {
+    let writes = method == Method::PUT || method == Method::POST || method == Method::PATCH;
+    match route {
+        Route::Manifest(name, _) | Route::UploadStart(name) | Route::Upload(name, _) if writes => {
+            Some(name.clone())
+        }
+        _ => None,
     }
 }
 

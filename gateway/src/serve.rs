@@ -19,6 +19,7 @@ use db::robot::usage::RobotUses;
 use jobs::Jobs;
 use jobs::engine::Stats;
 use jobs::sweep::Leftovers;
+use jobs::webhook::Webhooks;
 use model::{Clock, SystemClock};
 use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, Server};
@@ -277,6 +278,12 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
         (settings.clone(), Arc::new(config.outgoing.guard())),
     ));
     let registry = Arc::new(registry(&config, &db, &clock, &master, stores.joined()));
+    let webhooks = Webhooks::new(
+        (db.clone(), clock.clone()),
+        (master.clone(), settings.clone()),
+        &identity.directory().guard(),
+        &config.external_host(),
+    )?;
     let progress = Arc::new(jobs::gc::Progress::default());
     let stats = Arc::new(Stats::default());
     let has_external_url = !config.server.external_url.is_empty();
@@ -285,7 +292,7 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
         admin: admin(
             &config,
             (&db, &identity, &settings, &clock),
-            (&registry, &master),
+            (&registry, &master, &webhooks),
             Csrf::new(&master),
             authority.certificate_pem(),
             Certificates {
@@ -333,6 +340,7 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
         gc,
         progress,
         stats,
+        webhooks,
     };
     let alone = start == Start::Fresh && app.config.database.is_sqlite();
     let leftovers = if alone {
@@ -379,7 +387,7 @@ pub(crate) fn registry(
 fn admin(
     config: &Config,
     (db, identity, settings, clock): (&Db, &Arc<Identity>, &Arc<Settings>, &Arc<dyn Clock>),
-    (registry, master): (&Arc<Registry>, &Arc<tenancy::secret::MasterKey>),
+    (registry, master, webhooks): (&Arc<Registry>, &Arc<tenancy::secret::MasterKey>, &Webhooks),
     csrf: Csrf,
     ca: &str,
     certificates: Certificates,
@@ -403,6 +411,7 @@ fn admin(
         csrf,
         clock: clock.clone(),
         settings: settings.clone(),
+        webhooks: webhooks.clone(),
         info,
         process: admin_api::ProcessInfo {
             id: registry.process().to_string(),

@@ -26,6 +26,7 @@ pub mod stores;
 pub mod sweep;
 mod untagged;
 mod upload_expiry;
+pub mod webhook;
 
 use std::sync::Arc;
 
@@ -63,6 +64,7 @@ use crate::settings::SettingChanges;
 use crate::sweep::{Leftovers, Sweep};
 use crate::untagged::UntaggedCleaning;
 use crate::upload_expiry::UploadExpiry;
+use crate::webhook::{Dispatch, Webhooks};
 
 /// Errors of jobs.
 #[derive(Debug, thiserror::Error)]
@@ -120,6 +122,9 @@ pub enum Error {
     /// Another pass is collecting.
     #[error("another collection is running: try again when it has ended")]
     Collecting,
+    /// Requests to other servers cannot be made.
+    #[error("requests to other servers cannot be made")]
+    Outgoing(#[source] outgoing::Error),
     /// A mail was not sent.
     #[error(transparent)]
     Mail(#[from] mail::MailError),
@@ -166,6 +171,8 @@ pub struct Jobs {
     pub progress: Arc<gc::Progress>,
     /// Counts of runs.
     pub stats: Arc<Stats>,
+    /// What webhooks need.
+    pub webhooks: Webhooks,
 }
 
 impl Jobs {
@@ -248,6 +255,8 @@ impl Jobs {
             })
             .with_standing(Follow::new(self.replication()))
             .with_standing(RegistryHealth(self.replication()))
+            .with_standing(webhook::Follow::new(self.webhooks.clone()))
+            .with_standing(Dispatch(self.webhooks.clone()))
             .with(ReplicationRun(self.replication()))
             .with(ScheduledStart(self.replication()))
             .with(GcRun {

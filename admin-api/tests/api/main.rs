@@ -30,6 +30,7 @@ use gantry_admin_api::{
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
+use jobs::webhook::Webhooks;
 use model::{
     Algorithm, Digest, Manifest, ManualClock, NewLabel, ProjectId, ProjectName, Timestamp,
 };
@@ -89,6 +90,12 @@ impl Api {
         };
         let (errors, component_errors) = watch::channel(ComponentErrors::default());
         let registry = registry(&db, &clock, master.clone());
+        let webhooks = Webhooks::new(
+            (db.clone(), clock.clone()),
+            (master.clone(), settings.clone()),
+            &identity.directory().guard(),
+            "registry.example",
+        );
         let state = AdminState {
             db: db.for_lists(),
             registry: Arc::new(registry),
@@ -97,6 +104,7 @@ impl Api {
             master: master.clone(),
             clock: clock.clone(),
             settings,
+            webhooks: webhooks.unwrap(),
             info,
             process: ProcessInfo {
                 id: "this".into(),

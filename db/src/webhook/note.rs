@@ -1,7 +1,7 @@
 //! Events that the audit log does not have: what replication and retention did. A note is written in the transaction of
 //! what it tells of, and only where a policy of the project asks for it.
 
-use model::{ProjectId, ProjectName, Timestamp, WebhookEvent};
+use model::{Digest, ProjectId, ProjectName, RepositoryName, Timestamp, WebhookEvent};
 
 use crate::error::Result;
 use crate::sql::{Reader, Tx, row};
@@ -87,4 +87,28 @@ pub async fn remove(tx: &mut Tx, id: i64) -> Result<()> {
         .execute()
         .await?;
     Ok(())
+}
+
+/// Artifacts of a repository whose deletion since a time has this detail in the history, at most `limit`.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn deleted(
+    reader: &mut Reader,
+    (repository, detail): (&RepositoryName, &str),
+    since: Timestamp,
+    limit: i64,
+) -> Result<Vec<Digest>> {
+    let rows = reader
+        .query(
+            "select digest from audit where repository = $1 and at >= $2 and operation = 'delete'
+             and resource_type = 'artifact' and detail = $3 order by at, id limit $4",
+        )
+        .bind(repository.as_str())
+        .bind(since)
+        .bind(detail)
+        .bind(limit)
+        .all()
+        .await?;
+    rows.iter().map(|row| row.get("audit", "digest")).collect()
 }

@@ -39,4 +39,5 @@ mod successor;
 mod tls;
 mod token;
 mod ui;
+mod webhook;
 mod workload;

@@ -1,0 +1,57 @@
+//! What all parts of webhooks use.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use db::Db;
+use model::{Clock, Origin, Principal, SystemTask};
+use outgoing::{Guard, Poster};
+use tenancy::secret::MasterKey;
+use tenancy::setting::Settings;
+
+use crate::{Error, Result};
+
+/// How long a request may take, from resolving the name to the last byte of the answer.
+const WITHIN: Duration = Duration::from_secs(10);
+
+/// What all parts of webhooks use.
+#[derive(Clone)]
+pub struct Webhooks {
+    pub(super) db: Db,
+    pub(super) master: Arc<MasterKey>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) poster: Poster,
+    /// Host and port at which clients reach this registry.
+    pub(super) host: Arc<str>,
+}
+
+impl Webhooks {
+    /// What webhooks need.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn new(
+        (db, clock): (Db, Arc<dyn Clock>),
+        (master, settings): (Arc<MasterKey>, Arc<Settings>),
+        guard: &Arc<Guard>,
+        host: &str,
+    ) -> Result<Self> {
+        Ok(Self {
+            db,
+            master,
+            settings,
+            clock,
+            poster: Poster::new(guard, WITHIN).map_err(Error::Outgoing)?,
+            host: host.into(),
+        })
+    }
+
+    /// Who gives receivers up.
+    pub(super) fn origin() -> Origin {
+        Origin {
+            principal: Principal::System(SystemTask::Webhooks),
+            address: None,
+        }
+    }
+}
