@@ -153,12 +153,7 @@ impl Retention {
         self.end(task, (Status::Error, &cause), None).await
     }
 
-    async fn end(
-        &self,
-        task: &Task,
-        ending: (Status, &str),
-        attrs: Option<String>,
-    ) -> Result<()> {
+    async fn end(&self, task: &Task, ending: (Status, &str), attrs: Option<String>) -> Result<()> {
         self.end_telling(task, ending, attrs, None).await
     }
 

@@ -107,7 +107,10 @@ pub fn with_tags(tags: &[Tag]) -> String {
 /// The tags that such a detail names. A detail may have been cut: then its last one is left out.
 pub fn tags_of(detail: &str) -> Vec<Tag> {
     let named = detail.strip_prefix(WITH_TAGS).unwrap_or_default();
-    named.split(", ").filter_map(|tag| tag.parse().ok()).collect()
+    named
+        .split(", ")
+        .filter_map(|tag| tag.parse().ok())
+        .collect()
 }
 
 macro_rules! names {

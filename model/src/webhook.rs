@@ -206,7 +206,11 @@ mod tests {
     #[test]
     fn an_address_has_a_host_and_no_secrets() {
         let url = |text: &str| text.parse::<WebhookAddress>().map(|it| it.url());
-        for given in ["https://ci.example/hook?a=b", "http://[::1]:8080", "http://a"] {
+        for given in [
+            "https://ci.example/hook?a=b",
+            "http://[::1]:8080",
+            "http://a",
+        ] {
             assert_eq!(url(given), Ok(given.to_owned()));
         }
         assert_eq!(url(" zzz "), Ok("http://zzz".to_owned()));

@@ -47,8 +47,7 @@ impl Poster {
     /// # Errors
     /// [`Error::Tls`].
     pub fn new(guard: &Arc<Guard>, within: Duration) -> Result<Self> {
-        let client =
-            |tls: Arc<ClientConfig>| HttpClient::new(guard.clone(), tls, within, LARGEST);
+        let client = |tls: Arc<ClientConfig>| HttpClient::new(guard.clone(), tls, within, LARGEST);
         Ok(Self {
             verified: client(client_config(Verification::System, None)?),
             unverified: client(client_config(Verification::Off, None)?),
@@ -127,7 +126,8 @@ mod tests {
         let answer = ask(loopback(), busy).await.unwrap();
         let asked = Some(Duration::from_secs(7));
         assert_eq!((answer.status, answer.retry_after), (429, asked));
-        let elsewhere = "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n";
+        let elsewhere =
+            "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n";
         assert_eq!(ask(loopback(), elsewhere).await.unwrap().status, 302);
     }
 

@@ -111,7 +111,11 @@ pub async fn create(
             let made = policies::create(tx, project, said, now).await;
             let id = made.map_err(|error| exists(error, &new.content.name))?;
             set_targets(tx, &master, (id, &[]), &new.targets, now).await?;
-            let event = event((now, origin), Operation::Create, (project, &new.content.name));
+            let event = event(
+                (now, origin),
+                Operation::Create,
+                (project, &new.content.name),
+            );
             tx.record(&event.with_detail(described(&new))).await?;
             Ok(id)
         })
@@ -143,7 +147,11 @@ pub async fn change(
             changed.map_err(|error| exists(error, &new.content.name))?;
             let present = targets::of_policy(tx, id).await?;
             set_targets(tx, &master, (id, &present), &new.targets, now).await?;
-            let event = event((now, origin), Operation::Update, (project, &new.content.name));
+            let event = event(
+                (now, origin),
+                Operation::Update,
+                (project, &new.content.name),
+            );
             Ok(tx.record(&event.with_detail(described(&new))).await?)
         })
     })
@@ -343,7 +351,6 @@ fn check_kept(field: &'static str, new: &NewSecret, is_there: bool) -> Result<()
 }
 
 /// What is stored of a secret; `None` for what is there.
-#[expect(clippy::option_option, reason = "it stays, goes, or is replaced")]
 fn sealed(
     master: &MasterKey,
     (purpose, id): (&str, WebhookTargetId),

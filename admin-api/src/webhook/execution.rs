@@ -62,7 +62,6 @@ pub(crate) struct Metrics {
     task_count: i64,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
 const fn is_zero(count: &i64) -> bool {
     *count == 0
 }
@@ -150,8 +149,7 @@ async fn find_execution(
     id: ExecutionId,
 ) -> Result<Execution, Error> {
     let found = executions::get(&mut app.db.reader().await?, id).await?;
-    let is_of =
-        |one: &Execution| VENDORS.contains(&one.vendor) && one.vendor_id == policy.0;
+    let is_of = |one: &Execution| VENDORS.contains(&one.vendor) && one.vendor_id == policy.0;
     let found = found.filter(is_of);
     found.ok_or_else(|| Error::NotFound(format!("execution {id} not found")))
 }

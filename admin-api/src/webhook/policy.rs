@@ -8,7 +8,7 @@ use db::webhook::policy::{self as policies, Content, Policy};
 use db::webhook::target::{self as targets, Target};
 use http::header::LOCATION;
 use http::{HeaderValue, StatusCode, Uri};
-use model::{WebhookEvent, WebhookFormat, WebhookKind};
+use model::{WebhookAddress, WebhookEvent, WebhookFormat, WebhookKind};
 use serde::{Deserialize, Serialize};
 use tenancy::secret::Secret;
 use tenancy::webhook::{self as service, MOST_TARGETS, NewPolicy, NewSecret, NewTarget};
@@ -140,7 +140,9 @@ fn events(names: &[String], policy: &str) -> Result<Vec<WebhookEvent>, Error> {
         }
     }
     match events.is_empty() {
-        true => Err(Error::BadRequest(format!("empty event type with policy {policy}"))),
+        true => Err(Error::BadRequest(format!(
+            "empty event type with policy {policy}"
+        ))),
         false => Ok(events),
     }
 }
@@ -169,9 +171,12 @@ impl WebhookTargetObject {
     fn wanted(self, policy: &str) -> Result<NewTarget, Error> {
         let kind = self.kind.unwrap_or_default();
         let kind = WebhookKind::from_name(&kind).ok_or_else(|| {
-            Error::BadRequest(format!("unsupported target type {kind} with policy {policy}"))
+            Error::BadRequest(format!(
+                "unsupported target type {kind} with policy {policy}"
+            ))
         })?;
-        let address = self.address.unwrap_or_default().parse();
+        let address = self.address.unwrap_or_default();
+        let address = address.parse::<WebhookAddress>();
         let address =
             address.map_err(|error| Error::BadRequest(format!("targets.address: {error}")))?;
         let format = self.payload_format.filter(|text| !text.is_empty());

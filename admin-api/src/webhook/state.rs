@@ -1,9 +1,11 @@
-//! Whether the targets of a policy work, and trying them out.
+//! Whether targets work, and trying them out.
 
 use ::policy::{on, to};
 use axum::Json;
 use axum::extract::State;
+use db::list::Selection;
 use db::webhook::delivery;
+use db::webhook::policy as policies;
 use db::webhook::target::{self as targets, Target};
 use jobs::webhook::{Tried, try_out};
 use model::WebhookEvent;
@@ -33,6 +35,7 @@ pub(crate) struct WebhookTargetState {
     /// When something was last sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_time: Option<String>,
+    policy_id: i64,
     /// When it is tried again, if it does not answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_time: Option<String>,
@@ -52,6 +55,7 @@ impl WebhookTargetState {
             last_error: target.last_error,
             last_status: target.last_status,
             last_time: target.last_at.map(|at| at.to_string()),
+            policy_id: target.policy.0,
             next_time: next.map(|at| at.to_string()),
             skipped_since: target.skipped_at.map(|at| at.to_string()),
             waiting,
@@ -59,19 +63,22 @@ impl WebhookTargetState {
     }
 }
 
-/// Returns whether the targets of a policy of webhooks work, in the order of the policy.
+/// Returns whether the targets of a project's policies of webhooks work.
 #[utoipa::path(
-    get, path = "/api/ext/v1/projects/{project_name_or_id}/webhook/policies/{webhook_policy_id}/targets", operation_id = "listWebhookTargets", tag = "webhook",
+    get, path = "/api/ext/v1/projects/{project_name_or_id}/webhook/targets", operation_id = "listWebhookTargets", tag = "webhook",
     responses((status = 200, description = "The targets.", body = Vec<WebhookTargetState>))
 )]
 pub(crate) async fn list(
-    PolicyRef(id): PolicyRef,
     Allowed { permit, .. }: Allowed<on::Webhook, to::Read>,
     State(app): App,
 ) -> Rendered<Vec<WebhookTargetState>> {
-    find(&app, &permit, id).await?;
     let mut reader = app.db.reader().await?;
-    let found = targets::of_policy(&mut reader, id).await?;
+    let project = permit.project().id;
+    let (found, _) = policies::list(&mut reader, project, &Selection::all()).await?;
+    let ids: Vec<_> = found.iter().map(|policy| policy.id).collect();
+    let mut of_policies = targets::of_policies(&mut reader, &ids).await?;
+    let found = ids.iter().filter_map(|id| of_policies.remove(id));
+    let found: Vec<Target> = found.flatten().collect();
     let ids: Vec<_> = found.iter().map(|target| target.id).collect();
     let waiting = delivery::waiting(&mut reader, &ids).await?;
     let states = found.into_iter().map(|target| {
@@ -134,7 +141,10 @@ pub(crate) async fn test(
     let event = match body.and_then(|body| body.event_type) {
         Some(name) => WebhookEvent::from_name(&name)
             .ok_or_else(|| Error::BadRequest(format!("unsupported event type {name}")))?,
-        None => *policy.events()?.first().unwrap_or(&WebhookEvent::PushArtifact),
+        None => *policy
+            .events()?
+            .first()
+            .unwrap_or(&WebhookEvent::PushArtifact),
     };
     service::tested(&app.db, &permit, id, app.clock.now()).await?;
     let caller = permit.caller().origin();

@@ -161,11 +161,7 @@ pub async fn by_name(
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn hold(
-    tx: &mut Tx,
-    project: ProjectId,
-    id: WebhookPolicyId,
-) -> Result<Option<Policy>> {
+pub async fn hold(tx: &mut Tx, project: ProjectId, id: WebhookPolicyId) -> Result<Option<Policy>> {
     let row = tx
         .query_either(
             concat!(

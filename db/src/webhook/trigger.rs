@@ -107,11 +107,13 @@ pub async fn hold_back(
     (policy, event): (WebhookPolicyId, WebhookEvent),
     events: i64,
 ) -> Result<()> {
-    tx.query("update webhook_trigger set held_back = held_back + $3 where policy_id = $1 and event = $2")
-        .bind(policy)
-        .bind(event.name())
-        .bind(events)
-        .execute()
-        .await?;
+    tx.query(
+        "update webhook_trigger set held_back = held_back + $3 where policy_id = $1 and event = $2",
+    )
+    .bind(policy)
+    .bind(event.name())
+    .bind(events)
+    .execute()
+    .await?;
     Ok(())
 }

@@ -284,11 +284,24 @@ async fn list(local: &Local, project: &ProjectName, json: bool) -> anyhow::Resul
             }));
             continue;
         }
-        let state = if policy.enabled { "enabled" } else { "disabled" };
-        line(&format!("{:>6} {} {state}: {}", policy.id, policy.name, events.join(", ")));
+        let state = if policy.enabled {
+            "enabled"
+        } else {
+            "disabled"
+        };
+        line(&format!(
+            "{:>6} {} {state}: {}",
+            policy.id,
+            policy.name,
+            events.join(", ")
+        ));
         for target in &targets {
             let waiting = waiting.get(&target.id).copied().unwrap_or_default();
-            line(&format!("       {} {}, {waiting} wait", target.address, state_of(target)));
+            line(&format!(
+                "       {} {}, {waiting} wait",
+                target.address,
+                state_of(target)
+            ));
         }
     }
     if json {
@@ -360,7 +373,9 @@ async fn test(
             }
             (None, status) => {
                 let status = status.unwrap_or_default();
-                line(&format!("{address}: taken with status {status} in {took} ms"));
+                line(&format!(
+                    "{address}: taken with status {status} in {took} ms"
+                ));
             }
         }
     }
@@ -414,7 +429,10 @@ fn delivery_line(shown: &Shown) -> String {
         text => format!(": {text}"),
     };
     let attempts = shown.attempts;
-    format!("{id:>6} {at} {event} {} to {address} {status} after {attempts}{why}", shown.subject)
+    format!(
+        "{id:>6} {at} {event} {} to {address} {status} after {attempts}{why}",
+        shown.subject
+    )
 }
 
 fn delivery_json(shown: &Shown) -> Value {

@@ -38,9 +38,7 @@ impl Told {
             Direction::Push => from,
             Direction::Pull => to,
         };
-        let side = |site: &Site, repository: &str| {
-            json!({ "registry_type": "harbor", "endpoint": site.name(), "namespace": namespace(repository) })
-        };
+        let side = |site: &Site, repository: &str| json!({ "registry_type": "harbor", "endpoint": site.name(), "namespace": namespace(repository) });
         let data = json!({
             "description": policy.description,
             "artifact_type": "image",
@@ -62,7 +60,9 @@ impl Told {
 
 /// All but the last part of a repository's name.
 fn namespace(repository: &str) -> &str {
-    repository.rsplit_once('/').map_or("", |(namespace, _)| namespace)
+    repository
+        .rsplit_once('/')
+        .map_or("", |(namespace, _)| namespace)
 }
 
 /// Notes what became of a task, if a policy of webhooks asks for it.

@@ -64,7 +64,11 @@ impl Retention {
             let named = (place.project, &place.name);
             let evaluated = match self.registry.evaluate_retention(named, &rules).await? {
                 Look::At(evaluated) => evaluated,
-                Look::Gone => return self.finish(run, task, &place, "the repository is gone").await,
+                Look::Gone => {
+                    return self
+                        .finish(run, task, &place, "the repository is gone")
+                        .await;
+                }
                 Look::TooLarge => {
                     let message = format!(
                         "the repository has more than {MOST} artifacts: nothing is deleted"

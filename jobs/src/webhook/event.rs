@@ -115,11 +115,7 @@ fn resource(repository: &RepositoryName, host: &str, artifact: &Artifact) -> Opt
     Some(shown.into())
 }
 
-fn in_form(
-    repository: &RepositoryName,
-    project: &InProject<'_>,
-    made: Option<Timestamp>,
-) -> Value {
+fn in_form(repository: &RepositoryName, project: &InProject<'_>, made: Option<Timestamp>) -> Value {
     let whole = repository.as_str();
     let namespace = project.name.as_str();
     let name = whole
@@ -214,11 +210,17 @@ mod tests {
     #[test]
     fn entries_are_events_or_none() {
         let of = |operation, kind, detail| event_of(&entry(operation, kind, detail));
-        assert_eq!(of("create", "artifact", ""), Some(WebhookEvent::PushArtifact));
+        assert_eq!(
+            of("create", "artifact", ""),
+            Some(WebhookEvent::PushArtifact)
+        );
         assert_eq!(of("create", "tag", ""), Some(WebhookEvent::PushArtifact));
         assert_eq!(of("delete", "tag", ""), None);
         assert_eq!(of("update", "repository", ""), None);
-        assert_eq!(of("delete", "repository", ""), Some(WebhookEvent::DeleteArtifact));
+        assert_eq!(
+            of("delete", "repository", ""),
+            Some(WebhookEvent::DeleteArtifact)
+        );
         assert_eq!(of("push", "repository", "not permitted"), None);
         assert_eq!(
             of("push", "repository", "quota: too much"),
@@ -244,7 +246,12 @@ mod tests {
         };
         let pushed = entry("create", "artifact", "");
         let push = (&pushed, WebhookEvent::PushArtifact);
-        let happened = of_artifact(push, &repository, at, (&artifact, Some(Timestamp(3_000_000))));
+        let happened = of_artifact(
+            push,
+            &repository,
+            at,
+            (&artifact, Some(Timestamp(3_000_000))),
+        );
         let expected = json!({
             "resources": [{
                 "digest": digest.to_string(), "tag": "v1", "resource_url": "registry.example/team/deep/app:v1",
@@ -274,7 +281,10 @@ mod tests {
         };
         let refused = entry("push", "repository", "quota: too much");
         let happened = of_refusal(&refused, &repository, &at);
-        assert_eq!(happened.data["custom_attributes"], json!({ "Details": "too much" }));
+        assert_eq!(
+            happened.data["custom_attributes"],
+            json!({ "Details": "too much" })
+        );
         let counted = with_held_back(happened, 13);
         assert_eq!(counted.data["custom_attributes"]["times"], "14");
     }

@@ -14,9 +14,7 @@ use db::webhook::policy::{self as policies, Policy};
 use db::webhook::target::{self as targets, Target};
 use db::webhook::trigger;
 use db::{Reader, Tx, quota};
-use model::{
-    ProjectId, RepositoryName, WebhookDelivery, WebhookEvent, WebhookRequest,
-};
+use model::{ProjectId, RepositoryName, WebhookDelivery, WebhookEvent, WebhookRequest};
 use parking_lot::Mutex;
 
 use super::event::{
@@ -235,7 +233,11 @@ impl Follow {
         sending: &Sending,
         entry: &Entry,
     ) -> Result<Vec<Happened>> {
-        let found = (sending.get(&entry.project), event_of(entry), &entry.repository);
+        let found = (
+            sending.get(&entry.project),
+            event_of(entry),
+            &entry.repository,
+        );
         let (Some((project, senders)), Some(event), Some(repository)) = found else {
             return Ok(Vec::new());
         };
@@ -312,9 +314,9 @@ impl Follow {
 
     /// Gives up failing targets for which too much waits.
     async fn give_up_full(&self, reader: &mut Reader, sending: &Sending) -> Result<()> {
-        let senders = sending.values().flat_map(|(project, senders)| {
-            senders.iter().map(move |sender| (project, sender))
-        });
+        let senders = sending
+            .values()
+            .flat_map(|(project, senders)| senders.iter().map(move |sender| (project, sender)));
         let failing = senders.flat_map(|(project, sender)| {
             let targets = sender.targets.iter();
             targets.map(move |target| (project, &sender.policy, target))
@@ -328,10 +330,11 @@ impl Follow {
         let ids: Vec<_> = failing.iter().map(|(.., target)| target.id).collect();
         let waiting = delivery::waiting(reader, &ids).await?;
         for (project, policy, target) in failing {
-            if waiting.get(&target.id).is_some_and(|waiting| *waiting >= MOST_WAITING) {
-                self.works
-                    .skip((project.id, &policy.name), target)
-                    .await?;
+            if waiting
+                .get(&target.id)
+                .is_some_and(|waiting| *waiting >= MOST_WAITING)
+            {
+                self.works.skip((project.id, &policy.name), target).await?;
             }
         }
         Ok(())
@@ -387,7 +390,10 @@ async fn send(
 ) -> Result<(), db::Error> {
     let (policy, event) = (&sender.policy, happened.event);
     let mut happened = happened;
-    if matches!(event, WebhookEvent::QuotaExceed | WebhookEvent::QuotaWarning) {
+    if matches!(
+        event,
+        WebhookEvent::QuotaExceed | WebhookEvent::QuotaWarning
+    ) {
         let before = trigger::get(tx, (policy.id, event)).await?;
         if let Some(before) = before {
             if now.since(before.at) < QUIET {

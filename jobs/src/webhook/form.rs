@@ -59,14 +59,19 @@ fn uuid(mut random: [u8; 16]) -> String {
     random[6] = random[6] & 0x0f | 0x40;
     random[8] = random[8] & 0x3f | 0x80;
     let text = hex::encode(random);
-    let parts = [&text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..]];
+    let parts = [
+        &text[..8],
+        &text[8..12],
+        &text[12..16],
+        &text[16..20],
+        &text[20..],
+    ];
     parts.join("-")
 }
 
 fn slack(happened: &Happened) -> Value {
-    let section = |text: String| {
-        json!({ "type": "section", "text": { "type": "mrkdwn", "text": text } })
-    };
+    let section =
+        |text: String| json!({ "type": "section", "text": { "type": "mrkdwn", "text": text } });
     let seconds = happened.at.seconds();
     let time = format!(
         "*occur_at:* <!date^{seconds}^{{date}} at {{time}}|{}>",

@@ -92,7 +92,10 @@ impl Webhooks {
     fn headers(&self, target: &Target, message: &Message<'_>) -> Result<HeaderMap, String> {
         let secrets = tenancy::webhook::secrets_of(target, &self.master);
         let secrets = secrets.map_err(|error| {
-            format!("its secrets cannot be opened: give them again ({})", causes(&error))
+            format!(
+                "its secrets cannot be opened: give them again ({})",
+                causes(&error)
+            )
         })?;
         let value = |text: &str| {
             HeaderValue::try_from(text).map_err(|_| "auth_header cannot be sent".to_owned())
@@ -106,7 +109,9 @@ impl Webhooks {
             let signature = format!("sha256={}", secret.sign(message.body.as_bytes()));
             headers.insert(SIGNATURE, value(&signature)?);
         }
-        let header = secrets.auth_header.filter(|_| target.kind == WebhookKind::Http);
+        let header = secrets
+            .auth_header
+            .filter(|_| target.kind == WebhookKind::Http);
         if let Some(header) = header {
             let mut given = value(header.expose())?;
             given.set_sensitive(true);
@@ -123,12 +128,12 @@ fn taken(posted: Posted) -> Taken {
         ..
     } = posted;
     match status {
-        200..300 => Taken::Yes(status),
+        200..=299 => Taken::Yes(status),
         408 | 425 | 429 | 500.. => {
             let why = format!("the receiver answered with status {status}");
             Taken::NotNow(Some(status), why, retry_after)
         }
-        300..400 => {
+        300..=399 => {
             let why = format!(
                 "the receiver answered with status {status}: redirects are not followed; set the address to which it redirects"
             );
@@ -140,7 +145,10 @@ fn taken(posted: Posted) -> Taken {
             );
             Taken::No(status, why)
         }
-        _ => Taken::No(status, format!("the receiver answered with status {status}")),
+        _ => Taken::No(
+            status,
+            format!("the receiver answered with status {status}"),
+        ),
     }
 }
 

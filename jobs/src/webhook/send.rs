@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use db::execution::Status;
 use db::job_log::{Level, Line};
+use db::project;
 use db::webhook::delivery::{self, Attempt, Delivery, Next};
 use db::webhook::target::{self as targets, Found, Target};
 use db::webhook::{LONGEST, cleaning};
-use db::project;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -60,9 +60,11 @@ impl Standing for Dispatch {
     async fn is_wanted(&self) -> Result<bool> {
         let now = self.0.db.now(&*self.0.clock).await?;
         let mut reader = self.0.db.reader().await?;
-        Ok((self.is_on() && delivery::is_any_due(&mut reader, now).await?)
-            || cleaning::is_any_gone(&mut reader).await?
-            || !cleaning::stale(&mut reader, now, 1).await?.is_empty())
+        Ok(
+            (self.is_on() && delivery::is_any_due(&mut reader, now).await?)
+                || cleaning::is_any_gone(&mut reader).await?
+                || !cleaning::stale(&mut reader, now, 1).await?.is_empty(),
+        )
     }
 }
 
@@ -161,8 +163,13 @@ impl Dispatch {
         let answer = self.0.send(target, &message).await;
         let now = self.0.db.now(&*self.0.clock).await?;
         let outcome = Noted::of(target, (delivery, &answer), now);
-        self.note((target, delivery), (&request, &answer), outcome, (began, now))
-            .await?;
+        self.note(
+            (target, delivery),
+            (&request, &answer),
+            outcome,
+            (began, now),
+        )
+        .await?;
         let since = target.failing_since.unwrap_or(now);
         let is_dead = answer.is_failure() && now.since(since) >= LONGEST;
         match is_dead && target.skipped_at.is_none() {
@@ -242,11 +249,7 @@ impl Dispatch {
         drop(reader);
         let found = failing.into_iter().find(|one| one.target == target.id);
         match found {
-            Some(found) => {
-                self.0
-                    .skip((found.project, &found.policy), target)
-                    .await
-            }
+            Some(found) => self.0.skip((found.project, &found.policy), target).await,
             None => Ok(()),
         }
     }
@@ -379,7 +382,9 @@ fn doubled(times: i64) -> Duration {
 
 /// The line of an attempt in the log.
 fn line(answer: &Answer, noted: &Noted, now: Timestamp) -> Line {
-    let took = answer.took.map(|took| format!(" in {} ms", took.as_millis()));
+    let took = answer
+        .took
+        .map(|took| format!(" in {} ms", took.as_millis()));
     let took = took.unwrap_or_default();
     let (level, text) = match (answer.error(), noted.next) {
         (None, _) => {
@@ -471,8 +476,15 @@ mod tests {
     #[test]
     fn a_receiver_that_asks_for_time_gets_it_within_bounds() {
         let wait = |asked| {
-            let busy = Taken::NotNow(Some(429), "busy".to_owned(), Some(Duration::from_secs(asked)));
-            noted(&target(0, None), 0, busy).retry_at.since(NOW).as_secs()
+            let busy = Taken::NotNow(
+                Some(429),
+                "busy".to_owned(),
+                Some(Duration::from_secs(asked)),
+            );
+            noted(&target(0, None), 0, busy)
+                .retry_at
+                .since(NOW)
+                .as_secs()
         };
         assert_eq!((wait(30), wait(1_000_000)), (30, 600));
     }

@@ -41,9 +41,10 @@ pub async fn try_out(
     let now = works.db.now(&*works.clock).await?;
     let sample = sample((event, project), operator, &works.host, now);
     let present = targets::of_policy(&mut works.db.reader().await?, policy.id).await?;
-    let tried = present.iter().map(|target| async {
+    let sample = &sample;
+    let tried = present.iter().map(|target| async move {
         let payload = body(
-            &sample,
+            sample,
             (policy.project, policy.id),
             (target.kind, target.format),
         );

@@ -11,8 +11,8 @@ use db::retention::candidate::{self, Artifact};
 use db::{Tx, repository, retention};
 use model::retention::RetentionCounts;
 use model::{
-    Event, ExecutionId, JobId, ManifestId, Operation, ProjectId, RepositoryName, RetentionId, Subject,
-    SystemTask, TaskId,
+    Event, ExecutionId, JobId, ManifestId, Operation, ProjectId, RepositoryName, RetentionId,
+    Subject, SystemTask, TaskId,
 };
 use policy::Caller;
 use tracing::instrument;

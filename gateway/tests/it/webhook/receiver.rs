@@ -70,7 +70,9 @@ pub(super) struct Receiver {
 
 impl Receiver {
     pub(super) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port is free");
         let address = listener.local_addr().expect("it has an address");
         let state = Arc::new(State::default());
         let serving = tokio::spawn(serve(listener, state.clone()));
@@ -143,7 +145,10 @@ async fn serve(listener: TcpListener, state: Arc<State>) {
         let answer = service_fn(move |request| respond(request, state.clone()));
         connections.spawn(async move {
             let serving = hyper::server::conn::http1::Builder::new();
-            serving.serve_connection(TokioIo::new(stream), answer).await.ok();
+            serving
+                .serve_connection(TokioIo::new(stream), answer)
+                .await
+                .ok();
         });
     }
 }
@@ -153,9 +158,18 @@ async fn respond(
     state: Arc<State>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (parts, body) = request.into_parts();
-    let bytes = body.collect().await.map(|all| all.to_bytes()).unwrap_or_default();
+    let bytes = body
+        .collect()
+        .await
+        .map(|all| all.to_bytes())
+        .unwrap_or_default();
     let path = parts.uri.path().to_owned();
-    let answers = state.answers.lock().expect("no test panics with it").get(&path).copied();
+    let answers = state
+        .answers
+        .lock()
+        .expect("no test panics with it")
+        .get(&path)
+        .copied();
     let answers = answers.unwrap_or(Answers::With(204));
     let (status, location) = match answers {
         Answers::With(status) => (status, None),
@@ -175,11 +189,17 @@ async fn respond(
         bytes,
         status,
     };
-    state.received.lock().expect("no test panics with it").push(received);
+    state
+        .received
+        .lock()
+        .expect("no test panics with it")
+        .push(received);
     let mut response = Response::builder().status(status);
     if let Some(location) = location {
         response = response.header("location", location);
     }
-    let body = Full::new(Bytes::from_static(b"what only the receiver's network may read"));
+    let body = Full::new(Bytes::from_static(
+        b"what only the receiver's network may read",
+    ));
     Ok(response.body(body).expect("the answer is valid"))
 }
