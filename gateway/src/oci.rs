@@ -108,8 +108,14 @@ async fn operate(
         Ok(()) => call.answer(route, body).await,
         Err(refused) => Err(refused),
     };
-    if let (Err(OciError::Registry(error)), Some(name)) = (&answer, pushed_to) {
-        Box::pin(call.record_over_quota(&name, error)).await;
+    let over_quota = match (&answer, pushed_to) {
+        (Err(OciError::Registry(error @ registry::Error::QuotaExceeded(_))), Some(name)) => {
+            Some((name, error.to_string()))
+        }
+        _ => None,
+    };
+    if let Some((name, why)) = over_quota {
+        Box::pin(call.record_over_quota(&name, &why)).await;
     }
     let mut response = answer.unwrap_or_else(OciError::response);
     response.extensions_mut().insert(call.caller);

@@ -142,14 +142,7 @@ impl Call<'_> {
     }
 
     /// Records a push that was refused because of the project's quota.
-    pub(super) async fn record_over_quota(
-        &self,
-        repository: &RepositoryName,
-        error: &registry::Error,
-    ) {
-        if !matches!(error, registry::Error::QuotaExceeded(_)) {
-            return;
-        }
+    pub(super) async fn record_over_quota(&self, repository: &RepositoryName, why: &str) {
         // The project is cached, as the push has just looked at it.
         let Ok(Some(standing)) = self.standing(repository).await else {
             return;
@@ -160,7 +153,7 @@ impl Call<'_> {
         };
         let (now, origin) = (self.app.clock.now(), self.caller.origin());
         let event = Event::new(now, origin, Operation::Push, subject).refused();
-        let event = event.with_detail(format!("{BY_QUOTA}{error}"));
+        let event = event.with_detail(format!("{BY_QUOTA}{why}"));
         let kind = format!("quota {}", standing.project.id);
         self.app.audit.record_refusal(&kind, event);
     }
