@@ -212,7 +212,7 @@ impl Follow {
         let mut data: serde_json::Value = serde_json::from_str(&note.data).unwrap_or_default();
         for part in ["replication", "retention"] {
             if data[part].is_object() {
-                data[part]["harbor_hostname"] = (&*self.works.host).into();
+                data[part]["harbor_hostname"] = self.works.host().into();
             }
         }
         Happened {
@@ -252,7 +252,8 @@ impl Follow {
                 WebhookEvent::QuotaExceed => of_refusal(entry, repository, &named),
                 _ => {
                     let found = artifact(reader, entry, repository).await?;
-                    let at = (&named, &*self.works.host);
+                    let host = self.works.host();
+                    let at = (&named, &*host);
                     of_artifact((entry, event), repository, at, (&found.0, found.1))
                 }
             });

@@ -39,7 +39,7 @@ pub async fn try_out(
     operator: &str,
 ) -> Result<Vec<Tried>> {
     let now = works.db.now(&*works.clock).await?;
-    let sample = sample((event, project), operator, &works.host, now);
+    let sample = sample((event, project), operator, &works.host(), now);
     let present = targets::of_policy(&mut works.db.reader().await?, policy.id).await?;
     let sample = &sample;
     let tried = present.iter().map(|target| async move {

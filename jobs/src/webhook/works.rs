@@ -22,8 +22,8 @@ pub struct Webhooks {
     pub(super) settings: Arc<Settings>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) poster: Poster,
-    /// Host and port at which clients reach this registry.
-    pub(super) host: Arc<str>,
+    /// Host and port at which clients reach this registry, unless the setting `external_url` says.
+    host: Arc<str>,
 }
 
 impl Webhooks {
@@ -45,6 +45,16 @@ impl Webhooks {
             poster: Poster::new(guard, WITHIN).map_err(Error::Outgoing)?,
             host: host.into(),
         })
+    }
+
+    /// Host and port at which clients reach this registry.
+    pub(super) fn host(&self) -> String {
+        let settings = self.settings.current();
+        let url = settings.external_url.trim_end_matches('/');
+        match url.split_once("://") {
+            Some((_, host)) => host.to_owned(),
+            None => self.host.to_string(),
+        }
     }
 
     /// Who gives receivers up.
