@@ -19,7 +19,7 @@ use std::collections::HashMap;
 use model::{ExecutionId, JobId, PrincipalId, Timestamp};
 
 pub use self::ending::{end, fail, planned, stop};
-pub use self::prune::{forget, prune};
+pub use self::prune::{forget, prune, remove, surplus};
 pub use self::status::{MESSAGE_BYTES, Status};
 
 use crate::error::{Error, Result};

@@ -204,6 +204,39 @@ async fn a_target_that_fails_waits_and_works_again_with_its_first_answer() {
     .await;
 }
 
+#[tokio::test]
+async fn the_newest_are_kept_and_all_that_wait() {
+    on_both("webhook_surplus", async |db| {
+        db.write(|tx| {
+            Box::pin(async move {
+                admin(tx).await?;
+                let (_, policy, id) = policy(tx, "many").await?;
+                let waits = add(tx, (policy, id), "many/0", NOW).await?;
+                for number in 1..=60 {
+                    let subject = format!("many/{number}");
+                    add(tx, (policy, id), &subject, at(number)).await?;
+                }
+                for delivery in delivery::due(tx, id, at(60), 100).await? {
+                    if delivery.execution != waits {
+                        attempt(tx, &delivery, Next::Ended(Status::Success)).await?;
+                    }
+                }
+                let of = (execution::Vendor::Webhook, policy.0);
+                let surplus = execution::surplus(tx, of, 100).await?;
+                assert_eq!(surplus.len(), 10);
+                assert!(!surplus.contains(&waits));
+                execution::remove(tx, &surplus).await?;
+                assert_eq!(execution::surplus(tx, of, 100).await?, []);
+                assert_eq!(execution::get(tx, surplus[0]).await?, None);
+                Ok::<_, Error>(())
+            })
+        })
+        .await
+        .unwrap();
+    })
+    .await;
+}
+
 async fn clean(tx: &mut Tx, now: Timestamp) -> Result<usize, Error> {
     let stale = cleaning::stale(tx, now, 100).await?;
     cleaning::end(tx, &stale, now).await?;

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use db::execution::Status;
+use db::execution::{self, Status, Vendor};
 use db::job_log::{Level, Line};
 use db::project;
 use db::webhook::delivery::{self, Attempt, Delivery, Next};
@@ -12,7 +12,10 @@ use db::webhook::{LONGEST, cleaning};
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
-use model::{ProjectId, Timestamp, WebhookDelivery, WebhookKind, WebhookRequest, WebhookTargetId};
+use model::{
+    ProjectId, Timestamp, WebhookDelivery, WebhookKind, WebhookPolicyId, WebhookRequest,
+    WebhookTargetId,
+};
 use tokio::time::{Instant, sleep};
 
 use super::receiver::{Answer, Message, Taken};
@@ -28,6 +31,8 @@ const EVERY: Duration = Duration::from_millis(250);
 /// How often what is not sent any more is ended, and how much of it in one transaction.
 const CLEANING: Duration = Duration::from_secs(2);
 const CLEANED: i64 = 50;
+/// Executions of a policy that are removed at a time.
+const PRUNED: i64 = 1_000;
 /// How often something is sent that a receiver refuses, and the first wait, which triples.
 const MOST_REFUSED: i64 = 3;
 const AFTER_REFUSAL: Duration = Duration::from_secs(15);
@@ -82,18 +87,20 @@ impl Dispatch {
     async fn send_all(&self) -> Result<()> {
         let mut sending: FuturesUnordered<Sending<'_>> = FuturesUnordered::new();
         let mut busy = Busy::new();
+        let mut used = HashSet::new();
         self.clean().await?;
         let mut cleaned = Instant::now();
         loop {
             if cleaned.elapsed() >= CLEANING {
                 self.clean().await?;
+                self.prune(&mut used).await?;
                 cleaned = Instant::now();
             }
             if self.is_on() {
-                self.begin(&mut sending, &mut busy).await?;
+                self.begin(&mut sending, (&mut busy, &mut used)).await?;
             }
             if sending.is_empty() {
-                return Ok(());
+                return self.prune(&mut used).await;
             }
             tokio::select! {
                 () = sleep(EVERY) => {}
@@ -111,7 +118,7 @@ impl Dispatch {
     async fn begin<'a>(
         &'a self,
         sending: &mut FuturesUnordered<Sending<'a>>,
-        busy: &mut Busy,
+        (busy, used): (&mut Busy, &mut HashSet<WebhookPolicyId>),
     ) -> Result<()> {
         let now = self.0.db.now(&*self.0.clock).await?;
         let mut reader = self.0.db.reader().await?;
@@ -133,6 +140,7 @@ impl Dispatch {
             let free: Vec<Delivery> = free.take(room).collect();
             for delivery in free {
                 subjects.insert(delivery.subject.clone());
+                used.insert(target.policy);
                 let target = target.clone();
                 let one = async move {
                     let subject = delivery.subject.clone();
@@ -252,6 +260,27 @@ impl Dispatch {
             Some(found) => self.0.skip((found.project, &found.policy), target).await,
             None => Ok(()),
         }
+    }
+
+    /// Removes executions of policies beyond those that are kept: many events would fill the disk before the job that
+    /// does it for all kinds comes round.
+    async fn prune(&self, used: &mut HashSet<WebhookPolicyId>) -> Result<()> {
+        for policy in used.drain() {
+            for vendor in [Vendor::Webhook, Vendor::Slack] {
+                let mut reader = self.0.db.reader().await?;
+                let of = (vendor, policy.0);
+                let surplus = execution::surplus(&mut reader, of, PRUNED).await?;
+                drop(reader);
+                for some in surplus.chunks(CLEANED as usize) {
+                    let some = some.to_vec();
+                    let removed = self.0.db.write(move |tx| {
+                        Box::pin(async move { execution::remove(tx, &some).await })
+                    });
+                    removed.await?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Ends what is not sent any more, and removes what is gone.

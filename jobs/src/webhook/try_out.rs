@@ -38,6 +38,8 @@ pub async fn try_out(
     event: WebhookEvent,
     operator: &str,
 ) -> Result<Vec<Tried>> {
+    // It is never closed.
+    let _turn = works.trying.acquire().await.ok();
     let now = works.db.now(&*works.clock).await?;
     let sample = sample((event, project), operator, &works.host(), now);
     let present = targets::of_policy(&mut works.db.reader().await?, policy.id).await?;

@@ -8,11 +8,15 @@ use model::{Clock, Origin, Principal, SystemTask};
 use outgoing::{Guard, Poster};
 use tenancy::secret::MasterKey;
 use tenancy::setting::Settings;
+use tokio::sync::Semaphore;
 
 use crate::{Error, Result};
 
 /// How long a request may take, from resolving the name to the last byte of the answer.
 const WITHIN: Duration = Duration::from_secs(10);
+
+/// Policies that are tried out at a time.
+const TRIED_OUT: usize = 8;
 
 /// What all parts of webhooks use.
 #[derive(Clone)]
@@ -24,6 +28,8 @@ pub struct Webhooks {
     pub(super) poster: Poster,
     /// Host and port at which clients reach this registry, unless the setting `external_url` says.
     host: Arc<str>,
+    /// Bounds how many policies are tried out at a time.
+    pub(super) trying: Arc<Semaphore>,
 }
 
 impl Webhooks {
@@ -44,6 +50,7 @@ impl Webhooks {
             clock,
             poster: Poster::new(guard, WITHIN).map_err(Error::Outgoing)?,
             host: host.into(),
+            trying: Arc::new(Semaphore::new(TRIED_OUT)),
         })
     }
 
