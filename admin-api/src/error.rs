@@ -437,15 +437,19 @@ impl From<tenancy::Error> for Error {
             | E::RobotExists(_)
             | E::RegistryExists(_)
             | E::PolicyExists(_)
+            | E::WebhookExists(_)
             | E::GroupExists(_) => Self::Conflict(text),
             E::TooManyExecutions(_)
             | E::RegistryUsed(_)
             | E::PolicyDisabled(_)
+            | E::TargetGone
             | E::PolicyRuns(_) => Self::Precondition(text),
             E::TooManyRules(_)
             | E::TooManyWorkloadRules(_)
             | E::TooManyRegistries(_)
             | E::TooManyPolicies(_)
+            | E::TooManyWebhooks(_)
+            | E::SecretMissing(_)
             | E::TooManyLabels(_)
             | E::RetentionExists { .. } => Self::BadRequest(text),
             E::ProjectGone
@@ -458,6 +462,8 @@ impl From<tenancy::Error> for Error {
             | E::ExecutionUnknown(_)
             | E::RegistryUnknown(_)
             | E::PolicyUnknown(_)
+            | E::WebhookUnknown(_)
+            | E::DeliveryUnknown(_)
             | E::UserUnknown(_)
             | E::PrincipalUnknown(_)
             | E::RobotUnknown(_)

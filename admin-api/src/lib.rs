@@ -62,6 +62,7 @@ mod systeminfo;
 mod tag;
 mod usage;
 mod user;
+mod webhook;
 mod workload_rule;
 
 use std::net::IpAddr;
@@ -73,6 +74,7 @@ use auth::csrf::Csrf;
 use auth::identity::Identity;
 use db::Db;
 use jobs::audit_forward::Forwarding;
+use jobs::webhook::Webhooks;
 use model::{Clock, Timestamp};
 use tenancy::secret::MasterKey;
 use tenancy::setting::Settings;
@@ -106,6 +108,8 @@ pub struct AdminState {
     pub clock: Arc<dyn Clock>,
     /// Settings that administrators change.
     pub settings: Arc<Settings>,
+    /// Trying webhooks out.
+    pub webhooks: Webhooks,
     /// What `systeminfo` reports about this installation.
     pub info: SystemInfo,
     /// This process.

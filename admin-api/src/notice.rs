@@ -11,6 +11,7 @@ use axum::extract::{FromRequestParts, State};
 use certs::expiry_warning;
 use db::audit::follower::{self, Follower};
 use db::notice::{self, EndingRobot, FailedJob, FullProject, Robots};
+use db::webhook::target::{self as webhook_targets, Failing};
 use db::{Reader, binding};
 use http::request::Parts;
 use jobs::audit_forward::Collector;
@@ -35,6 +36,8 @@ const AHEAD: Duration = Duration::from_secs(14 * 86_400);
 const AFTER: Duration = Duration::from_secs(30 * 86_400);
 /// How long a failed job is reported.
 const FAILURES: Duration = Duration::from_secs(7 * 86_400);
+/// How long a webhook's receiver has not answered that is reported.
+const SILENT: Duration = Duration::from_secs(3_600);
 /// Percentage of its quota from which a project is reported.
 const NEARLY_FULL: i64 = 90;
 
@@ -47,7 +50,8 @@ const BEHIND: Duration = Duration::from_secs(60);
 pub(crate) struct View {
     /// Names its object and the stage that this has reached.
     id: String,
-    /// `robot_expiry`, `quota`, `certificate`, `read_only`, `audit_forward`, `registry_notification` or `job_failed`.
+    /// `robot_expiry`, `quota`, `certificate`, `read_only`, `audit_forward`, `registry_notification`, `webhook` or
+    /// `job_failed`.
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<i64>)]
@@ -62,8 +66,9 @@ pub(crate) struct View {
     time: Option<String>,
 }
 
-/// Lists what the caller should know: robots that expire, nearly full quotas, the server certificate, read-only mode,
-/// receivers of the audit log that take nothing, and failed jobs. Project admins see what concerns their projects.
+/// Lists what the caller should know: robots that expire, nearly full quotas, receivers of webhooks and of the audit log
+/// that take nothing, the server certificate, read-only mode, and failed jobs. Project admins see what concerns their
+/// projects.
 #[utoipa::path(
     get, path = "/api/ext/v1/notices", operation_id = "listNotices", tag = "notices",
     responses((status = 200, description = "The notices that were not dismissed.", body = Vec<View>))
@@ -142,6 +147,9 @@ async fn all(app: &AdminState, reader: &mut Reader, caller: &Caller) -> Result<V
     views.extend(ending.iter().map(|robot| robot_view(robot, now)));
     let full = notice::full_projects(reader, own.as_deref(), NEARLY_FULL).await?;
     views.extend(full.into_iter().map(View::from));
+    let before = now.minus(SILENT);
+    let silent = webhook_targets::failing(reader, own.as_deref(), before, notice::MOST).await?;
+    views.extend(silent.into_iter().map(View::from));
     Ok(views)
 }
 
@@ -275,6 +283,40 @@ impl From<FullProject> for View {
                 "Project {name} holds {used} of {limit} bytes, {percent} % of its quota."
             ),
             time: None,
+        }
+    }
+}
+
+impl From<Failing> for View {
+    fn from(failing: Failing) -> Self {
+        let Failing {
+            target,
+            policy,
+            project,
+            project_name,
+            since,
+            skipped,
+            error,
+        } = failing;
+        let (stage, severity) = stage::of_webhook(skipped);
+        let what = format!("The receiver of webhook {policy} in project {project_name}");
+        let text = match skipped {
+            true => format!(
+                "{what} has not answered since {since}: what waited for it is given up, and only one event at a time is \
+                 tried until it answers. Last error: {error}"
+            ),
+            false => format!(
+                "{what} has not answered since {since}: events wait for it, 7 days at most. Last error: {error}"
+            ),
+        };
+        Self {
+            id: format!("webhook-{target}-{}-{stage}", since.seconds()),
+            kind: "webhook",
+            project_id: Some(project),
+            severity,
+            subject: policy,
+            text,
+            time: Some(since.to_string()),
         }
     }
 }

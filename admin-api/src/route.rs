@@ -20,7 +20,7 @@ use crate::{
     configuration, csrf, cve_allowlist, execution, explore, group, health, home, icon,
     immutable_rule, job_service, label, ldap, mail, me, member, notice, oidc, openapi, permission,
     ping, project, quota, read_only, registry, registry_notification, replication, repository,
-    retention, robot, search, session, statistics, storage, systeminfo, tag, usage, user,
+    retention, robot, search, session, statistics, storage, systeminfo, tag, usage, user, webhook,
     workload_rule,
 };
 
@@ -192,6 +192,23 @@ fn declarations() -> Declarations {
         replication::execution::retry,
         replication::task::list,
         replication::task::log,
+
+        webhook::policy::list,
+        webhook::policy::create,
+        webhook::policy::get,
+        webhook::policy::update,
+        webhook::policy::delete,
+        webhook::execution::list,
+        webhook::execution::tasks,
+        webhook::execution::log,
+        webhook::legacy::last_trigger,
+        webhook::legacy::jobs,
+        webhook::legacy::events,
+        webhook::delivery::list,
+        webhook::delivery::get,
+        webhook::delivery::redeliver,
+        webhook::state::list,
+        webhook::state::test,
 
         cve_allowlist::get,
         cve_allowlist::update,

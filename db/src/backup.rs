@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::sql::{Reader, Tx};
 
 /// Tables in an order in which none refers to a later one.
-pub const TABLES: [&str; 50] = [
+pub const TABLES: [&str; 55] = [
     "installation",
     "setting",
     "store_identity",
@@ -60,6 +60,11 @@ pub const TABLES: [&str; 50] = [
     "task",
     "task_log",
     "retention_policy",
+    "webhook_policy",
+    "webhook_target",
+    "webhook_delivery",
+    "webhook_note",
+    "webhook_trigger",
 ];
 
 /// Tables that are not kept.

@@ -63,6 +63,7 @@ pub mod untagged;
 pub mod upload;
 pub mod usage;
 pub mod user;
+pub mod webhook;
 pub mod workload_rule;
 mod writer;
 

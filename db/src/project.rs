@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::list::{self, Conditions, Field, Kind, Lean, Selection, Source};
 use crate::sql::{Reader, Tx, Value, json_list, row};
 use crate::touch::Touch;
-use crate::{member, quota, retention, robot, upload, workload_rule};
+use crate::{member, quota, retention, robot, upload, webhook, workload_rule};
 
 row! {
     columns project_columns;
@@ -534,6 +534,7 @@ pub async fn delete(tx: &mut Tx, project: &ProjectFacts, now: Timestamp) -> Resu
     robot::delete_of_project(tx, project.id, now).await?;
     workload_rule::delete_of_project(tx, project.id, now).await?;
     retention::delete_of_project(tx, project.id, now).await?;
+    webhook::policy::delete_of_project(tx, project.id, now).await?;
     for statement in [
         "update repository set deleted_at = $2, updated_at = $2 where project_id = $1 and deleted_at is null",
         "update project set deleted_at = $2, updated_at = $2 where id = $1",

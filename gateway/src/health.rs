@@ -6,6 +6,7 @@ pub(crate) mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
+use db::webhook::target as webhook_targets;
 use db::{notice, upload};
 use http::{HeaderValue, Response, StatusCode, header};
 
@@ -65,6 +66,11 @@ async fn metrics(app: &App) -> Response<Body> {
                 let gauge = &metrics.robots_ending;
                 gauge.with_label_values(&[&days.to_string()]).set(count);
             }
+        }
+        if let Ok((failing, skipped)) = webhook_targets::count_failing(&mut reader).await {
+            let gauge = &metrics.webhook_targets;
+            gauge.with_label_values(&["failing"]).set(failing);
+            gauge.with_label_values(&["skipped"]).set(skipped);
         }
     }
     metrics

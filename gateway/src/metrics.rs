@@ -50,6 +50,7 @@ pub(crate) struct Metrics {
     pub(crate) pool_connections: IntGaugeVec,
     pub(crate) certificate_expiry: Gauge,
     pub(crate) robots_ending: IntGaugeVec,
+    pub(crate) webhook_targets: IntGaugeVec,
     pub(crate) database_up: IntGauge,
     pub(crate) clock_skew: Gauge,
     pub(crate) store_up: IntGauge,
@@ -146,6 +147,13 @@ impl Metrics {
                 ),
                 &["days"],
             )?,
+            webhook_targets: IntGaugeVec::new(
+                Opts::new(
+                    "gantry_webhook_targets",
+                    "Targets of webhooks that do not answer (failing), and those of them that were given up (skipped).",
+                ),
+                &["state"],
+            )?,
             clock_skew: Gauge::new(
                 "gantry_clock_skew_seconds",
                 "Seconds that the database's clock is ahead of this machine's.",
@@ -209,6 +217,7 @@ impl Metrics {
             Box::new(self.pool_connections.clone()),
             Box::new(self.certificate_expiry.clone()),
             Box::new(self.robots_ending.clone()),
+            Box::new(self.webhook_targets.clone()),
             Box::new(self.database_up.clone()),
             Box::new(self.clock_skew.clone()),
             Box::new(self.store_up.clone()),

@@ -103,10 +103,20 @@ async fn operate(
         headers: parts.headers,
         query,
     };
+    let pushed_to = pushed_to(&route, &call.method);
     let answer = match call.refuse_writing() {
         Ok(()) => call.answer(route, body).await,
         Err(refused) => Err(refused),
     };
+    let over_quota = match (&answer, pushed_to) {
+        (Err(OciError::Registry(error @ registry::Error::QuotaExceeded(_))), Some(name)) => {
+            Some((name, error.to_string()))
+        }
+        _ => None,
+    };
+    if let Some((name, why)) = over_quota {
+        Box::pin(call.record_over_quota(&name, &why)).await;
+    }
     let mut response = answer.unwrap_or_else(OciError::response);
     response.extensions_mut().insert(call.caller);
     Ok(response)
@@ -123,6 +133,17 @@ fn age(route: &Route, method: &Method) -> Age {
         Age::Moments
     } else {
         Age::Now
+    }
+}
+
+/// The repository into which a request pushes, if it does.
+fn pushed_to(route: &Route, method: &Method) -> Option<RepositoryName> {
+    let writes = method == Method::PUT || method == Method::POST || method == Method::PATCH;
+    match route {
+        Route::Manifest(name, _) | Route::UploadStart(name) | Route::Upload(name, _) if writes => {
+            Some(name.clone())
+        }
+        _ => None,
     }
 }
 

@@ -20,6 +20,7 @@ use jobs::Jobs;
 use jobs::audit_forward::Forwarding;
 use jobs::engine::Stats;
 use jobs::sweep::Leftovers;
+use jobs::webhook::Webhooks;
 use model::{Clock, SystemClock};
 use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, Server};
@@ -285,6 +286,12 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
     ));
     let registry = Arc::new(registry(&config, &db, &clock, &master, stores.joined()));
     registry.report_blobs(settings.current().has_endpoints());
+    let webhooks = Webhooks::new(
+        (db.clone(), clock.clone()),
+        (master.clone(), settings.clone()),
+        &identity.directory().guard(),
+        &config.external_host(),
+    )?;
     let progress = Arc::new(jobs::gc::Progress::default());
     let stats = Arc::new(Stats::default());
     let has_external_url = !config.server.external_url.is_empty();
@@ -293,7 +300,8 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
         admin: admin(
             &config,
             (&db, &identity, &settings, &clock),
-            (&registry, &master, &forwarding),
+            (&registry, &master),
+            (&forwarding, &webhooks),
             Csrf::new(&master),
             authority.certificate_pem(),
             Certificates {
@@ -343,6 +351,7 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
         stats,
         forwarding,
         external_host: app.config.external_host(),
+        webhooks,
     };
     let alone = start == Start::Fresh && app.config.database.is_sqlite();
     let leftovers = if alone {
@@ -389,11 +398,8 @@ pub(crate) fn registry(
 fn admin(
     config: &Config,
     (db, identity, settings, clock): (&Db, &Arc<Identity>, &Arc<Settings>, &Arc<dyn Clock>),
-    (registry, master, forwarding): (
-        &Arc<Registry>,
-        &Arc<tenancy::secret::MasterKey>,
-        &Arc<Forwarding>,
-    ),
+    (registry, master): (&Arc<Registry>, &Arc<tenancy::secret::MasterKey>),
+    (forwarding, webhooks): (&Arc<Forwarding>, &Webhooks),
     csrf: Csrf,
     ca: &str,
     certificates: Certificates,
@@ -417,6 +423,7 @@ fn admin(
         csrf,
         clock: clock.clone(),
         settings: settings.clone(),
+        webhooks: webhooks.clone(),
         info,
         process: admin_api::ProcessInfo {
             id: registry.process().to_string(),

@@ -30,6 +30,7 @@ pub mod stores;
 pub mod sweep;
 mod untagged;
 mod upload_expiry;
+pub mod webhook;
 
 use std::sync::Arc;
 
@@ -69,6 +70,7 @@ use crate::settings::SettingChanges;
 use crate::sweep::{Leftovers, Sweep};
 use crate::untagged::UntaggedCleaning;
 use crate::upload_expiry::UploadExpiry;
+use crate::webhook::{Dispatch, Webhooks};
 
 /// Errors of jobs.
 #[derive(Debug, thiserror::Error)]
@@ -126,6 +128,9 @@ pub enum Error {
     /// Another pass is collecting.
     #[error("another collection is running: try again when it has ended")]
     Collecting,
+    /// Requests to other servers cannot be made.
+    #[error("requests to other servers cannot be made")]
+    Outgoing(#[source] outgoing::Error),
     /// A mail was not sent.
     #[error(transparent)]
     Mail(#[from] mail::MailError),
@@ -176,6 +181,8 @@ pub struct Jobs {
     pub forwarding: Arc<Forwarding>,
     /// The name by which clients know this installation, with its port.
     pub external_host: String,
+    /// What webhooks need.
+    pub webhooks: Webhooks,
 }
 
 impl Jobs {
@@ -269,6 +276,8 @@ impl Jobs {
             ))
             .with_standing(Follow::new(self.replication()))
             .with_standing(RegistryHealth(self.replication()))
+            .with_standing(webhook::Follow::new(self.webhooks.clone()))
+            .with_standing(Dispatch(self.webhooks.clone()))
             .with(ReplicationRun(self.replication()))
             .with(ScheduledStart(self.replication()))
             .with(GcRun {

@@ -30,6 +30,7 @@ mod site;
 mod speed;
 mod start;
 mod task;
+mod told;
 mod works;
 
 pub use self::error::CopyError;

@@ -64,6 +64,10 @@ ids! {
     TaskId;
     /// Id of a policy of tag retention.
     RetentionId;
+    /// Id of a policy of webhooks.
+    WebhookPolicyId;
+    /// Id of a place to which a policy of webhooks sends.
+    WebhookTargetId;
 }
 
 impl UserId {

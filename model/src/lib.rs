@@ -29,6 +29,7 @@ pub mod robot;
 pub mod storage_limit;
 pub mod tag;
 pub mod user;
+pub mod webhook;
 pub mod workload;
 
 pub use accessory::AccessoryKind;
@@ -43,7 +44,8 @@ pub use group::{GroupName, GroupSource};
 pub use id::{
     BlobId, ExecutionId, GroupId, ImmutableRuleId, InstallationId, JobId, LabelId, ManifestId,
     MemberId, PrincipalId, ProjectId, RegistryId, ReplicationPolicyId, RepositoryId, RetentionId,
-    RobotId, SessionId, StoreId, TagId, TaskId, UserId, WorkloadRuleId,
+    RobotId, SessionId, StoreId, TagId, TaskId, UserId, WebhookPolicyId, WebhookTargetId,
+    WorkloadRuleId,
 };
 pub use immutable_rule::{ImmutableRule, Selector};
 pub use label::{LabelName, NewLabel};
@@ -60,6 +62,9 @@ pub use robot::{Lifetime, RobotDescription, RobotMaker, RobotName};
 pub use storage_limit::StorageLimit;
 pub use tag::Tag;
 pub use user::{Profile, UserName, is_email, is_unseen};
+pub use webhook::{
+    WebhookAddress, WebhookDelivery, WebhookEvent, WebhookFormat, WebhookKind, WebhookRequest,
+};
 pub use workload::{
     ClaimPattern, InvalidWorkloadRule, Issuer, WorkloadConditions, WorkloadRuleName,
 };

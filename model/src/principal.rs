@@ -62,6 +62,8 @@ pub enum SystemTask {
     Replication,
     /// Sends events of the registry to endpoints.
     RegistryNotification,
+    /// Sends what happens in projects to servers that their administrators name.
+    Webhooks,
 }
 
 impl Principal {
@@ -81,6 +83,7 @@ impl Principal {
             Self::System(SystemTask::Retention) => "tag retention",
             Self::System(SystemTask::Replication) => "replication",
             Self::System(SystemTask::RegistryNotification) => "registry notification",
+            Self::System(SystemTask::Webhooks) => "webhooks",
             Self::CommandLine => "command line",
         }
     }

@@ -4,7 +4,7 @@ use model::user::InvalidUserName;
 use model::{
     ExecutionId, GroupId, ImmutableRuleId, LabelId, ManifestId, MemberId, PrincipalId, ProjectId,
     ProjectName, RegistryId, ReplicationPolicyId, RetentionId, RobotId, Timestamp, UserId,
-    WorkloadRuleId,
+    WebhookPolicyId, WorkloadRuleId,
 };
 
 use crate::password::PasswordError;
@@ -168,6 +168,24 @@ pub enum Error {
     /// There is no such execution (any more).
     #[error("execution {0} not found")]
     ExecutionUnknown(ExecutionId),
+    /// Another policy of webhooks of the project has the name.
+    #[error("notification policy named {0} already exists")]
+    WebhookExists(String),
+    /// The project has no such policy of webhooks.
+    #[error("notificationPolicy {0} not found")]
+    WebhookUnknown(WebhookPolicyId),
+    /// The project has the maximum number of policies of webhooks.
+    #[error("a project has at most {0} webhook policies: delete one first")]
+    TooManyWebhooks(i64),
+    /// A secret that is to be kept is not there, or was given for another address.
+    #[error("{0}: give it again: there is none for this address")]
+    SecretMissing(&'static str),
+    /// The project has no such delivery (any more).
+    #[error("delivery {0} not found")]
+    DeliveryUnknown(ExecutionId),
+    /// The policy does not send to the address of the delivery any more.
+    #[error("the policy does not send to the address of this delivery any more")]
+    TargetGone,
     /// Another robot or a user has the name.
     #[error("robot account {0} already exists: rotate its secret if the old one is lost")]
     RobotExists(String),

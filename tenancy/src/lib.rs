@@ -24,6 +24,7 @@ pub mod robot;
 pub mod secret;
 pub mod setting;
 pub mod user;
+pub mod webhook;
 pub mod workload_rule;
 
 pub use error::{Error, InvalidSetting, Result};

@@ -35,6 +35,7 @@ const PATHS = {
   robots: '/ui/projects/platform/robots',
   policies: '/ui/projects/platform/policies',
   retention: '/ui/projects/platform/retention',
+  webhooks: '/ui/projects/platform/webhooks',
   workload: '/ui/projects/platform/workload',
   labels: '/ui/projects/platform/labels',
   'project-audit': '/ui/projects/platform/audit',

@@ -148,6 +148,26 @@ const MORE_OPERATIONS: &[(&str, &str)] = &[
         NO_WORKLOADS,
     ),
     (
+        "GET /api/ext/v1/projects/{project_name_or_id}/webhook/deliveries",
+        NO_DELIVERIES,
+    ),
+    (
+        "GET /api/ext/v1/projects/{project_name_or_id}/webhook/deliveries/{delivery_id}",
+        NO_DELIVERIES,
+    ),
+    (
+        "POST /api/ext/v1/projects/{project_name_or_id}/webhook/deliveries/{delivery_id}/redeliver",
+        NO_DELIVERIES,
+    ),
+    (
+        "GET /api/ext/v1/projects/{project_name_or_id}/webhook/targets",
+        NO_DELIVERIES,
+    ),
+    (
+        "POST /api/ext/v1/projects/{project_name_or_id}/webhook/policies/{webhook_policy_id}/test",
+        NO_DELIVERIES,
+    ),
+    (
         "POST /api/ext/v1/replication/policies/{id}/dry-run",
         NO_DRY_RUNS,
     ),
@@ -157,6 +177,8 @@ const MORE_OPERATIONS: &[(&str, &str)] = &[
     ),
 ];
 
+const NO_DELIVERIES: &str =
+    "Harbor neither tries webhooks out nor sends again, and does not say which receivers answer";
 const NO_DRY_RUNS: &str = "Harbor neither tries replication out nor repeats what failed";
 const PAGES: &str = "Harbor keeps it in the browser, or does not have it";
 const NO_WORKLOADS: &str = "Harbor lets no workloads in";

@@ -31,6 +31,7 @@ use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use jobs::audit_forward::Forwarding;
+use jobs::webhook::Webhooks;
 use model::{
     Algorithm, Digest, Manifest, ManualClock, NewLabel, ProjectId, ProjectName, Timestamp,
 };
@@ -90,6 +91,12 @@ impl Api {
         };
         let (errors, component_errors) = watch::channel(ComponentErrors::default());
         let registry = registry(&db, &clock, master.clone());
+        let webhooks = Webhooks::new(
+            (db.clone(), clock.clone()),
+            (master.clone(), settings.clone()),
+            &identity.directory().guard(),
+            "registry.example",
+        );
         let state = AdminState {
             db: db.for_lists(),
             registry: Arc::new(registry),
@@ -103,6 +110,7 @@ impl Api {
                 "registry.example".into(),
             )),
             settings,
+            webhooks: webhooks.unwrap(),
             info,
             process: ProcessInfo {
                 id: "this".into(),

@@ -878,3 +878,94 @@ create table retention_policy (
     created_at integer not null,
     updated_at integer not null
 );
+
+-- Which events of a project are sent where, see db::webhook.
+create table webhook_policy (
+    id integer not null primary key autoincrement,
+    project_id integer not null references project (id),
+    name text not null,
+    description text not null,
+    -- Harbor's names of types of events, as a JSON array.
+    event_types text not null,
+    enabled integer not null,
+    -- Whether events of artifacts that are named by a digest alone are sent as well.
+    untagged integer not null,
+    creator text not null,
+    -- Entries of the audit log up to this one are not sent.
+    since_id integer not null,
+    created_at integer not null,
+    updated_at integer not null,
+    -- When it was deleted: it is not shown any more, and removed once nothing of it waits.
+    deleted_at integer
+);
+create unique index webhook_policy_name on webhook_policy (project_id, name) where deleted_at is null;
+create index webhook_policy_deleted on webhook_policy (id) where deleted_at is not null;
+
+-- Where a policy sends.
+create table webhook_target (
+    id integer not null primary key autoincrement,
+    policy_id integer not null references webhook_policy (id) on delete cascade,
+    position integer not null,
+    -- http or slack.
+    kind text not null,
+    address text not null,
+    -- Sealed with the master key; null where there is none.
+    auth_header blob,
+    -- What requests are signed with, sealed with the master key; null where they are not.
+    secret blob,
+    insecure integer not null,
+    -- Default or CloudEvents.
+    format text not null,
+    -- Attempts without an answer since the last one that had one, and when the first of them was.
+    failures integer not null,
+    failing_since integer,
+    -- Nothing is sent before.
+    retry_at integer not null,
+    -- The last attempt, its status, and why it failed.
+    last_at integer,
+    last_status integer,
+    last_error text,
+    -- When it was given up: all but the newest of what waits for it is not sent.
+    skipped_at integer,
+    -- When its policy stopped sending there: it is removed once nothing waits for it.
+    removed_at integer
+);
+create index webhook_target_policy on webhook_target (policy_id, position);
+create index webhook_target_gone on webhook_target (id) where removed_at is not null or skipped_at is not null;
+
+-- What waits to be sent, in the order of its ids. Each is the task of an execution, which has the request's body.
+create table webhook_delivery (
+    id integer not null primary key autoincrement,
+    target_id integer not null references webhook_target (id) on delete cascade,
+    execution_id integer not null,
+    task_id integer not null,
+    -- Those with the same subject are sent one after the other.
+    subject text not null,
+    attempts integer not null,
+    due_at integer not null,
+    created_at integer not null
+);
+create index webhook_delivery_target on webhook_delivery (target_id, id);
+create index webhook_delivery_subject on webhook_delivery (target_id, subject, id);
+create index webhook_delivery_age on webhook_delivery (created_at);
+
+-- Events that the audit log does not have, until they are followed.
+create table webhook_note (
+    id integer not null primary key autoincrement,
+    project_id integer not null,
+    event text not null,
+    operator text not null,
+    -- The event's data, as JSON.
+    data text not null,
+    at integer not null
+);
+
+-- When policies last had an event of a type.
+create table webhook_trigger (
+    policy_id integer not null references webhook_policy (id) on delete cascade,
+    event text not null,
+    at integer not null,
+    -- Events like it that were not sent since, as they came too soon after it.
+    held_back integer not null,
+    primary key (policy_id, event)
+) without rowid;

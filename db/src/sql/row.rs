@@ -5,7 +5,8 @@ use model::{
     BlobId, Cron, Digest, ExecutionId, GroupId, ImmutableRuleId, InstallationId, JobId, LabelId,
     ManifestId, MemberId, PrincipalId, ProjectId, ProjectName, RegistryId, ReplicationPolicyId,
     RepositoryId, RepositoryName, RetentionId, RobotId, SessionId, StoreId, Tag, TagId, TaskId,
-    Timestamp, UserId, WorkloadRuleId,
+    Timestamp, UserId, WebhookAddress, WebhookEvent, WebhookFormat, WebhookKind, WebhookPolicyId,
+    WebhookTargetId, WorkloadRuleId,
 };
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
@@ -99,6 +100,12 @@ stored! {
     ExecutionId: i64 => |x| Some(Self(x));
     TaskId: i64 => |x| Some(Self(x));
     RetentionId: i64 => |x| Some(Self(x));
+    WebhookPolicyId: i64 => |x| Some(Self(x));
+    WebhookTargetId: i64 => |x| Some(Self(x));
+    WebhookAddress: String => |x| x.parse().ok();
+    WebhookEvent: String => |x| Self::from_name(&x);
+    WebhookKind: String => |x| Self::from_name(&x);
+    WebhookFormat: String => |x| Self::from_name(&x);
     policy::Role: i64 => |x| Self::from_id(x);
     Digest: Vec<u8> => |x| Self::from_bytes(&x).ok();
     ProjectName: String => |x| x.parse().ok();

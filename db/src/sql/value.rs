@@ -3,7 +3,7 @@
 use model::{
     BlobId, Digest, ExecutionId, GroupId, ImmutableRuleId, JobId, LabelId, ManifestId, MemberId,
     PrincipalId, ProjectId, RegistryId, ReplicationPolicyId, RepositoryId, RetentionId, RobotId,
-    SessionId, TagId, TaskId, Timestamp, UserId, WorkloadRuleId,
+    SessionId, TagId, TaskId, Timestamp, UserId, WebhookPolicyId, WebhookTargetId, WorkloadRuleId,
 };
 
 /// A value to be bound.
@@ -56,6 +56,8 @@ values! {
     ExecutionId => |x| Self::Int(Some(x.0));
     TaskId => |x| Self::Int(Some(x.0));
     RetentionId => |x| Self::Int(Some(x.0));
+    WebhookPolicyId => |x| Self::Int(Some(x.0));
+    WebhookTargetId => |x| Self::Int(Some(x.0));
     Option<JobId> => |x| Self::Int(x.map(|id| id.0));
     &Digest => |x| Self::Bytes(Some(x.to_bytes()));
     Option<&Digest> => |x| Self::Bytes(x.map(Digest::to_bytes));

@@ -29,6 +29,7 @@ mod tags;
 mod tombstones;
 mod transactions;
 mod untagged_manifests;
+mod webhooks;
 
 use std::time::Duration;
 

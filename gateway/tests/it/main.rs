@@ -41,4 +41,5 @@ mod successor;
 mod tls;
 mod token;
 mod ui;
+mod webhook;
 mod workload;

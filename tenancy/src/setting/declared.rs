@@ -93,7 +93,7 @@ settings! {
     /// Whether writing is refused, except for settings, sign-in and garbage collection.
     read_only: bool = false, SignedIn, Now, rule::any;
     /// Whether webhooks are sent.
-    notification_enable: bool = true, SignedIn, Later, rule::any;
+    notification_enable: bool = true, SignedIn, Now, rule::any;
 
     /// Minutes for which a registry token is valid.
     token_expiration: i64 = 30, Administrators, Now, rule::between::<1, 525_600>;

@@ -177,6 +177,7 @@ pub(super) enum Action {
     DeleteWorkloadRule,
     TestWorkloadToken,
     /// Another registry, or replication: method and path below the API, where nothing has the ids.
+    Webhook(&'static str),
     Replicate(&'static str),
 }
 
@@ -374,6 +375,22 @@ pub(super) const PRIVATE_REST: &Table = &[
     (ListRetentionTasks, [401, 403, 403, 403, 200, 200, 200, 200]),
     (ReadRetentionLog, [401, 403, 403, 403, 200, 200, 200, 200]),
     (DeleteRetention, [401, 403, 403, 403, 200, 200, 200, 200]),
+    (Webhook("GET /projects/{project_name_or_id}/webhook/policies"), [401, 403, 403, 403, 403, 200, 200, 200]),
+    (Webhook("POST /projects/{project_name_or_id}/webhook/policies"), [401, 403, 403, 403, 403, 403, 400, 400]),
+    (Webhook("GET /projects/{project_name_or_id}/webhook/policies/{webhook_policy_id}"), [401, 403, 403, 403, 403, 404, 404, 404]),
+    (Webhook("PUT /projects/{project_name_or_id}/webhook/policies/{webhook_policy_id}"), [401, 403, 403, 403, 403, 403, 404, 404]),
+    (Webhook("DELETE /projects/{project_name_or_id}/webhook/policies/{webhook_policy_id}"), [401, 403, 403, 403, 403, 403, 404, 404]),
+    (Webhook("GET /projects/{project_name_or_id}/webhook/policies/{webhook_policy_id}/executions"), [401, 403, 403, 403, 403, 404, 404, 404]),
+    (Webhook("GET /projects/{project_name_or_id}/webhook/policies/{webhook_policy_id}/executions/{execution_id}/tasks"), [401, 403, 403, 403, 403, 404, 404, 404]),
+    (Webhook("GET /projects/{project_name_or_id}/webhook/policies/{webhook_policy_id}/executions/{execution_id}/tasks/{task_id}/log"), [401, 403, 403, 403, 403, 404, 404, 404]),
+    (Webhook("GET /projects/{project_name_or_id}/webhook/lasttrigger"), [401, 403, 403, 403, 403, 200, 200, 200]),
+    (Webhook("GET /projects/{project_name_or_id}/webhook/jobs"), [401, 403, 403, 403, 403, 422, 422, 422]),
+    (Webhook("GET /projects/{project_name_or_id}/webhook/events"), [401, 403, 403, 403, 403, 200, 200, 200]),
+    (Webhook("GET /api/ext/v1/projects/{project_name_or_id}/webhook/deliveries"), [401, 403, 403, 403, 403, 200, 200, 200]),
+    (Webhook("GET /api/ext/v1/projects/{project_name_or_id}/webhook/deliveries/{delivery_id}"), [401, 403, 403, 403, 403, 404, 404, 404]),
+    (Webhook("POST /api/ext/v1/projects/{project_name_or_id}/webhook/deliveries/{delivery_id}/redeliver"), [401, 403, 403, 403, 403, 403, 404, 404]),
+    (Webhook("GET /api/ext/v1/projects/{project_name_or_id}/webhook/targets"), [401, 403, 403, 403, 403, 200, 200, 200]),
+    (Webhook("POST /api/ext/v1/projects/{project_name_or_id}/webhook/policies/{webhook_policy_id}/test"), [401, 403, 403, 403, 403, 403, 404, 404]),
     (Replicate("GET /registries"), [401, 403, 403, 403, 403, 403, 403, 200]),
     (Replicate("POST /registries"), [401, 403, 403, 403, 403, 403, 403, 400]),
     (Replicate("POST /registries/ping"), [401, 403, 403, 403, 403, 403, 403, 400]),
@@ -915,6 +932,22 @@ impl<'s> World<'s> {
             TestWorkloadToken => {
                 let path = format!("{}/test", self.workload_rules());
                 caller.post(&path).json(&json!({ "token": "none" })).await
+            }
+            Webhook(route) => {
+                let (method, path) = whole(route);
+                let path = path.replace("{project_name_or_id}", &self.project.name);
+                let ids = [
+                    "{webhook_policy_id}",
+                    "{execution_id}",
+                    "{task_id}",
+                    "{delivery_id}",
+                ];
+                let path = ids.iter().fold(path, |path, id| path.replace(id, "999999"));
+                let request = caller.request(method.parse().expect("a method"), &path);
+                match method {
+                    "POST" | "PUT" => request.json(&json!({})).await,
+                    _ => request.await,
+                }
             }
             Replicate(route) => {
                 let (method, path) = whole(route);
@@ -1467,7 +1500,7 @@ pub(super) fn route_of(action: Action) -> Option<String> {
         MakeRule => "POST /projects/{project_name_or_id}/immutabletagrules".to_owned(),
         ChangeRule => "PUT /projects/{project_name_or_id}/immutabletagrules/{immutable_rule_id}".to_owned(),
         DeleteRule => "DELETE /projects/{project_name_or_id}/immutabletagrules/{immutable_rule_id}".to_owned(),
-        Replicate(route) => route.to_owned(),
+        Webhook(route) | Replicate(route) => route.to_owned(),
         ListGc => "GET /system/gc".to_owned(),
         GetGc => "GET /system/gc/{gc_id}".to_owned(),
         StopGc => "PUT /system/gc/{gc_id}".to_owned(),

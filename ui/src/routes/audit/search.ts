@@ -23,6 +23,7 @@ export const TYPES = [
   'user_group',
   'label',
   'tag-retention',
+  'webhook',
   'immutable-tag',
   'workload-rule',
   'registry',
