@@ -188,6 +188,10 @@ fn declarations() -> Declarations {
         replication::execution::retry,
         replication::task::list,
         replication::task::log,
+        replication::version::site,
+        replication::version::list,
+        replication::version::set,
+        replication::version::delete,
 
         cve_allowlist::get,
         cve_allowlist::update,

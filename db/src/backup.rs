@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::sql::{Reader, Tx};
 
 /// Tables in an order in which none refers to a later one.
-pub const TABLES: [&str; 49] = [
+pub const TABLES: [&str; 50] = [
     "installation",
     "setting",
     "store_identity",
@@ -41,6 +41,7 @@ pub const TABLES: [&str; 49] = [
     "accessory",
     "tag",
     "tag_history",
+    "tag_deletion",
     "tag_stat",
     "immutable_rule",
     "label",
@@ -62,7 +63,7 @@ pub const TABLES: [&str; 49] = [
 ];
 
 /// Tables that are not kept.
-pub const LEFT_OUT: [&str; 10] = [
+pub const LEFT_OUT: [&str; 11] = [
     "manifest_attrs",
     "setting_version",
     "login_failure",
@@ -71,6 +72,7 @@ pub const LEFT_OUT: [&str; 10] = [
     "oidc_ticket",
     "written_batch",
     "replication_upload",
+    "replication_reach",
     "_sqlx_migrations",
     "schema_least",
 ];

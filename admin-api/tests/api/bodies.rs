@@ -344,6 +344,7 @@ const DIFFERENCES: &[(&str, &[&str], &str)] = &[
     (".problem", REGISTRIES, WHY),
     (".src_registry.problem", POLICIES, WHY),
     (".dest_registry.problem", POLICIES, WHY),
+    (".lag_seconds", POLICIES, WHY),
     (".dry_run", RUNS, NO_DRY_RUNS),
     (".bytes", TASKS, WHY),
     (".copied", TASKS, WHY),

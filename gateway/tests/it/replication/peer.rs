@@ -7,7 +7,7 @@ use super::site::{add, digest, policy, pull, push, referrers, run, site, sum};
 use crate::harness::{Image, fresh, image, index_of, media};
 
 /// A distribution registry, and the body by which it is added.
-fn distribution(folder: &std::path::Path) -> (Peer, Value) {
+pub(super) fn distribution(folder: &std::path::Path) -> (Peer, Value) {
     let certificate = Certificate::make(folder).expect("openssl makes a certificate");
     let peer = Peer::distribution(&certificate, folder, Kept::Files(&folder.join("data")));
     let peer = peer.expect("set GANTRY_TEST_DISTRIBUTION: go install github.com/distribution/distribution/v3/cmd/registry@v3.1.1");
