@@ -14,7 +14,7 @@ import parts
 parts.use()
 
 from api import Api, Missing, operations_there
-from client import Client
+from client import Client, basic
 from content import HISTORY, Pusher
 from directory import BASE, GROUP, READER, READER_PASSWORD, Directory
 from directory import PASSWORD as LDAP_PASSWORD
@@ -26,27 +26,6 @@ PASSWORD = "Tour-12345"
 # Operations that other issues bring: their tours come with them.
 LATER = {
     "getVulnerabilitiesAddition",
-    # Replication needs a second registry, which the tests of the server start.
-    "createRegistry",
-    "createReplicationPolicy",
-    "deleteRegistry",
-    "deleteReplicationPolicy",
-    "getRegistry",
-    "getRegistryInfo",
-    "getReplicationExecution",
-    "getReplicationLog",
-    "getReplicationPolicy",
-    "listRegistries",
-    "listRegistryProviderInfos",
-    "listRegistryProviderTypes",
-    "listReplicationExecutions",
-    "listReplicationPolicies",
-    "listReplicationTasks",
-    "pingRegistry",
-    "startReplication",
-    "stopReplication",
-    "updateRegistry",
-    "updateReplicationPolicy",
 }
 JOB_SECONDS = 60
 # The directory is on loopback, where settings made by requests otherwise do not reach.
@@ -443,8 +422,67 @@ def provider(api):
         api.refuses(412, "setCliSecret", user_id=1, secret=secret)
 
 
+def replication(api):
+    with Gantry(api.gantry.program) as there:
+        other = registry(api, there)
+        policy(api, there, other)
+        api.deleteRegistry(other)
+        api.refuses(404, "getRegistry", other)
+
+
+def registry(api, there):
+    assert "harbor" in api.listRegistryProviderTypes() and "github-ghcr" in api.listRegistryProviderInfos()
+    login = api.make("RegistryCredential", type="basic", access_key="admin", access_secret=ADMIN_PASSWORD)
+    new = api.make("Registry", name="there", type="harbor", url=there.url, insecure=True, credential=login)
+    api.createRegistry(new)
+    number = api.new_id()
+    api.refuses(409, "createRegistry", new)
+    assert [(one["id"], one["status"]) for one in api.listRegistries(name="there")] == [(number, "healthy")]
+    api.updateRegistry(number, api.make("RegistryUpdate", description="the other one"))
+    shown = api.getRegistry(number)
+    assert shown["description"] == "the other one" and shown["credential"]["access_secret"] == "*****"
+    api.pingRegistry(api.make("RegistryPing", id=number))
+    wrong = api.make("RegistryPing", type="harbor", url=there.url, insecure=True, credential_type="basic", access_key="admin",
+                     access_secret="wrong")
+    api.refuses(400, "pingRegistry", wrong)
+    info = api.getRegistryInfo(number)
+    assert info["type"] == "harbor" and "label" in [one["type"] for one in info["supported_resource_filters"]]
+    return number
+
+
+def policy(api, there, other):
+    api.createProject(api.make("ProjectReq", project_name="far"))
+    digest = pusher(api).image("far/app", "v1")
+    wanted = {"dest_registry": api.make("Registry", id=other), "filters": [api.make("ReplicationFilter", type="name", value="far/**")],
+              "trigger": api.make("ReplicationTrigger", type="manual"), "enabled": True, "override": True}
+    api.createReplicationPolicy(api.make("ReplicationPolicy", name="out", **wanted))
+    number = api.new_id()
+    api.updateReplicationPolicy(number, api.make("ReplicationPolicy", name="out", description="all of it", **wanted))
+    shown = api.getReplicationPolicy(number)
+    assert (shown["description"], shown["dest_registry"]["id"], shown["enabled"]) == ("all of it", other, True)
+    assert number in [one["id"] for one in api.listReplicationPolicies(name="out")]
+    api.refuses(412, "deleteRegistry", other)
+    api.startReplication(api.make("StartReplicationExecution", policy_id=number))
+    run = api.new_id()
+    until = time.monotonic() + JOB_SECONDS
+    while api.getReplicationExecution(run)["status"] == "InProgress" and time.monotonic() < until:
+        time.sleep(0.1)
+    assert api.getReplicationExecution(run)["status"] == "Succeed"
+    assert [one["id"] for one in api.listReplicationExecutions(policy_id=number)] == [run]
+    tasks = api.listReplicationTasks(run)
+    assert [(one["status"], one["operation"]) for one in tasks] == [("Succeed", "copy")]
+    assert digest in api.getReplicationLog(run, tasks[0]["id"])
+    api.stopReplication(run)
+    assert api.getReplicationExecution(run)["status"] == "Succeed"
+    copy = Client(there).ask("GET", "/api/v2.0/projects/far/repositories/app/artifacts/v1",
+                            {"Authorization": basic("admin", ADMIN_PASSWORD)})
+    assert copy.json()["digest"] == digest
+    api.deleteReplicationPolicy(number)
+    api.refuses(404, "getReplicationPolicy", number)
+
+
 STOPS = [system, configuration, users, projects, members, repositories, descriptions, artifacts, labels, labelled, immutability, retention, robots,
-         permissions, groups, audit, audit_before_2_13, collection, purge, jobs, allowlist, directory, provider]
+         permissions, groups, audit, audit_before_2_13, collection, purge, jobs, allowlist, directory, provider, replication]
 
 
 def ended(status):

@@ -192,6 +192,10 @@ fn declarations() -> Declarations {
         replication::execution::retry,
         replication::task::list,
         replication::task::log,
+        replication::version::site,
+        replication::version::list,
+        replication::version::set,
+        replication::version::delete,
 
         webhook::policy::list,
         webhook::policy::create,

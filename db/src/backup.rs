@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::sql::{Reader, Tx};
 
 /// Tables in an order in which none refers to a later one.
-pub const TABLES: [&str; 55] = [
+pub const TABLES: [&str; 56] = [
     "installation",
     "setting",
     "store_identity",
@@ -41,6 +41,7 @@ pub const TABLES: [&str; 55] = [
     "accessory",
     "tag",
     "tag_history",
+    "tag_deletion",
     "tag_stat",
     "immutable_rule",
     "label",
@@ -68,7 +69,7 @@ pub const TABLES: [&str; 55] = [
 ];
 
 /// Tables that are not kept.
-pub const LEFT_OUT: [&str; 11] = [
+pub const LEFT_OUT: [&str; 12] = [
     "manifest_attrs",
     "setting_version",
     "login_failure",
@@ -78,6 +79,7 @@ pub const LEFT_OUT: [&str; 11] = [
     "written_batch",
     "blob_event",
     "replication_upload",
+    "replication_reach",
     "_sqlx_migrations",
     "schema_least",
 ];

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use db::webhook::target as webhook_targets;
+use db::replication::lag;
 use db::{notice, upload};
 use http::{HeaderValue, Response, StatusCode, header};
 
@@ -53,6 +54,21 @@ fn not_ready(app: &App) -> Option<&'static str> {
 /// Robots that expire within this many days are counted.
 const ROBOT_DAYS: [u64; 3] = [0, 3, 14];
 
+/// Policies that were deleted or disabled since are not shown any more.
+async fn look_at_replication(app: &App) {
+    let Ok(mut reader) = app.db.reader().await else {
+        return;
+    };
+    if let Ok(behind) = lag::all(&mut reader, app.clock.now()).await {
+        let gauge = &app.metrics.replication_lag;
+        gauge.reset();
+        for (policy, behind) in behind {
+            let gauge = gauge.with_label_values(&[&policy.to_string()]);
+            gauge.set(behind.as_secs_f64());
+        }
+    }
+}
+
 async fn metrics(app: &App) -> Response<Body> {
     let metrics = &app.metrics;
     if let Ok(mut reader) = app.db.reader().await {
@@ -73,6 +89,7 @@ async fn metrics(app: &App) -> Response<Body> {
             gauge.with_label_values(&["skipped"]).set(skipped);
         }
     }
+    look_at_replication(app).await;
     metrics
         .body_memory_free
         .set(app.registry.memory().free() as i64);

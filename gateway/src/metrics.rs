@@ -1,4 +1,5 @@
-//! Metrics for Prometheus. Labels come from closed sets: route template, method, status class, kind of job.
+//! Metrics for Prometheus. Labels come from closed sets: route template, method, status class, kind of job, and IDs of
+//! policies, of which there is a greatest number.
 
 mod follower;
 mod job;
@@ -51,6 +52,7 @@ pub(crate) struct Metrics {
     pub(crate) certificate_expiry: Gauge,
     pub(crate) robots_ending: IntGaugeVec,
     pub(crate) webhook_targets: IntGaugeVec,
+    pub(crate) replication_lag: GaugeVec,
     pub(crate) database_up: IntGauge,
     pub(crate) clock_skew: Gauge,
     pub(crate) store_up: IntGauge,
@@ -154,6 +156,13 @@ impl Metrics {
                 ),
                 &["state"],
             )?,
+            replication_lag: GaugeVec::new(
+                Opts::new(
+                    "gantry_replication_lag_seconds",
+                    "How far an enabled policy of replication is behind.",
+                ),
+                &["policy"],
+            )?,
             clock_skew: Gauge::new(
                 "gantry_clock_skew_seconds",
                 "Seconds that the database's clock is ahead of this machine's.",
@@ -203,7 +212,7 @@ impl Metrics {
         build
             .with_label_values(&[env!("CARGO_PKG_VERSION")])
             .set(1.0);
-        let all: [Box<dyn prometheus::core::Collector>; 26] = [
+        let all: [Box<dyn prometheus::core::Collector>; 27] = [
             Box::new(self.requests.clone()),
             Box::new(self.durations.clone()),
             Box::new(self.statements.clone()),
@@ -218,6 +227,7 @@ impl Metrics {
             Box::new(self.certificate_expiry.clone()),
             Box::new(self.robots_ending.clone()),
             Box::new(self.webhook_targets.clone()),
+            Box::new(self.replication_lag.clone()),
             Box::new(self.database_up.clone()),
             Box::new(self.clock_skew.clone()),
             Box::new(self.store_up.clone()),

@@ -48,7 +48,7 @@ pub use id::{
     WorkloadRuleId,
 };
 pub use immutable_rule::{ImmutableRule, Selector};
-pub use label::{LabelName, NewLabel};
+pub use label::{InvalidLabel, LabelName, NewLabel};
 pub use manifest::{Descriptor, Manifest};
 pub use media_type::MediaType;
 pub use name::{ProjectName, RepositoryName};

@@ -383,6 +383,7 @@ const DIFFERENCES: &[(&str, &[&str], &str)] = &[
     (".targets[].secret", HOOKS, MORE_OF_HOOKS),
     ("[].untagged", HOOKS, MORE_OF_HOOKS),
     ("[].targets[].secret", HOOKS, MORE_OF_HOOKS),
+    (".lag_seconds", POLICIES, WHY),
     (".dry_run", RUNS, NO_DRY_RUNS),
     (".bytes", TASKS, WHY),
     (".copied", TASKS, WHY),

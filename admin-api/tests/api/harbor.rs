@@ -175,10 +175,25 @@ const MORE_OPERATIONS: &[(&str, &str)] = &[
         "POST /api/ext/v1/replication/executions/{id}/retry",
         NO_DRY_RUNS,
     ),
+    ("GET /api/ext/v1/replication/site", NO_VERSIONS),
+    (
+        "GET /api/ext/v1/projects/{project_name}/repositories/{repository_name}/tag-versions",
+        NO_VERSIONS,
+    ),
+    (
+        "PUT /api/ext/v1/projects/{project_name}/repositories/{repository_name}/tags/{tag_name}/version",
+        NO_VERSIONS,
+    ),
+    (
+        "PUT /api/ext/v1/projects/{project_name}/repositories/{repository_name}/tags/{tag_name}/deletion",
+        NO_VERSIONS,
+    ),
 ];
 
 const NO_DELIVERIES: &str =
     "Harbor neither tries webhooks out nor sends again, and does not say which receivers answer";
+const NO_VERSIONS: &str = "Harbor's tags have no versions";
+
 const NO_DRY_RUNS: &str = "Harbor neither tries replication out nor repeats what failed";
 const PAGES: &str = "Harbor keeps it in the browser, or does not have it";
 const NO_WORKLOADS: &str = "Harbor lets no workloads in";

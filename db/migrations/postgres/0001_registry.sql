@@ -470,10 +470,24 @@ create table tag (
     pushed_at bigint not null,
     -- What an import pointed it at; null where a push set it last.
     imported_digest bytea,
+    -- When and where it was last set, see db::tag::version; null for its last push, and for this installation.
+    version_at bigint,
+    version_origin text collate "C",
     unique (repository_id, name)
 );
 create index tag_manifest on tag (manifest_id, name);
 create index tag_pushed on tag (repository_id, pushed_at, id);
+
+-- When and where tags were deleted, by the whole names of their repositories; a tag may be there again since.
+create table tag_deletion (
+    repository text collate "C" not null,
+    tag text collate "C" not null,
+    at bigint not null,
+    -- Null for this installation.
+    origin text collate "C",
+    primary key (repository, tag)
+);
+create index tag_deletion_at on tag_deletion (at);
 
 -- What each tag pointed at from when on. It outlives tags, manifests and purges of the audit log.
 create table tag_history (
@@ -686,6 +700,9 @@ create table job (
     created_at bigint not null,
     started_at bigint,
     finished_at bigint,
+    -- Whose it is, for kinds that are shared fairly, see db::job::Lane.
+    lane_group text collate "C",
+    lane_member text collate "C",
     -- Makes the number part of a key, see db::fence.
     unique (id, fence)
 );
@@ -742,6 +759,8 @@ create table registry (
     -- Why it could not be used when it was last looked at; null where it could.
     problem text collate "C",
     checked_at bigint not null,
+    -- The installation that it is, where it is a Gantry and has told.
+    origin text collate "C",
     created_at bigint not null,
     updated_at bigint not null
 );
@@ -788,6 +807,15 @@ create table replication_state (
     primary key (policy_id, repository, reference)
 );
 create index replication_state_source on replication_state (policy_id, source, reference);
+
+-- To which installations what is pushed to a repository goes on, as the destination told when it was last asked.
+create table replication_reach (
+    policy_id bigint not null references replication_policy (id) on delete cascade,
+    repository text collate "C" not null,
+    -- A JSON object: installations, with the number of copies on the way.
+    reached text collate "C" not null,
+    primary key (policy_id, repository)
+);
 
 -- Uploads of large blobs to other registries that can go on where they broke off.
 create table replication_upload (

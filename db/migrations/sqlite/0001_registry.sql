@@ -472,10 +472,24 @@ create table tag (
     pushed_at integer not null,
     -- What an import pointed it at; null where a push set it last.
     imported_digest blob,
+    -- When and where it was last set, see db::tag::version; null for its last push, and for this installation.
+    version_at integer,
+    version_origin text,
     unique (repository_id, name)
 );
 create index tag_manifest on tag (manifest_id, name);
 create index tag_pushed on tag (repository_id, pushed_at, id);
+
+-- When and where tags were deleted, by the whole names of their repositories; a tag may be there again since.
+create table tag_deletion (
+    repository text not null,
+    tag text not null,
+    at integer not null,
+    -- Null for this installation.
+    origin text,
+    primary key (repository, tag)
+) without rowid;
+create index tag_deletion_at on tag_deletion (at);
 
 -- What each tag pointed at from when on. It outlives tags, manifests and purges of the audit log.
 create table tag_history (
@@ -685,6 +699,9 @@ create table job (
     created_at integer not null,
     started_at integer,
     finished_at integer,
+    -- Whose it is, for kinds that are shared fairly, see db::job::Lane.
+    lane_group text,
+    lane_member text,
     -- Makes the number part of a key, see db::fence.
     unique (id, fence)
 );
@@ -741,6 +758,8 @@ create table registry (
     -- Why it could not be used when it was last looked at; null where it could.
     problem text,
     checked_at integer not null,
+    -- The installation that it is, where it is a Gantry and has told.
+    origin text,
     created_at integer not null,
     updated_at integer not null
 );
@@ -787,6 +806,15 @@ create table replication_state (
     primary key (policy_id, repository, reference)
 ) without rowid;
 create index replication_state_source on replication_state (policy_id, source, reference);
+
+-- To which installations what is pushed to a repository goes on, as the destination told when it was last asked.
+create table replication_reach (
+    policy_id integer not null references replication_policy (id) on delete cascade,
+    repository text not null,
+    -- A JSON object: installations, with the number of copies on the way.
+    reached text not null,
+    primary key (policy_id, repository)
+) without rowid;
 
 -- Uploads of large blobs to other registries that can go on where they broke off.
 create table replication_upload (

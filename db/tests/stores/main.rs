@@ -30,13 +30,14 @@ mod tombstones;
 mod transactions;
 mod untagged_manifests;
 mod webhooks;
+mod versions;
 
 use std::time::Duration;
 
 use collecting::{committed, place};
 use gantry_db::immutability::Immutability;
 use gantry_db::list::{Page, Selection, Test};
-use gantry_db::tag::Onto;
+use gantry_db::tag::{Deletion, Onto};
 use gantry_db::{
     Age, Db, Error, Location, Tx, artifact, audit, binding, blob, garbage, gc, immutable_rule,
     installation, label, manifest, member, principal, project, quota, repository, stat, tag,

@@ -934,6 +934,9 @@ export interface Messages {
   'replication.again': null;
   'replication.artifacts': null;
   'replication.begins': null;
+  'replication.behind': null;
+  'replication.behindBy': { time: string | number };
+  'replication.behindNot': null;
   'replication.busy': null;
   'replication.byEvent': null;
   'replication.chunks': null;

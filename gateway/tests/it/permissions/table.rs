@@ -53,6 +53,9 @@ pub(super) enum Action {
     OverviewTags,
     ReadTagHistory,
     RestoreTag,
+    ListTagVersions,
+    SetTagVersion,
+    SetTagDeletion,
     ReadSummary,
     ReadMetadata,
     ListMetadata,
@@ -317,6 +320,9 @@ pub(super) const PRIVATE_REST: &Table = &[
     (OverviewTags,   [401,    403,    200,    200,    200,    200,    200,    200]),
     (ReadTagHistory, [401,    403,    200,    200,    200,    200,    200,    200]),
     (RestoreTag,     [401,    403,    403,    403,    200,    200,    200,    200]),
+    (ListTagVersions, [401,   403,    403,    403,    403,    403,    403,    200]),
+    (SetTagVersion,  [401,    403,    403,    403,    403,    403,    403,    200]),
+    (SetTagDeletion, [401,    403,    403,    403,    403,    403,    403,    200]),
     (ReadSummary,    [401,    403,    200,    200,    200,    200,    200,    200]),
     (ReadMetadata,   [401,    403,    403,    403,    403,    200,    200,    200]),
     (ListMetadata,   [401,    403,    403,    403,    403,    403,    403,    200]),
@@ -413,6 +419,7 @@ pub(super) const PRIVATE_REST: &Table = &[
     (Replicate("GET /replication/executions/{id}/tasks/{task_id}/log"), [401, 403, 403, 403, 403, 403, 403, 404]),
     (Replicate("POST /api/ext/v1/replication/policies/{id}/dry-run"), [401, 403, 403, 403, 403, 403, 403, 404]),
     (Replicate("POST /api/ext/v1/replication/executions/{id}/retry"), [401, 403, 403, 403, 403, 403, 403, 404]),
+    (Replicate("GET /api/ext/v1/replication/site"), [401, 403, 403, 403, 403, 403, 403, 200]),
     (ListGc, [401, 403, 403, 403, 403, 403, 403, 200]),
     (GetGc, [401, 403, 403, 403, 403, 403, 403, 200]),
     (StopGc, [401, 403, 403, 403, 403, 403, 403, 200]),
@@ -525,6 +532,9 @@ const PUBLIC: &Table = &[
     (OverviewTags,   [200,    200,    200,    200,    200,    200,    200,    200]),
     (ReadTagHistory, [200,    200,    200,    200,    200,    200,    200,    200]),
     (RestoreTag,     [401,    403,    403,    403,    200,    200,    200,    200]),
+    (ListTagVersions, [401,   403,    403,    403,    403,    403,    403,    200]),
+    (SetTagVersion,  [401,    403,    403,    403,    403,    403,    403,    200]),
+    (SetTagDeletion, [401,    403,    403,    403,    403,    403,    403,    200]),
     (ReadSummary,    [200,    200,    200,    200,    200,    200,    200,    200]),
     (ReadMetadata,   [401,    403,    403,    403,    403,    200,    200,    200]),
     (ListMembers,    [401,    403,    403,    200,    200,    200,    200,    200]),
@@ -747,7 +757,9 @@ impl<'s> World<'s> {
             ListAllArtifacts => caller.get(&format!("{rest}/artifacts")).await,
             ListArtifacts | GetArtifact | CopyArtifact | DeleteArtifact | ListAccessories
             | ReadAddition | ListArtifactTags | CreateTag | RemoveTag | OverviewTags
-            | ReadTagHistory | RestoreTag => self.attempt_content(caller, action).await,
+            | ReadTagHistory | RestoreTag | ListTagVersions | SetTagVersion | SetTagDeletion => {
+                self.attempt_content(caller, action).await
+            }
             ReadSummary => caller.get(&format!("{rest}/summary")).await,
             ReadMetadata => caller.get(&format!("{rest}/metadatas/public")).await,
             ListMetadata => caller.get(&format!("{rest}/metadatas")).await,
@@ -1160,6 +1172,20 @@ impl<'s> World<'s> {
             }
             OverviewTags => caller.get(&format!("{own}/tags")).await,
             ReadTagHistory => caller.get(&format!("{own}/tags/latest/history")).await,
+            ListTagVersions => caller.get(&format!("{own}/tag-versions")).await,
+            // Of long ago, so that nothing changes.
+            SetTagVersion => {
+                let body = json!({
+                    "digest": self.image.digest, "time": 1, "origin": "00".repeat(16),
+                });
+                let path = format!("{own}/tags/latest/version");
+                caller.put(&path).json(&body).await
+            }
+            SetTagDeletion => {
+                let body = json!({ "time": 1, "origin": "00".repeat(16) });
+                let path = format!("{own}/tags/latest/deletion");
+                caller.put(&path).json(&body).await
+            }
             _ => {
                 let digest = json!({ "digest": self.image.digest });
                 let path = format!("{own}/tags/latest/restore");
@@ -1459,6 +1485,12 @@ pub(super) fn route_of(action: Action) -> Option<String> {
         OverviewTags => return Some(format!("GET {tags}")),
         ReadTagHistory => return Some(format!("GET {tags}/{{tag_name}}/history")),
         RestoreTag => return Some(format!("POST {tags}/{{tag_name}}/restore")),
+        ListTagVersions => {
+            let repository = tags.strip_suffix("/tags").unwrap_or(&tags);
+            return Some(format!("GET {repository}/tag-versions"));
+        }
+        SetTagVersion => return Some(format!("PUT {tags}/{{tag_name}}/version")),
+        SetTagDeletion => return Some(format!("PUT {tags}/{{tag_name}}/deletion")),
         ReadSummary => format!("GET {project}/summary"),
         ReadMetadata => format!("GET {project}/metadatas/{{meta_name}}"),
         ListMetadata => format!("GET {project}/metadatas"),
