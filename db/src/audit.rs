@@ -3,6 +3,7 @@
 
 pub mod chain;
 pub mod count;
+pub mod erasure;
 mod event;
 mod filter;
 pub mod list;
@@ -35,6 +36,8 @@ row! {
         pub principal_name: String = e.principal_name,
         /// The address that it came from.
         pub address: String = e.address,
+        /// The user agent of the program.
+        pub agent: String = e.agent,
         /// What was done.
         pub operation: String = e.operation,
         /// To what kind of thing.

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::sql::{Reader, Tx};
 
 /// Tables in an order in which none refers to a later one.
-pub const TABLES: [&str; 49] = [
+pub const TABLES: [&str; 53] = [
     "installation",
     "setting",
     "store_identity",
@@ -29,6 +29,9 @@ pub const TABLES: [&str; 49] = [
     "project_usage",
     "project_refund",
     "member",
+    "former_member",
+    "expected_member",
+    "expected_identity",
     "repository",
     "repository_stat",
     "blob",
@@ -49,6 +52,7 @@ pub const TABLES: [&str; 49] = [
     "audit",
     "audit_seal",
     "audit_purge",
+    "erasure",
     "job",
     "job_log",
     "schedule",

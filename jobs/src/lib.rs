@@ -5,6 +5,7 @@ mod audit_partition;
 pub mod audit_purge;
 pub mod audit_seal;
 pub mod engine;
+mod erasure;
 pub mod execution;
 pub mod failures;
 pub mod flush;
@@ -21,6 +22,7 @@ mod prune;
 mod purge;
 pub mod replication;
 mod retention;
+mod robot_expiry;
 mod settings;
 pub mod stores;
 pub mod sweep;
@@ -47,6 +49,7 @@ use crate::audit_partition::AuditPartition;
 use crate::audit_purge::AuditPurge;
 use crate::audit_seal::AuditSeal;
 use crate::engine::{Engine, Queue, Stats};
+use crate::erasure::ErasureWork;
 use crate::failures::causes;
 use crate::flush::Flush;
 use crate::gc::Gc;
@@ -59,6 +62,7 @@ use crate::prune::Prune;
 use crate::purge::Purge;
 use crate::replication::{Follow, RegistryHealth, ReplicationRun, ScheduledStart, Works};
 use crate::retention::Retention;
+use crate::robot_expiry::RobotExpiry;
 use crate::settings::SettingChanges;
 use crate::sweep::{Leftovers, Sweep};
 use crate::untagged::UntaggedCleaning;
@@ -261,6 +265,11 @@ impl Jobs {
                 clock: clock.clone(),
                 master: self.master.clone(),
             })
+            .with(ErasureWork {
+                db: db.clone(),
+                clock: clock.clone(),
+                master: self.master.clone(),
+            })
             .with(Retention {
                 db: db.clone(),
                 registry: registry.clone(),
@@ -283,6 +292,11 @@ impl Jobs {
                 clock: clock.clone(),
             })
             .scheduled(AuditPartition::schedule())
+            .with(RobotExpiry {
+                db: db.clone(),
+                clock: clock.clone(),
+            })
+            .scheduled(RobotExpiry::schedule())
     }
 
     fn replication(&self) -> Works {

@@ -45,6 +45,8 @@ pub mod program;
 pub mod proxy;
 #[cfg(feature = "client")]
 pub mod registry;
+#[cfg(feature = "client")]
+pub mod samba;
 pub mod scratch;
 pub mod seaweed;
 pub mod slapd;

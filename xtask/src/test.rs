@@ -116,6 +116,13 @@ const STEPS: [Step; 15] = [
             need("pgbouncer", "pgbouncer", "a pooler in front of PostgreSQL"),
             need("slapd", "slapd", "is the directory by which people sign in"),
             need("ldapmodify", "ldap-utils", "changes it"),
+            need("samba", "samba-ad-dc", "is an Active Directory"),
+            need(
+                "samba-tool",
+                "samba-ad-provision samba-dsdb-modules winbind",
+                "makes its domain",
+            ),
+            need("ip", "iproute2", "gives it ports of its own"),
             need("setpriv", "util-linux", "runs it as another user"),
             need(
                 "node",

@@ -30,6 +30,7 @@ mod replication;
 mod rest;
 mod restore;
 mod revoked;
+mod security;
 mod session;
 mod settings;
 mod spans;

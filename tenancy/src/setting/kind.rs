@@ -1,7 +1,7 @@
 //! Types of settings, who reads them and what a change does; how a value is read from JSON and checked.
 
 use model::StorageLimit;
-use policy::ProjectCreation;
+use policy::{ProjectCreation, ProjectDeletion};
 use serde_json::Value;
 
 use crate::secret::Secret;
@@ -235,6 +235,27 @@ impl Held for StorageLimit {
 
     fn to_json(&self) -> Value {
         self.bytes().into()
+    }
+}
+
+impl Held for ProjectDeletion {
+    const KIND: Kind = Kind::Text;
+
+    fn from_json(json: &Value) -> Result<Self, Unfit> {
+        match json.as_str() {
+            None => Err(Unfit::Kind),
+            Some("everyone") => Ok(Self::Everyone),
+            Some("adminonly") => Ok(Self::Admins),
+            Some(_) => Err(Unfit::Rule("must be everyone or adminonly".to_owned())),
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        match self {
+            Self::Everyone => "everyone",
+            Self::Admins => "adminonly",
+        }
+        .into()
     }
 }
 

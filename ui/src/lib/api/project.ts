@@ -41,6 +41,28 @@ export async function projectSummary(name: string, signal: AbortSignal): Promise
   return (await send<Summary>('GET', `${at(name)}/summary`, { headers: BY_NAME, signal })).body;
 }
 
+/** A deleted project that can be restored. */
+export interface DeletedProject {
+  project_id: number;
+  name: string;
+  owner_name: string;
+  deletion_time: string;
+  restorable_until: string;
+  /** Whether another project has the name now. */
+  name_taken: boolean;
+}
+
+const DELETED = '/api/ext/v1/deleted-projects';
+
+export async function listDeleted(of: Listing, signal: AbortSignal): Promise<Page<DeletedProject>> {
+  const { body, total } = await send<DeletedProject[]>('GET', DELETED, { query: listing(of), signal });
+  return { rows: body, total };
+}
+
+export async function restoreProject(id: number): Promise<void> {
+  await send('POST', `${DELETED}/${id}/restore`);
+}
+
 /** Whether a project can be deleted; if not, why. */
 export async function deletable(name: string, signal: AbortSignal): Promise<{ deletable?: boolean | null }> {
   const options = { headers: BY_NAME, signal };
