@@ -404,8 +404,8 @@ impl From<tenancy::Error> for Error {
             E::ProjectExists(name) => {
                 Self::Conflict(format!("The project named {name} already exists"))
             }
-            E::ProjectDeletionRestricted => Self::Forbidden(error.to_string()),
-            E::ProjectNotRestorable(_) => Self::NotFound(error.to_string()),
+            E::ProjectDeletionRestricted => Self::Forbidden(text),
+            E::ProjectNotRestorable(_) => Self::NotFound(text),
             E::ProjectHoldsArtifacts(_) => Self::Precondition(NOT_EMPTY.to_owned()),
             E::UserExists { name, email } => {
                 Self::Conflict(format!("user {name} or email {email} already exists"))

@@ -6,6 +6,7 @@ pub mod count;
 pub mod erasure;
 mod event;
 mod filter;
+pub mod hour;
 pub mod list;
 pub mod partition;
 pub mod purge;

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::sql::{Reader, Tx};
 
 /// Tables in an order in which none refers to a later one.
-pub const TABLES: [&str; 53] = [
+pub const TABLES: [&str; 55] = [
     "installation",
     "setting",
     "store_identity",
@@ -53,6 +53,8 @@ pub const TABLES: [&str; 53] = [
     "audit_seal",
     "audit_purge",
     "erasure",
+    "stat_hour",
+    "stat_mark",
     "job",
     "job_log",
     "schedule",

@@ -24,6 +24,7 @@ pub mod replication;
 mod retention;
 mod robot_expiry;
 mod settings;
+mod stat_hour;
 pub mod stores;
 pub mod sweep;
 mod untagged;
@@ -64,6 +65,7 @@ use crate::replication::{Follow, RegistryHealth, ReplicationRun, ScheduledStart,
 use crate::retention::Retention;
 use crate::robot_expiry::RobotExpiry;
 use crate::settings::SettingChanges;
+use crate::stat_hour::StatHour;
 use crate::sweep::{Leftovers, Sweep};
 use crate::untagged::UntaggedCleaning;
 use crate::upload_expiry::UploadExpiry;
@@ -244,6 +246,7 @@ impl Jobs {
                 clock.clone(),
                 self.master.clone(),
             ))
+            .with_standing(StatHour { db: db.clone() })
             .with_standing(LdapReading {
                 identity: self.identity.clone(),
             })

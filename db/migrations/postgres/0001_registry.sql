@@ -651,6 +651,23 @@ create table audit_purge (
     signature bytea not null
 );
 
+-- Pulls and pushes of artifacts by project and hour (microseconds since 1970), from the sealed entries of the audit log.
+-- They outlive purges.
+create table stat_hour (
+    project_id bigint not null,
+    hour bigint not null,
+    pulls bigint not null,
+    pushes bigint not null,
+    primary key (project_id, hour)
+);
+create index stat_hour_hour on stat_hour (hour);
+
+-- The newest entry that stat_hour counts; no row before the first.
+create table stat_mark (
+    id bigint not null primary key check (id = 1),
+    audit_id bigint not null
+);
+
 -- People whose names are being taken out of the audit log, see db::audit::erasure. It goes when that is done.
 create table erasure (
     principal_id bigint not null primary key references principal (id),

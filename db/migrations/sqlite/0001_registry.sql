@@ -647,6 +647,23 @@ create table audit_purge (
     signature blob not null
 );
 
+-- Pulls and pushes of artifacts by project and hour (microseconds since 1970), from the sealed entries of the audit log.
+-- They outlive purges.
+create table stat_hour (
+    project_id integer not null,
+    hour integer not null,
+    pulls integer not null,
+    pushes integer not null,
+    primary key (project_id, hour)
+) without rowid;
+create index stat_hour_hour on stat_hour (hour);
+
+-- The newest entry that stat_hour counts; no row before the first.
+create table stat_mark (
+    id integer not null primary key check (id = 1),
+    audit_id integer not null
+);
+
 -- People whose names are being taken out of the audit log, see db::audit::erasure. It goes when that is done.
 create table erasure (
     principal_id integer not null primary key references principal (id),

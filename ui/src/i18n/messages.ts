@@ -161,6 +161,7 @@ export interface Messages {
   'artifact.withTags': null;
   'artifact.withoutTags': null;
   'artifact.workdir': null;
+  'audit.address': null;
   'audit.advanced': null;
   'audit.bar': { done: string | number; refused: string | number; time: string | number };
   'audit.chart': { count: number; done: string | number; refused: string | number };
@@ -180,6 +181,7 @@ export interface Messages {
   'audit.operation': null;
   'audit.operation.create': null;
   'audit.operation.delete': null;
+  'audit.operation.expire': null;
   'audit.operation.login': null;
   'audit.operation.logout': null;
   'audit.operation.pull': null;
@@ -226,6 +228,7 @@ export interface Messages {
   'audit.type.user': null;
   'audit.type.user-group': null;
   'audit.type.workload-rule': null;
+  'audit.user_agent': null;
   'audit.username': null;
   'audit.usernameHint': null;
   'bar.again': { count: number };
@@ -701,6 +704,7 @@ export interface Messages {
   'nav.summary': null;
   'nav.switchProject': null;
   'nav.users': null;
+  'notices.admin_password': { name: string | number };
   'notices.certificate': { name: string | number };
   'notices.count': { count: number };
   'notices.dismiss': { name: string | number };
