@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use db::audit::list::{SEARCHED, bound_search};
 use db::audit::Scope;
 use db::audit::hour::{self, Counted};
+use db::audit::list::{SEARCHED, bound_search};
 use db::audit::series::{self, Point};
 use db::audit::{self, Filter};
 use db::list::{Page, Test};

@@ -103,8 +103,8 @@ pub async fn count(tx: &mut Tx) -> Result<bool> {
          on conflict (id) do update set audit_id = excluded.audit_id",
     )
     .bind(last)
-        .execute()
-        .await?;
+    .execute()
+    .await?;
     Ok(true)
 }
 
