@@ -654,10 +654,13 @@ create table audit_purge (
 -- Pulls and pushes of artifacts by project and hour (microseconds since 1970), from the sealed entries of the audit log.
 -- They outlive purges.
 create table stat_hour (
+    -- 0: of no project.
     project_id bigint not null,
     hour bigint not null,
     pulls bigint not null,
     pushes bigint not null,
+    refused_pulls bigint not null,
+    refused_pushes bigint not null,
     primary key (project_id, hour)
 );
 create index stat_hour_hour on stat_hour (hour);

@@ -650,10 +650,13 @@ create table audit_purge (
 -- Pulls and pushes of artifacts by project and hour (microseconds since 1970), from the sealed entries of the audit log.
 -- They outlive purges.
 create table stat_hour (
+    -- 0: of no project.
     project_id integer not null,
     hour integer not null,
     pulls integer not null,
     pushes integer not null,
+    refused_pulls integer not null,
+    refused_pushes integer not null,
     primary key (project_id, hour)
 ) without rowid;
 create index stat_hour_hour on stat_hour (hour);

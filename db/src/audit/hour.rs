@@ -84,14 +84,19 @@ pub async fn count(tx: &mut Tx) -> Result<bool> {
         return Ok(false);
     }
     tx.query(
-        "insert into stat_hour (project_id, hour, pulls, pushes)
-         select project_id, (at / $3) * $3, cast(sum(case when operation = 'pull' then times else 0 end) as bigint),
-             cast(sum(case when operation = 'create' then times else 0 end) as bigint)
-         from audit where id > $1 and id <= $2 and success = 1 and resource_type = 'artifact'
-             and operation in ('pull', 'create') and project_id is not null
+        "insert into stat_hour (project_id, hour, pulls, pushes, refused_pulls, refused_pushes)
+         select coalesce(project_id, 0), (at / $3) * $3,
+             cast(sum(case when operation = 'pull' and success = 1 then times else 0 end) as bigint),
+             cast(sum(case when operation = 'create' and success = 1 then times else 0 end) as bigint),
+             cast(sum(case when operation = 'pull' and success = 0 then times else 0 end) as bigint),
+             cast(sum(case when operation = 'create' and success = 0 then times else 0 end) as bigint)
+         from audit where id > $1 and id <= $2
+             and (operation = 'pull' or operation = 'create' and resource_type = 'artifact')
          group by 1, 2 order by 1, 2
-         on conflict (project_id, hour) do update
-             set pulls = stat_hour.pulls + excluded.pulls, pushes = stat_hour.pushes + excluded.pushes",
+         on conflict (project_id, hour) do update set pulls = stat_hour.pulls + excluded.pulls,
+             pushes = stat_hour.pushes + excluded.pushes,
+             refused_pulls = stat_hour.refused_pulls + excluded.refused_pulls,
+             refused_pushes = stat_hour.refused_pushes + excluded.refused_pushes",
     )
     .bind(mark)
     .bind(last)
@@ -121,14 +126,17 @@ pub async fn points(
 ) -> Result<Vec<Point>> {
     let rows = reader
         .query(
-            "select since, cast(sum(times) as bigint) as done from (
-                 select (hour / $4) * $4 as since, case when $1 = 'pull' then pulls else pushes end as times
+            "select since, cast(sum(done) as bigint) as done, cast(sum(refused) as bigint) as refused from (
+                 select (hour / $4) * $4 as since, case when $1 = 'pull' then pulls else pushes end as done,
+                     case when $1 = 'pull' then refused_pulls else refused_pushes end as refused
                  from stat_hour where hour >= $2 and hour < $3
                  union all
-                 select (at / $4) * $4, times from audit where id > coalesce((select max(audit_id) from stat_mark), 0)
-                     and at >= $2 and at < $3 and operation = $1 and resource_type = 'artifact' and success = 1
-                     and project_id is not null) counted
-             group by since having sum(times) > 0 order by since",
+                 select (at / $4) * $4, case when success = 1 then times else 0 end,
+                     case when success = 1 then 0 else times end
+                 from audit where id > coalesce((select max(audit_id) from stat_mark), 0)
+                     and at >= $2 and at < $3 and operation = $1
+                     and (operation = 'pull' or resource_type = 'artifact')) counted
+             group by since having sum(done) + sum(refused) > 0 order by since",
         )
         .bind(counted.operation())
         .bind(from)
@@ -141,7 +149,7 @@ pub async fn points(
             Ok(Point {
                 since: row.get("stat_hour", "since")?,
                 done: row.get("stat_hour", "done")?,
-                refused: 0,
+                refused: row.get("stat_hour", "refused")?,
             })
         })
         .collect()
