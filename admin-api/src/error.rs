@@ -404,6 +404,8 @@ impl From<tenancy::Error> for Error {
             E::ProjectExists(name) => {
                 Self::Conflict(format!("The project named {name} already exists"))
             }
+            E::ProjectDeletionRestricted => Self::Forbidden(text),
+            E::ProjectNotRestorable(_) => Self::NotFound(text),
             E::ProjectHoldsArtifacts(_) => Self::Precondition(NOT_EMPTY.to_owned()),
             E::UserExists { name, email } => {
                 Self::Conflict(format!("user {name} or email {email} already exists"))
@@ -420,7 +422,13 @@ impl From<tenancy::Error> for Error {
             E::UserExternal(_) => Self::Forbidden(text),
             E::NameTaken(_) => Self::Conflict(text),
             E::NoCliSecret(_) => Self::Precondition(text),
-            E::SignInExpired => Self::BadRequest(text),
+            E::SignInExpired | E::ExpectedInvalid(_) => Self::BadRequest(text),
+            E::ExpectedExists(_)
+            | E::TooManyExpected(_)
+            | E::AlreadyLinked(_)
+            | E::PersonTaken(_) => Self::Conflict(text),
+            E::ExpectedUnknown(_) => Self::NotFound(text),
+            E::NotLinked(_) | E::NoEmail(_) => Self::Precondition(text),
             E::NameInvalid(_) => Self::BadRequest(text),
             E::CallerVoid => Self::NotSignedIn,
             E::LinkVoid => Self::BadRequest(text),

@@ -68,6 +68,7 @@ mod workload_rule;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use ::registry::Registry;
 use auth::csrf::Csrf;
@@ -118,6 +119,8 @@ pub struct AdminState {
     pub certificates: Certificates,
     /// Costly results, shared by all requests.
     pub heavy: Heavy,
+    /// Whether this process was given another password of `admin` than the one that is stored.
+    pub unused_password: Arc<AtomicBool>,
     /// Problems of database, store and clock, as of a few seconds ago.
     pub component_errors: watch::Receiver<ComponentErrors>,
     /// How the audit log is forwarded.

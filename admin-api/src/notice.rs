@@ -4,6 +4,7 @@
 mod stage;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Json;
@@ -50,8 +51,8 @@ const BEHIND: Duration = Duration::from_secs(60);
 pub(crate) struct View {
     /// Names its object and the stage that this has reached.
     id: String,
-    /// `robot_expiry`, `quota`, `certificate`, `read_only`, `audit_forward`, `registry_notification`, `webhook` or
-    /// `job_failed`.
+    /// `robot_expiry`, `quota`, `certificate`, `read_only`, `admin_password`, `audit_forward`, `registry_notification`,
+    /// `webhook` or `job_failed`.
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<i64>)]
@@ -67,8 +68,8 @@ pub(crate) struct View {
 }
 
 /// Lists what the caller should know: robots that expire, nearly full quotas, receivers of webhooks and of the audit log
-/// that take nothing, the server certificate, read-only mode, and failed jobs. Project admins see what concerns their
-/// projects.
+/// that take nothing, the server certificate, read-only mode, a password of `admin` that is set but not in use, and failed
+/// jobs. Project admins see what concerns their projects.
 #[utoipa::path(
     get, path = "/api/ext/v1/notices", operation_id = "listNotices", tag = "notices",
     responses((status = 200, description = "The notices that were not dismissed.", body = Vec<View>))
@@ -138,6 +139,9 @@ async fn all(app: &AdminState, reader: &mut Reader, caller: &Caller) -> Result<V
     if own.is_none() {
         views.extend(certificate(app));
         views.extend(behind(app, reader, now).await?);
+        if app.unused_password.load(Ordering::Relaxed) {
+            views.push(unused_password(app));
+        }
         let failed = notice::failed_jobs(reader, now.minus(FAILURES)).await?;
         views.extend(failed.into_iter().map(View::from));
     }
@@ -170,6 +174,19 @@ fn read_only() -> View {
         severity: "warning",
         subject: "read_only".to_owned(),
         text: "The registry is read-only: nothing can be pushed, changed or deleted.".to_owned(),
+        time: None,
+    }
+}
+
+/// Another start makes another notice.
+fn unused_password(app: &AdminState) -> View {
+    View {
+        id: format!("admin-password-{}", app.process.started.seconds()),
+        kind: "admin_password",
+        project_id: None,
+        severity: "warning",
+        subject: "admin".to_owned(),
+        text: "The password of admin is not the one in GANTRY_ADMIN_PASSWORD or [secrets] admin_password_file, which is for the first start alone: change it by `gantry user passwd admin`, or remove the setting.".to_owned(),
         time: None,
     }
 }

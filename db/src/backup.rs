@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::sql::{Reader, Tx};
 
 /// Tables in an order in which none refers to a later one.
-pub const TABLES: [&str; 56] = [
+pub const TABLES: [&str; 62] = [
     "installation",
     "setting",
     "store_identity",
@@ -29,6 +29,9 @@ pub const TABLES: [&str; 56] = [
     "project_usage",
     "project_refund",
     "member",
+    "former_member",
+    "expected_member",
+    "expected_identity",
     "repository",
     "repository_stat",
     "blob",
@@ -51,6 +54,9 @@ pub const TABLES: [&str; 56] = [
     "audit_seal",
     "audit_purge",
     "audit_follower",
+    "erasure",
+    "stat_hour",
+    "stat_mark",
     "job",
     "job_log",
     "schedule",

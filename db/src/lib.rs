@@ -19,6 +19,7 @@ pub mod clock;
 mod database;
 mod error;
 pub mod execution;
+pub mod expected;
 pub mod fence;
 pub mod garbage;
 pub mod gc;

@@ -2,6 +2,7 @@
 //! administrator. The server certificate is in `certificate`.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 use auth::token::{TokenKey, TokenKeys};
@@ -158,15 +159,16 @@ pub(crate) async fn token_keys(db: &Db, master: &MasterKey) -> anyhow::Result<To
 }
 
 /// Creates `admin` and the project `library` if there is no `admin` yet. Returns the password if it was generated here
-/// and has to be printed.
+/// and has to be printed. `unused` becomes true if another password is stored than the one that is set.
 pub(crate) async fn administrator(
     db: &Db,
     (config, settings): (&Config, &Settings),
-    hasher: &PasswordHasher,
+    (hasher, unused): (&PasswordHasher, &AtomicBool),
     now: Timestamp,
 ) -> anyhow::Result<Option<NewPassword>> {
     if tenancy::installation::has_begun(db).await? {
-        warn_of_unused_password(db, config, hasher).await?;
+        let is_unused = warn_of_unused_password(db, config, hasher).await?;
+        unused.store(is_unused, Ordering::Relaxed);
         return Ok(None);
     }
     let (password, made) = match config.admin_password().map_err(anyhow::Error::msg)? {
@@ -184,24 +186,26 @@ pub(crate) async fn administrator(
     Ok((first && made).then_some(password))
 }
 
-/// A given password is only the first one of `admin`. If another one is stored, a log line says how to change it.
+/// A given password is only the first one of `admin`. If another one is stored, a log line says how to change it, and the
+/// result is true.
 async fn warn_of_unused_password(
     db: &Db,
     config: &Config,
     hasher: &PasswordHasher,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<bool> {
     let Some(given) = config.admin_password().map_err(anyhow::Error::msg)? else {
-        return Ok(());
+        return Ok(false);
     };
     let admin = db::user::by_id(&mut db.reader().await?, UserId::ADMIN).await?;
     let stored = admin.and_then(|admin| admin.password_hash);
-    if !hasher.verify(given.expose(), stored.as_deref()).await? {
+    let is_unused = !hasher.verify(given.expose(), stored.as_deref()).await?;
+    if is_unused {
         tracing::warn!(
             "the password of admin is not the one in GANTRY_ADMIN_PASSWORD or [secrets] admin_password_file, which is for the \
              first start alone: `gantry user passwd admin` changes it, or take the setting away"
         );
     }
-    Ok(())
+    Ok(is_unused)
 }
 
 /// 120 random bits, with the character classes that the password rule requires.

@@ -5,6 +5,7 @@
 //! one line, so that no process runs without a listener.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use admin_api::{Certificates, ComponentErrors};
@@ -124,6 +125,7 @@ pub(crate) fn serve(config: Config, start: Start) -> anyhow::Result<()> {
         errors,
         authority,
         reloader,
+        unused_password: _,
     } = opened;
     let tasks = Tasks::start(&runtime, &app, (jobs, leftovers), reloader, telemetry);
     tasks.spawn(
@@ -232,6 +234,8 @@ struct Opened {
     errors: watch::Sender<ComponentErrors>,
     authority: Authority,
     reloader: Arc<FileReloader>,
+    /// Whether another password of `admin` is set than the one that is stored.
+    unused_password: Arc<AtomicBool>,
 }
 
 impl Opened {
@@ -245,7 +249,8 @@ impl Opened {
             ..
         } = &*self.app;
         let (hasher, now) = (PasswordHasher::new(), clock.now());
-        bootstrap::administrator(db, (config, settings), &hasher, now).await
+        let hashes = (&hasher, &*self.unused_password);
+        bootstrap::administrator(db, (config, settings), hashes, now).await
     }
 }
 
@@ -295,6 +300,7 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
     let progress = Arc::new(jobs::gc::Progress::default());
     let stats = Arc::new(Stats::default());
     let has_external_url = !config.server.external_url.is_empty();
+    let unused_password = Arc::new(AtomicBool::new(false));
     let app = Arc::new(App {
         external_host: has_external_url.then(|| config.external_host()),
         admin: admin(
@@ -308,7 +314,7 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
                 hot: certificate.clone(),
                 reloader: reloader.clone(),
             },
-            component_errors.clone(),
+            (component_errors.clone(), unused_password.clone()),
         ),
         component_errors,
         access_log: config
@@ -366,6 +372,7 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
         errors,
         authority,
         reloader,
+        unused_password,
     })
 }
 
@@ -403,7 +410,7 @@ fn admin(
     csrf: Csrf,
     ca: &str,
     certificates: Certificates,
-    component_errors: watch::Receiver<ComponentErrors>,
+    (component_errors, unused_password): (watch::Receiver<ComponentErrors>, Arc<AtomicBool>),
 ) -> axum::Router {
     let info = admin_api::SystemInfo {
         external_host: config.external_host(),
@@ -431,6 +438,7 @@ fn admin(
         },
         certificates,
         heavy: admin_api::Heavy::default(),
+        unused_password,
         component_errors,
         forwarding: forwarding.clone(),
     }))

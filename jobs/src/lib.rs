@@ -6,6 +6,7 @@ mod audit_partition;
 pub mod audit_purge;
 pub mod audit_seal;
 pub mod engine;
+mod erasure;
 pub mod execution;
 pub mod failures;
 pub mod flush;
@@ -25,7 +26,9 @@ mod purge;
 mod registry_notification;
 pub mod replication;
 mod retention;
+mod robot_expiry;
 mod settings;
+mod stat_hour;
 pub mod stores;
 pub mod sweep;
 mod untagged;
@@ -53,6 +56,7 @@ use crate::audit_partition::AuditPartition;
 use crate::audit_purge::AuditPurge;
 use crate::audit_seal::AuditSeal;
 use crate::engine::{Engine, Queue, Stats};
+use crate::erasure::ErasureWork;
 use crate::failures::causes;
 use crate::flush::Flush;
 use crate::gc::Gc;
@@ -66,7 +70,9 @@ use crate::purge::Purge;
 use crate::registry_notification::RegistryNotification;
 use crate::replication::{Follow, RegistryHealth, ReplicationRun, ScheduledStart, Works};
 use crate::retention::Retention;
+use crate::robot_expiry::RobotExpiry;
 use crate::settings::SettingChanges;
+use crate::stat_hour::StatHour;
 use crate::sweep::{Leftovers, Sweep};
 use crate::untagged::UntaggedCleaning;
 use crate::upload_expiry::UploadExpiry;
@@ -260,6 +266,7 @@ impl Jobs {
                 clock.clone(),
                 self.master.clone(),
             ))
+            .with_standing(StatHour { db: db.clone() })
             .with_standing(LdapReading {
                 identity: self.identity.clone(),
             })
@@ -291,6 +298,11 @@ impl Jobs {
                 clock: clock.clone(),
                 master: self.master.clone(),
             })
+            .with(ErasureWork {
+                db: db.clone(),
+                clock: clock.clone(),
+                master: self.master.clone(),
+            })
             .with(Retention {
                 db: db.clone(),
                 registry: registry.clone(),
@@ -313,6 +325,11 @@ impl Jobs {
                 clock: clock.clone(),
             })
             .scheduled(AuditPartition::schedule())
+            .with(RobotExpiry {
+                db: db.clone(),
+                clock: clock.clone(),
+            })
+            .scheduled(RobotExpiry::schedule())
     }
 
     fn replication(&self) -> Works {

@@ -1,10 +1,9 @@
 //! Events of the history: one for each change, and for logins, pulls and refusals. `db` writes them.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::str::FromStr;
 
-use crate::{Digest, Principal, ProjectId, ProjectName, RepositoryName, Tag, Timestamp};
+use crate::{Client, Digest, Principal, ProjectId, ProjectName, RepositoryName, Tag, Timestamp};
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,8 +29,8 @@ pub struct Event {
 pub struct Origin {
     /// Who.
     pub principal: Principal,
-    /// The address of the caller; `None` for the machine itself.
-    pub address: Option<IpAddr>,
+    /// The program that it was done with.
+    pub client: Client,
 }
 
 /// Whether something was done.
@@ -136,7 +135,7 @@ macro_rules! names {
 }
 
 names! {
-    /// What is done. The names are Harbor's, except `refuse`.
+    /// What is done. The names are Harbor's, except `expire` and `refuse`.
     Operation {
         /// Something is created.
         Create = "create",
@@ -152,6 +151,8 @@ names! {
         Login = "login",
         /// Somebody signs out, or ends one of their sessions.
         Logout = "logout",
+        /// Something ends by itself, or soon will.
+        Expire = "expire",
         /// The REST API refuses something.
         Refuse = "refuse",
     }

@@ -38,6 +38,8 @@ ids! {
     SessionId;
     /// Id of a project membership.
     MemberId;
+    /// Id of a role that waits for a person.
+    ExpectedMemberId;
     /// Id of a repository.
     RepositoryId;
     /// Id of a manifest row.

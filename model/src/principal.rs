@@ -64,6 +64,8 @@ pub enum SystemTask {
     RegistryNotification,
     /// Sends what happens in projects to servers that their administrators name.
     Webhooks,
+    /// Tells of robots that expire.
+    RobotExpiry,
 }
 
 impl Principal {
@@ -84,6 +86,7 @@ impl Principal {
             Self::System(SystemTask::Replication) => "replication",
             Self::System(SystemTask::RegistryNotification) => "registry notification",
             Self::System(SystemTask::Webhooks) => "webhooks",
+            Self::System(SystemTask::RobotExpiry) => "robot expiry",
             Self::CommandLine => "command line",
         }
     }

@@ -2,9 +2,7 @@
 
 use model::user::InvalidUserName;
 use model::{
-    ExecutionId, GroupId, ImmutableRuleId, LabelId, ManifestId, MemberId, PrincipalId, ProjectId,
-    ProjectName, RegistryId, ReplicationPolicyId, RetentionId, RobotId, Timestamp, UserId,
-    WebhookPolicyId, WorkloadRuleId,
+    ExecutionId, ExpectedMemberId, GroupId, ImmutableRuleId, LabelId, ManifestId, MemberId, PrincipalId, ProjectId, ProjectName, RegistryId, ReplicationPolicyId, RetentionId, RobotId, Timestamp, UserId, WebhookPolicyId, WorkloadRuleId,
 };
 
 use crate::password::PasswordError;
@@ -25,6 +23,12 @@ pub enum Error {
     /// The project has the setting already.
     #[error("the project has {0} already")]
     SettingExists(&'static str),
+    /// Only system administrators may delete projects.
+    #[error("only system administrators may delete projects (project_deletion_restriction)")]
+    ProjectDeletionRestricted,
+    /// No project with the id was deleted so lately that it can be restored.
+    #[error("no deleted project {0} can be restored")]
+    ProjectNotRestorable(ProjectId),
     /// A project with artifacts cannot be deleted.
     #[error("project {0} holds artifacts")]
     ProjectHoldsArtifacts(ProjectName),
@@ -52,6 +56,30 @@ pub enum Error {
         "user {0} does not sign in by OIDC, and so has no CLI secret: the password is that of docker and helm"
     )]
     NoCliSecret(String),
+    /// A claim for which somebody is expected cannot be used.
+    #[error("{0}")]
+    ExpectedInvalid(&'static str),
+    /// The project expects the same person already.
+    #[error("the project expects {0} already")]
+    ExpectedExists(String),
+    /// The project expects nobody by that id.
+    #[error("expected member {0} not found")]
+    ExpectedUnknown(ExpectedMemberId),
+    /// The project expects as many people as it may.
+    #[error("a project expects at most {0} people: remove one first")]
+    TooManyExpected(i64),
+    /// The account belongs to a person of a directory or provider already.
+    #[error("user {0} belongs to a person of a directory or provider already: unlink it first")]
+    AlreadyLinked(String),
+    /// The account belongs to nobody at the provider.
+    #[error("user {0} does not sign in by OIDC")]
+    NotLinked(String),
+    /// Two accounts would belong to one person.
+    #[error("{0}: two accounts would belong to this person")]
+    PersonTaken(String),
+    /// The account has no mail address by which its person could be found.
+    #[error("user {0} has no mail address")]
+    NoEmail(String),
     /// The sign-in that was waiting for a name was used, or has expired.
     #[error("the sign-in has expired: begin it again")]
     SignInExpired,

@@ -46,6 +46,8 @@ pub mod proxy;
 #[cfg(feature = "client")]
 pub mod registry;
 pub mod rsyslogd;
+#[cfg(feature = "client")]
+pub mod samba;
 pub mod scratch;
 pub mod seaweed;
 pub mod slapd;

@@ -178,6 +178,13 @@ const STEPS: [Step; 16] = [
                 "rsyslog rsyslog-openssl",
                 "is a collector of the audit log",
             ),
+            need("samba", "samba-ad-dc", "is an Active Directory"),
+            need(
+                "samba-tool",
+                "samba-ad-provision samba-dsdb-modules winbind",
+                "makes its domain",
+            ),
+            need("ip", "iproute2", "gives it ports of its own"),
             need("setpriv", "util-linux", "runs it as another user"),
             need(
                 "node",

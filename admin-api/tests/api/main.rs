@@ -118,6 +118,7 @@ impl Api {
             },
             certificates: certificates(folder.path()),
             heavy: Heavy::default(),
+            unused_password: Arc::default(),
             component_errors,
         };
         make_admin(&db, hash).await;

@@ -201,6 +201,7 @@ create table project (
     deleted_at integer
 );
 create unique index project_name on project (name) where deleted_at is null;
+create index project_deleted on project (deleted_at) where deleted_at is not null;
 -- Projects with a limit, which few have.
 create index project_limited on project (id) where storage_limit >= 0 and deleted_at is null;
 
@@ -215,9 +216,16 @@ create table robot (
     description text not null,
     -- SHA-256 of a random secret, or argon2id of one that somebody chose.
     secret_hash text not null,
+    -- The secret before it, until when that one works too, and its uses since.
+    previous_hash text,
+    previous_until integer,
+    previous_uses integer not null default 0,
+    previous_used_at integer,
     -- Days from when it was made, -1 for ever; and when that is.
     duration integer not null,
     expires_at integer,
+    -- The days before it expires of which the last event told.
+    expiry_stage integer,
     disabled integer not null,
     -- Who made it: `local` and a user's id, or `robot` and a robot's.
     creator_type text not null,
@@ -304,6 +312,39 @@ create table member (
     unique (project_id, principal_id)
 );
 create index member_principal on member (principal_id);
+
+-- Members of deleted projects: they get their roles back with the project, and may read its events until then.
+create table former_member (
+    project_id integer not null references project (id),
+    principal_id integer not null references principal (id),
+    role integer not null,
+    created_at integer not null,
+    primary key (project_id, principal_id)
+) without rowid;
+create index former_member_principal on former_member (principal_id);
+
+-- Roles that wait for people who were never here: whoever the OIDC provider vouches for with this claim gets them.
+create table expected_member (
+    id integer not null primary key autoincrement,
+    project_id integer not null references project (id),
+    role integer not null,
+    issuer text not null,
+    claim text not null,
+    value text not null,
+    created_at integer not null,
+    unique (project_id, issuer, claim, value)
+);
+create index expected_member_claim on expected_member (issuer, claim, value);
+
+-- Accounts that wait for their person: whoever the OIDC provider vouches for with this claim gets the account.
+create table expected_identity (
+    principal_id integer not null primary key references principal (id),
+    issuer text not null,
+    claim text not null,
+    value text not null,
+    created_at integer not null,
+    unique (issuer, claim, value)
+) without rowid;
 
 create table repository (
     id integer not null primary key autoincrement,
@@ -575,6 +616,7 @@ create table audit (
     principal_id integer,
     principal_name text not null,
     address text not null,
+    agent text not null default '',
     operation text not null,
     resource_type text not null,
     resource text not null,
@@ -649,6 +691,36 @@ create table blob_event (
 create trigger blob_event_number after insert on blob_event begin
     update sqlite_sequence set seq = new.id where name = 'audit';
 end;
+
+-- Pulls and pushes of artifacts by project and hour (microseconds since 1970), from the sealed entries of the audit log.
+-- They outlive purges.
+create table stat_hour (
+    -- 0: of no project.
+    project_id integer not null,
+    hour integer not null,
+    pulls integer not null,
+    pushes integer not null,
+    refused_pulls integer not null,
+    refused_pushes integer not null,
+    primary key (project_id, hour)
+) without rowid;
+create index stat_hour_hour on stat_hour (hour);
+
+-- The newest entry that stat_hour counts; no row before the first.
+create table stat_mark (
+    id integer not null primary key check (id = 1),
+    audit_id integer not null
+);
+
+-- People whose names are being taken out of the audit log, see db::audit::erasure. It goes when that is done.
+create table erasure (
+    principal_id integer not null primary key references principal (id),
+    -- The name that they had.
+    name text not null,
+    -- When their account was made, and the newest entry of that name when it was erased: others may have it since.
+    since integer not null,
+    through_id integer not null
+) without rowid;
 
 -- Batches of pulls and audit entries that were written: a batch whose answer was lost is not counted twice.
 create table written_batch (

@@ -2,11 +2,7 @@
 
 use model::replication::{RegistryKind, TriggerKind};
 use model::{
-    BlobId, Cron, Digest, ExecutionId, GroupId, ImmutableRuleId, InstallationId, JobId, LabelId,
-    ManifestId, MemberId, PrincipalId, ProjectId, ProjectName, RegistryId, ReplicationPolicyId,
-    RepositoryId, RepositoryName, RetentionId, RobotId, SessionId, StoreId, Tag, TagId, TaskId,
-    Timestamp, UserId, WebhookAddress, WebhookEvent, WebhookFormat, WebhookKind, WebhookPolicyId,
-    WebhookTargetId, WorkloadRuleId,
+    BlobId, Cron, Digest, ExecutionId, ExpectedMemberId, GroupId, ImmutableRuleId, InstallationId, JobId, LabelId, ManifestId, MemberId, PrincipalId, ProjectId, ProjectName, RegistryId, ReplicationPolicyId, RepositoryId, RepositoryName, RetentionId, RobotId, SessionId, StoreId, Tag, TagId, TaskId, Timestamp, UserId, WebhookAddress, WebhookEvent, WebhookFormat, WebhookKind, WebhookPolicyId, WebhookTargetId, WorkloadRuleId,
 };
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
@@ -88,6 +84,7 @@ stored! {
     TagId: i64 => |x| Some(Self(x));
     BlobId: i64 => |x| Some(Self(x));
     MemberId: i64 => |x| Some(Self(x));
+    ExpectedMemberId: i64 => |x| Some(Self(x));
     SessionId: i64 => |x| Some(Self(x));
     JobId: i64 => |x| Some(Self(x));
     LabelId: i64 => |x| Some(Self(x));

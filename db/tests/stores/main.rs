@@ -44,8 +44,8 @@ use gantry_db::{
     upload, user,
 };
 use model::{
-    Algorithm, Digest, Event, Manifest, ManifestId, Operation, Origin, Principal, ProjectId,
-    ProjectName, RepositoryId, RepositoryName, Subject, Tag, Timestamp, UserId,
+    Algorithm, Client, Digest, Event, Manifest, ManifestId, Operation, Origin, Principal,
+    ProjectId, ProjectName, RepositoryId, RepositoryName, Subject, Tag, Timestamp, UserId,
 };
 use policy::{Caller, Presented, Role};
 
@@ -183,6 +183,7 @@ async fn bindings_follow_memberships() {
             presented: Presented::Password,
             grants: None,
             address: None,
+            client: model::Client::default(),
         };
         let name = "team".parse().unwrap();
         let roles = async || {
@@ -377,7 +378,7 @@ pub(crate) async fn set_tag_by(
     let digest = artifact::by_ids(tx, &[to]).await?[0].digest;
     let origin = Origin {
         principal,
-        address: None,
+        client: Client::default(),
     };
     let subject = Subject::Artifact {
         project: at.project,

@@ -32,6 +32,7 @@ mod replication;
 mod rest;
 mod restore;
 mod revoked;
+mod security;
 mod session;
 mod settings;
 mod spans;

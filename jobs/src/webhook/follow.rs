@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use db::audit::chain;
 use db::execution::Cause;
 use db::project::{self, Project};
 use db::webhook::delivery::{self, New};
@@ -15,7 +14,6 @@ use db::webhook::target::{self as targets, Target};
 use db::webhook::trigger;
 use db::{Reader, Tx, quota};
 use model::{ProjectId, RepositoryName, WebhookDelivery, WebhookEvent, WebhookRequest};
-use parking_lot::Mutex;
 
 use super::event::{
     Artifact, Happened, InProject, deleted_tag, event_of, of_artifact, of_refusal, of_warning,
@@ -25,6 +23,7 @@ use super::form::body;
 use super::works::Webhooks;
 use crate::Result;
 use crate::engine::{Context, Job, Outcome, Retry, Standing};
+use crate::horizon::Settling;
 
 /// Entries that are read at a time.
 const BATCH: i64 = 200;
@@ -40,15 +39,15 @@ const MOST_WAITING: i64 = 100_000;
 /// Follows the log.
 pub(crate) struct Follow {
     works: Webhooks,
-    /// How far the log may be read once certain transactions have ended.
-    horizon: Mutex<Option<chain::Horizon>>,
+    /// How far the log may be read.
+    settling: Settling,
 }
 
 impl Follow {
     pub(crate) fn new(works: Webhooks) -> Self {
         Self {
             works,
-            horizon: Mutex::default(),
+            settling: Settling::default(),
         }
     }
 }
@@ -116,16 +115,10 @@ enum Source {
 impl Follow {
     async fn follow(&self) -> Result<()> {
         let mut reader = self.works.db.reader().await?;
-        let before = self.horizon.lock().take();
         // Before the policies are read: one that is made later sends what happens after this.
-        let horizon = match before {
-            Some(horizon) => horizon,
-            None => chain::horizon(&mut reader).await?,
-        };
-        if !chain::is_settled(&mut reader, &horizon).await? {
-            *self.horizon.lock() = Some(horizon);
+        let Some(up_to) = self.settling.last(&mut reader).await? else {
             return Ok(());
-        }
+        };
         let sending = match self.works.settings.current().notification_enable {
             true => self.sending(&mut reader).await?,
             false => Sending::new(),
@@ -134,8 +127,8 @@ impl Follow {
         let since = follow::since(&mut reader).await?.unwrap_or_default();
         let mut after = follow::place(&mut reader).await?.max(since);
         drop(reader);
-        while after < horizon.last_id {
-            after = self.entries(&sending, (after, horizon.last_id)).await?;
+        while after < up_to {
+            after = self.entries(&sending, (after, up_to)).await?;
         }
         self.notes(&sending).await
     }

@@ -9,6 +9,7 @@ export const OPERATIONS = [
   'push',
   'login',
   'logout',
+  'expire',
   'refuse',
 ] as const;
 
@@ -41,7 +42,7 @@ export const TYPES = [
 ] as const;
 
 /** Fields that are compared as a whole. */
-export const FIELDS = ['username', 'project', 'repository', 'tag'] as const;
+export const FIELDS = ['username', 'project', 'repository', 'tag', 'address', 'user_agent'] as const;
 export type Field = (typeof FIELDS)[number];
 
 export const PERIODS = ['hour', 'day', 'week', 'month', 'all'] as const;
