@@ -54,6 +54,9 @@ pub enum Error {
     /// The certificate does not decode as X.509.
     #[error("{0} does not hold a valid X.509 certificate; have it issued again")]
     BrokenCertificate(String, #[source] BoxedCause),
+    /// There is no revocation list in the text.
+    #[error("no revocation list in {0}; it must hold `BEGIN X509 CRL` blocks")]
+    NoRevocationList(String),
     /// There is no private key in the text.
     #[error("no private key in {0}; it must hold one `BEGIN PRIVATE KEY` block")]
     NoKey(String),

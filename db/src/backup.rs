@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::sql::{Reader, Tx};
 
 /// Tables in an order in which none refers to a later one.
-pub const TABLES: [&str; 49] = [
+pub const TABLES: [&str; 52] = [
     "installation",
     "setting",
     "store_identity",
@@ -59,10 +59,13 @@ pub const TABLES: [&str; 49] = [
     "task",
     "task_log",
     "retention_policy",
+    "certificate",
+    "acme_account",
+    "acme_order",
 ];
 
 /// Tables that are not kept.
-pub const LEFT_OUT: [&str; 10] = [
+pub const LEFT_OUT: [&str; 11] = [
     "manifest_attrs",
     "setting_version",
     "login_failure",
@@ -71,6 +74,7 @@ pub const LEFT_OUT: [&str; 10] = [
     "oidc_ticket",
     "written_batch",
     "replication_upload",
+    "acme_challenge",
     "_sqlx_migrations",
     "schema_least",
 ];

@@ -6,6 +6,7 @@
 mod content;
 
 mod accessory;
+pub mod acme;
 pub mod artifact;
 pub mod audit;
 pub mod backup;
@@ -14,6 +15,7 @@ pub mod binding;
 pub mod blob;
 pub mod broken;
 mod cache;
+pub mod certificate;
 pub mod clock;
 mod database;
 mod error;

@@ -116,7 +116,7 @@ enum Command {
     /// List, create, delete and restore tags.
     #[command(subcommand)]
     Tag(tag::Command),
-    /// Show or renew certificates.
+    /// Show, check, issue, renew and import certificates, and replace the private CA.
     #[command(subcommand)]
     Cert(cert::Command),
     /// Read and verify the audit log.
@@ -223,7 +223,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Replication(command) => local::run(config, async |local| command.run(local).await),
         Command::Artifact(command) => local::run(config, async |local| command.run(local).await),
         Command::Tag(command) => local::run(config, async |local| command.run(local).await),
-        Command::Cert(command) => local::run(config, async |local| command.run(local).await),
+        Command::Cert(command) => command.start(config),
         Command::Audit(command) => local::run(config, async |local| command.run(local).await),
         Command::Storage(command) => local::run(config, async |local| command.run(local).await),
         Command::Gc(command) => local::run(config, async |local| command.run(local).await),

@@ -1,6 +1,7 @@
 //! Background work: the engine that runs jobs, one module per job, and the work that every process does for itself.
 
 mod account_mail;
+pub mod acme;
 mod audit_partition;
 pub mod audit_purge;
 pub mod audit_seal;
@@ -43,6 +44,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::account_mail::AccountMails;
+use crate::acme::Acme;
 use crate::audit_partition::AuditPartition;
 use crate::audit_purge::AuditPurge;
 use crate::audit_seal::AuditSeal;
@@ -166,6 +168,8 @@ pub struct Jobs {
     pub progress: Arc<gc::Progress>,
     /// Counts of runs.
     pub stats: Arc<Stats>,
+    /// The certificate to obtain by ACME, if one is.
+    pub acme: Option<Arc<acme::Terms>>,
 }
 
 impl Jobs {
@@ -212,7 +216,12 @@ impl Jobs {
     /// All jobs.
     fn engine(&self, queue: Queue) -> Engine {
         let (db, registry, clock) = (&self.db, &self.registry, &self.clock);
-        Engine::new(queue, self.stats.clone())
+        let engine = Engine::new(queue, self.stats.clone());
+        let engine = match self.acme() {
+            Some(acme) => engine.with_standing(acme),
+            None => engine,
+        };
+        engine
             .with_standing(Gc {
                 db: db.clone(),
                 registry: registry.clone(),
@@ -283,6 +292,16 @@ impl Jobs {
                 clock: clock.clone(),
             })
             .scheduled(AuditPartition::schedule())
+    }
+
+    fn acme(&self) -> Option<Acme> {
+        Some(Acme {
+            db: self.db.clone(),
+            master: self.master.clone(),
+            clock: self.clock.clone(),
+            guard: self.identity.directory().guard(),
+            terms: self.acme.clone()?,
+        })
     }
 
     fn replication(&self) -> Works {

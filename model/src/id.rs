@@ -64,6 +64,8 @@ ids! {
     TaskId;
     /// Id of a policy of tag retention.
     RetentionId;
+    /// Id of a certificate that all replicas present.
+    CertificateId;
 }
 
 impl UserId {

@@ -40,9 +40,9 @@ pub use dn::Dn;
 pub use event::{EVENT_TYPES, Event, EventType, Operation, Origin, Outcome, ResourceType, Subject};
 pub use group::{GroupName, GroupSource};
 pub use id::{
-    BlobId, ExecutionId, GroupId, ImmutableRuleId, InstallationId, JobId, LabelId, ManifestId,
-    MemberId, PrincipalId, ProjectId, RegistryId, ReplicationPolicyId, RepositoryId, RetentionId,
-    RobotId, SessionId, StoreId, TagId, TaskId, UserId, WorkloadRuleId,
+    BlobId, CertificateId, ExecutionId, GroupId, ImmutableRuleId, InstallationId, JobId, LabelId,
+    ManifestId, MemberId, PrincipalId, ProjectId, RegistryId, ReplicationPolicyId, RepositoryId,
+    RetentionId, RobotId, SessionId, StoreId, TagId, TaskId, UserId, WorkloadRuleId,
 };
 pub use immutable_rule::{ImmutableRule, Selector};
 pub use label::{LabelName, NewLabel};

@@ -60,6 +60,8 @@ pub enum SystemTask {
     Retention,
     /// Copies artifacts from and to other registries.
     Replication,
+    /// Obtains the server certificate.
+    Acme,
 }
 
 impl Principal {
@@ -78,6 +80,7 @@ impl Principal {
             Self::System(SystemTask::Directory) => "directory",
             Self::System(SystemTask::Retention) => "tag retention",
             Self::System(SystemTask::Replication) => "replication",
+            Self::System(SystemTask::Acme) => "ACME",
             Self::CommandLine => "command line",
         }
     }

@@ -99,6 +99,7 @@ stored! {
     ExecutionId: i64 => |x| Some(Self(x));
     TaskId: i64 => |x| Some(Self(x));
     RetentionId: i64 => |x| Some(Self(x));
+    model::CertificateId: i64 => |x| Some(Self(x));
     policy::Role: i64 => |x| Self::from_id(x);
     Digest: Vec<u8> => |x| Self::from_bytes(&x).ok();
     ProjectName: String => |x| x.parse().ok();

@@ -5,9 +5,12 @@
 
 mod harness;
 
+mod acme;
 mod audit;
 mod bad_input;
+mod certificates;
 mod cli;
+mod client_certificates;
 mod config;
 mod crash;
 mod drain;
