@@ -1,5 +1,6 @@
 //! Certificates by ACME, from a real ACME server: how the first comes, how it is renewed, and each way to fail.
 
+mod account;
 mod front;
 
 use std::fs;
@@ -393,6 +394,34 @@ async fn an_account_that_the_server_lost_is_made_anew() {
     setting.is_valid().await;
 }
 
+/// Whoever deactivated it had a reason: no other account is made without being asked for.
+#[tokio::test]
+async fn a_deactivated_account_is_told_of_and_replaced_on_request() {
+    let setting = Setting::open(&[]).await;
+    setting.is_valid().await;
+    account::deactivate(&setting.server, &setting.pebble).await;
+    setting.order().await;
+    let status = setting.fails("account").await;
+    let message = status["message"].as_str().unwrap_or_default();
+    assert!(
+        message.contains("deactivated") && message.contains("--new-account"),
+        "{status}"
+    );
+    setting
+        .stands("it failed again", |status| {
+            status["failures"].as_i64() >= Some(2)
+        })
+        .await;
+    assert_eq!(setting.pebble.issued(), 1);
+    let issue = ["cert", "issue", "--new-account"];
+    setting.server.cli_prints(&issue).await;
+    setting
+        .stands("it is valid again", |status| {
+            status["state"] == "valid" && setting.pebble.issued() == 2
+        })
+        .await;
+}
+
 #[tokio::test]
 async fn a_server_that_is_away_is_tried_again() {
     let setting = Setting::open(&[("DIRECTORY", "https://127.0.0.1:1/dir")]).await;
@@ -440,8 +469,18 @@ async fn an_order_whose_predecessor_is_refused_is_made_without_it() {
             status["state"] == "valid" && setting.pebble.issued() == 2
         })
         .await;
-    let jobs = setting.server.cli_prints(&["job", "list"]).await;
-    assert!(jobs.contains("acme"), "{jobs}");
+    let log = setting.server.log();
+    assert!(log.contains("ordered without naming"), "{log}");
+    // An order in the ordinary way names it.
+    setting.order().await;
+    setting
+        .stands("it is renewed", |status| {
+            status["state"] == "valid" && setting.pebble.issued() == 3
+        })
+        .await;
+    assert!(setting.pebble.log().contains("is a replacement of"));
+    let log = setting.server.log();
+    assert_eq!(log.matches("ordered without naming").count(), 1, "{log}");
 }
 
 #[tokio::test]

@@ -124,12 +124,9 @@ impl Acme {
                 };
                 match account.new_order(&replacing).await {
                     Err(error) if may_be_for_replacing(&error) => {
-                        context.log(
-                            Level::Info,
-                            format!(
-                                "ordered without naming the certificate that it replaces: {error}"
-                            ),
-                        );
+                        let text = "ordered without naming the certificate that it replaces";
+                        context.log(Level::Info, format!("{text}: {error}"));
+                        tracing::info!(%error, "{text}");
                         account.new_order(&new).await
                     }
                     made => made,
