@@ -10,13 +10,17 @@ use time::OffsetDateTime;
 
 use crate::decode::parse;
 use crate::expiry::expiry_warning;
-use crate::hot::{HotCertificates, Presented};
+use crate::hot::{HotCertificates, Presented, Source};
 use crate::name::SubjectName;
 use crate::server::Chain;
 
 /// Authorities that need not be sent, since clients have them: those of this system, and Gantry's own.
 #[derive(Clone, Debug, Default)]
-pub struct Roots(HashSet<Vec<u8>>);
+pub struct Roots {
+    subjects: HashSet<Vec<u8>>,
+    /// False in an image without any: nothing is known then of what clients trust.
+    has_system: bool,
+}
 
 impl Roots {
     /// The authorities that this system trusts; blocks on the disk.
@@ -25,6 +29,7 @@ impl Roots {
         for der in rustls_native_certs::load_native_certs().certs {
             roots.add(&der);
         }
+        roots.has_system = !roots.subjects.is_empty();
         roots
     }
 
@@ -39,7 +44,7 @@ impl Roots {
 
     fn add(&mut self, der: &CertificateDer<'_>) {
         if let Ok(root) = parse(der, "") {
-            self.0.insert(root.subject().as_raw().to_vec());
+            self.subjects.insert(root.subject().as_raw().to_vec());
         }
     }
 }
@@ -63,7 +68,11 @@ pub fn findings_in_use(
             .filter(|name| Arc::ptr_eq(&gets(name), &presented.certificate))
             .cloned()
             .collect();
-        let found = findings(&presented.certificate, &names, roots, now);
+        let mut found = of_leaf(&presented.certificate, &names, now);
+        // An ACME server sends what clients need.
+        if presented.source != Source::Acme {
+            found.extend(gap(&presented.certificate, roots));
+        }
         (presented, found)
     });
     found.collect()
@@ -76,6 +85,13 @@ pub fn findings(
     roots: &Roots,
     now: OffsetDateTime,
 ) -> Vec<String> {
+    let mut findings = of_leaf(certificate, wanted, now);
+    findings.extend(gap(certificate, roots));
+    findings
+}
+
+/// What is wrong with the certificate itself.
+fn of_leaf(certificate: &Chain, wanted: &[SubjectName], now: OffsetDateTime) -> Vec<String> {
     let mut findings: Vec<String> = expiry_warning(certificate, now).into_iter().collect();
     if certificate.names().is_empty() {
         findings.push(
@@ -92,7 +108,6 @@ pub fn findings(
             ));
         }
     }
-    findings.extend(gap(certificate, roots));
     findings
 }
 
@@ -112,8 +127,11 @@ fn gap(certificate: &Chain, roots: &Roots) -> Option<String> {
         }
     }
     let last = chain.last()?;
+    if chain.len() > 1 && !roots.has_system {
+        return None;
+    }
     let is_complete = last.subject().as_raw() == last.issuer().as_raw()
-        || roots.0.contains(last.issuer().as_raw());
+        || roots.subjects.contains(last.issuer().as_raw());
     (!is_complete).then(|| {
         format!(
             "the chain may be incomplete: it ends with {}, issued by {}, which is neither in the file nor among this \

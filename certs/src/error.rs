@@ -84,7 +84,7 @@ pub enum Error {
     #[error("the given certificate may not sign others; give one with CA:TRUE and keyCertSign")]
     NotAnAuthority,
     /// The authority has expired and can issue nothing that a client would trust.
-    #[error("the authority's certificate expired at {0}; make a new authority")]
+    #[error("the authority's certificate expired at {0}; make a new one: gantry cert rotate")]
     AuthorityExpired(time::OffsetDateTime),
     /// A certificate was requested without any name.
     #[error("a server certificate needs at least one name; set `[server] names`")]

@@ -137,15 +137,13 @@ pub(crate) async fn verify_master_key(db: &Db, master: &MasterKey) -> anyhow::Re
     sealed.map_or(Ok(()), |sealed| check_master_key(master, Some(&sealed)))
 }
 
-/// The private CA as it is stored.
+/// The private CA as it is stored: certificate, key, and the one before while a rotation is under way.
 #[derive(Serialize, Deserialize)]
-struct StoredCa {
-    certificate: String,
-    key: String,
-    /// The one before, while a rotation is under way.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    previous: Option<PreviousCa>,
-}
+struct StoredCa(
+    String,
+    String,
+    #[serde(default, skip_serializing_if = "Option::is_none")] Option<PreviousCa>,
+);
 
 /// The private CA before a rotation, without its key, which is needed no more.
 #[derive(Serialize, Deserialize)]
@@ -167,10 +165,9 @@ pub(crate) struct Authorities {
 
 impl Authorities {
     fn new(stored: StoredCa, now: Timestamp) -> anyhow::Result<Self> {
-        let current = Authority::from_pem(&stored.certificate, &stored.key)?;
-        let previous = stored
-            .previous
-            .filter(|previous| now < Timestamp(previous.until));
+        let StoredCa(certificate, key, previous) = stored;
+        let current = Authority::from_pem(&certificate, &key)?;
+        let previous = previous.filter(|previous| now < Timestamp(previous.until));
         Ok(match previous {
             Some(previous) => Self {
                 current: current.with_bridge(previous.bridge),
@@ -216,11 +213,11 @@ pub(crate) async fn authorities(
 }
 
 fn stored_ca(authority: &Authority, previous: Option<PreviousCa>) -> anyhow::Result<String> {
-    let stored = StoredCa {
-        certificate: authority.certificate_pem().to_owned(),
-        key: authority.key_pem().to_string(),
+    let stored = StoredCa(
+        authority.certificate_pem().to_owned(),
+        authority.key_pem().to_string(),
         previous,
-    };
+    );
     Ok(serde_json::to_string(&stored)?)
 }
 
@@ -252,12 +249,17 @@ pub(crate) async fn rotate_authority(
         &format!("{CA_NAME} {}", number.unwrap_or(1) + 1),
         now.date_time(),
     )?;
-    let previous = PreviousCa {
-        certificate: before.current.certificate_pem().to_owned(),
-        bridge: before.current.bridge_to(&next, now.date_time())?,
-        until: now.plus(overlap).0,
+    let previous = match before.current.bridge_to(&next, now.date_time()) {
+        Ok(bridge) => Some(PreviousCa {
+            certificate: before.current.certificate_pem().to_owned(),
+            bridge,
+            until: now.plus(overlap).0,
+        }),
+        // Nobody accepts what it signs.
+        Err(certs::Error::AuthorityExpired(_)) => None,
+        Err(error) => return Err(error.into()),
     };
-    let stored = stored_ca(&next, Some(previous))?;
+    let stored = stored_ca(&next, previous)?;
     replace_authority(db, master, permit, (stored, "rotated"), now).await
 }
 

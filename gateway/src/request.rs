@@ -141,6 +141,8 @@ async fn answer(
     match peer.listener {
         Listener::Metrics => Box::pin(health::answer(app, request.uri().path())).await,
         Listener::Redirect => match challenge::token(app, request.uri().path()) {
+            // The database is asked for anybody.
+            Some(_) if !app.rate.allows(address) => (RouteName::Redirect, too_many_requests()),
             Some(token) => (
                 RouteName::Redirect,
                 Box::pin(challenge::answer(app, token)).await,

@@ -48,6 +48,8 @@ use self::failure::Failure;
 
 /// The longest wait after a failure, unless the server says otherwise.
 const LONGEST_WAIT: Duration = Duration::from_secs(6 * 3_600);
+/// Maximum characters of a failure's message.
+const LONGEST_MESSAGE: usize = 1_000;
 /// How long a certificate that was obtained with other settings is left alone.
 const OTHER_SETTINGS: Duration = Duration::from_secs(900);
 /// Maximum time between two looks while a certificate is valid.
@@ -246,23 +248,29 @@ impl Acme {
         let now = self.clock.now();
         order.failures += 1;
         let wait = failure.wait(order.failures, self.terms.first_wait);
+        // It quotes the server.
+        let message = failure
+            .message
+            .chars()
+            .filter(|letter| !letter.is_control());
+        let message: String = message.take(LONGEST_MESSAGE).collect();
         order.state = State::Failed;
         order.next_at = now.plus(wait);
         order.reason = Some(failure.reason.name().to_owned());
-        order.message = Some(failure.message.clone());
+        order.message = Some(message.clone());
         order.failed_at = Some(now);
         if failure.ends_order() {
             (order.url, order.key) = (None, None);
         }
         self.clear_proofs().await?;
         self.save(&mut order).await?;
-        let text = format!("{}: {}", failure.reason.name(), failure.message);
+        let text = format!("{}: {message}", failure.reason.name());
         context.log(Level::Warn, &*text);
         tracing::warn!(
             acme.reason = failure.reason.name(),
             acme.failures = order.failures,
             next_attempt = %order.next_at,
-            error = failure.message,
+            error = message,
             "no certificate was obtained by ACME; the present one stays in use"
         );
         Ok(format!("no certificate: {text}"))

@@ -223,15 +223,11 @@ async fn rotate(local: &Local, overlap: i64, finish: bool) -> anyhow::Result<()>
     }
     let overlap = Duration::from_secs(overlap.try_into().unwrap_or(0));
     let authorities = bootstrap::rotate_authority(db, master, &permit, overlap, now).await?;
-    let until = authorities
-        .previous
-        .as_ref()
-        .map(|(_, until)| until.to_string());
     print(&format!("new CA      {}", authorities.current.subject()?));
-    print(&format!(
-        "old CA      served until {}",
-        until.unwrap_or_default()
-    ));
+    match &authorities.previous {
+        Some((_, until)) => print(&format!("old CA      served until {until}")),
+        None => print("old CA      had expired"),
+    }
     print(
         "Running servers issue certificates by the new CA within seconds. Give clients both, with `gantry cert ca`.",
     );

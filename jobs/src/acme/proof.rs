@@ -146,11 +146,12 @@ impl Acme {
             place.trim_end_matches(":80"),
             question.token
         );
-        let mut url = first.clone();
+        // The name is the settings', and what it redirects to somebody's.
+        let (mut url, mut trust) = (first.clone(), Trust::Trusted);
         for _ in 0..=MOST_REDIRECTS {
             let request = Request::get(&url).body(Bytes::new());
             let request = request.map_err(|_| format!("{url} is no address"))?;
-            let answer = client.send(request, Trust::Trusted).await;
+            let answer = client.send(request, trust).await;
             let answer =
                 answer.map_err(|error| format!("{url} cannot be read: {}", causes(&error)))?;
             let location = answer
@@ -160,6 +161,7 @@ impl Acme {
             if let Some(location) = location.and_then(|location| location.to_str().ok()) {
                 url = next(&url, location)
                     .ok_or_else(|| format!("{url} redirects to {location:?}"))?;
+                trust = Trust::Guarded;
                 continue;
             }
             let is_proof = answer.status().is_success()
