@@ -477,6 +477,10 @@ impl From<tenancy::Error> for Error {
             | E::RobotUnknown(_)
             | E::GroupUnknown(_)
             | E::MemberUnknown { .. } => Self::NotFound(text),
+            E::CertificateInvalid(error) => Self::BadRequest(error.to_string()),
+            E::CertificateName(_) => Self::BadRequest(text),
+            E::CertificateUnknown(_) => Self::NotFound(text),
+            E::NoAcme => Self::Precondition(text),
             E::Setting(invalid) => invalid.into(),
             E::Secret(error) => error.into(),
             E::Password(error) => error.into(),

@@ -145,8 +145,6 @@ pub struct SystemInfo {
     pub version: String,
     /// Kind of blob store: `filesystem`, `s3`.
     pub storage_provider: &'static str,
-    /// The private CA's certificate, which clients need to trust, if there is one.
-    pub ca_pem: Option<String>,
     /// The folder whose file system `systeminfo/volumes` reports.
     pub data_folder: PathBuf,
 }

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
-use certs::expiry_warning;
 use db::audit::follower::{self, Follower};
 use db::notice::{self, EndingRobot, FailedJob, FullProject, Robots};
 use db::webhook::target::{self as webhook_targets, Failing};
@@ -51,8 +50,8 @@ const BEHIND: Duration = Duration::from_secs(60);
 pub(crate) struct View {
     /// Names its object and the stage that this has reached.
     id: String,
-    /// `robot_expiry`, `quota`, `certificate`, `read_only`, `admin_password`, `audit_forward`, `registry_notification`,
-    /// `webhook` or `job_failed`.
+    /// `robot_expiry`, `quota`, `certificate`, `acme`, `read_only`, `admin_password`, `audit_forward`,
+    /// `registry_notification`, `webhook` or `job_failed`.
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<i64>)]
@@ -68,7 +67,7 @@ pub(crate) struct View {
 }
 
 /// Lists what the caller should know: robots that expire, nearly full quotas, receivers of webhooks and of the audit log
-/// that take nothing, the server certificate, read-only mode, a password of `admin` that is set but not in use, and failed
+/// that take nothing, server certificates, read-only mode, a password of `admin` that is set but not in use, and failed
 /// jobs. Project admins see what concerns their projects.
 #[utoipa::path(
     get, path = "/api/ext/v1/notices", operation_id = "listNotices", tag = "notices",
@@ -137,7 +136,8 @@ async fn all(app: &AdminState, reader: &mut Reader, caller: &Caller) -> Result<V
         return Ok(views);
     }
     if own.is_none() {
-        views.extend(certificate(app));
+        views.extend(certificates(app));
+        views.extend(acme(app, reader).await?);
         views.extend(behind(app, reader, now).await?);
         if app.unused_password.load(Ordering::Relaxed) {
             views.push(unused_password(app));
@@ -191,21 +191,75 @@ fn unused_password(app: &AdminState) -> View {
     }
 }
 
-fn certificate(app: &AdminState) -> Option<View> {
-    let (certificate, now) = (app.certificates.current(), app.clock.now().date_time());
-    let text = expiry_warning(&certificate, now)?;
-    let end = certificate.not_after();
-    let days = (end - now).whole_days();
-    let (stage, severity) = stage::before_end(days);
-    Some(View {
-        id: format!("certificate-{}-{stage}", certificate.serial()),
+/// What is wrong with certificates in use, or will be soon.
+fn certificates(app: &AdminState) -> Vec<View> {
+    let now = app.clock.now().date_time();
+    let mut views = Vec::new();
+    for (presented, found) in app.certificates.in_use(now) {
+        let certificate = &presented.certificate;
+        let end = certificate.not_after();
+        let (stage, severity) = stage::before_end((end - now).whole_days());
+        let is_ending = certs::expiry_warning(certificate, now).is_some();
+        views.extend(found.into_iter().enumerate().map(|(at, text)| {
+            let is_end = is_ending && at == 0;
+            let stage = if is_end {
+                stage.to_string()
+            } else {
+                format!("chain{}", at - usize::from(is_ending))
+            };
+            View {
+                id: format!("certificate-{}-{stage}", certificate.serial()),
+                kind: "certificate",
+                project_id: None,
+                severity: if is_end { severity } else { "warning" },
+                subject: certificate.names().join(", "),
+                text,
+                time: is_end.then(|| crate::certificate::time(end)),
+            }
+        }));
+    }
+    let clients = app.certificates.tls.client_findings(now).into_iter();
+    views.extend(clients.map(|text| View {
+        id: format!("certificate-clients-{}", hash(&text)),
         kind: "certificate",
         project_id: None,
-        severity,
-        subject: certificate.names().join(", "),
+        severity: "warning",
+        subject: "client certificates".to_owned(),
         text,
-        time: Some(crate::certificate::time(end)),
-    })
+        time: None,
+    }));
+    views
+}
+
+/// A text in a few characters.
+fn hash(text: &str) -> String {
+    let digest = model::Digest::of(model::Algorithm::Sha256, text.as_bytes()).to_string();
+    digest.chars().skip(7).take(16).collect()
+}
+
+/// That no certificate was obtained by ACME.
+async fn acme(app: &AdminState, reader: &mut Reader) -> Result<Option<View>, Error> {
+    if app.certificates.acme.is_none() {
+        return Ok(None);
+    }
+    let order = db::acme::order(reader).await?;
+    let failed = order.filter(|order| order.state == db::acme::State::Failed);
+    Ok(failed.map(|order| {
+        let (reason, message) = (order.reason.unwrap_or_default(), order.message.unwrap_or_default());
+        View {
+            // Another reason makes another notice.
+            id: format!("acme-{reason}"),
+            kind: "acme",
+            project_id: None,
+            severity: "error",
+            subject: reason,
+            text: format!(
+                "No certificate was obtained by ACME, {} times in a row: {message}. The next attempt is at {}.",
+                order.failures, order.next_at
+            ),
+            time: order.failed_at.map(|at| at.to_string()),
+        }
+    }))
 }
 
 /// Followers of the audit log whose receiver has not taken anything for a while.

@@ -276,6 +276,8 @@ fn declarations() -> Declarations {
 
         certificate::list,
         certificate::reload,
+        certificate::acme,
+        certificate::order,
         certificate::authority,
 
         me::preference::get,

@@ -28,7 +28,7 @@ use crate::source::{CliSecrets, Ldap, Local, PasswordSource, Robots};
 use crate::throttle::LoginThrottle;
 use crate::token::TokenKeys;
 use crate::verified::VerifiedCredentials;
-use crate::workload::{self, Admission, Workloads};
+use crate::workload::{self, Admission, Admitted, Workloads};
 
 /// Maximum characters of a refused workload's subject and issuer in the history.
 const LONGEST_CLAIMED: usize = 512;
@@ -305,6 +305,21 @@ impl Identity {
         if self.allowances.refused_workload.take(network, now).is_ok() {
             self.record_refused_sign_in(error, sender);
         }
+    }
+
+    /// The caller by rules for client certificates, as these are now; `None` if they were all changed or deleted.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn by_certificate(
+        &self,
+        admitted: &Admitted,
+        address: IpAddr,
+        age: Age,
+    ) -> Result<Option<Caller>> {
+        let bound = workload::bind(&self.db, &admitted.workload, &admitted.name, age).await?;
+        let bound = bound.filter(|authority| !authority.has_ended(self.clock.now()));
+        Ok(bound.map(|authority| by(authority, address)))
     }
 
     /// Records why a workload's token was refused.

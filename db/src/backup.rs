@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::sql::{Reader, Tx};
 
 /// Tables in an order in which none refers to a later one.
-pub const TABLES: [&str; 62] = [
+pub const TABLES: [&str; 65] = [
     "installation",
     "setting",
     "store_identity",
@@ -72,10 +72,13 @@ pub const TABLES: [&str; 62] = [
     "webhook_delivery",
     "webhook_note",
     "webhook_trigger",
+    "certificate",
+    "acme_account",
+    "acme_order",
 ];
 
 /// Tables that are not kept.
-pub const LEFT_OUT: [&str; 12] = [
+pub const LEFT_OUT: [&str; 13] = [
     "manifest_attrs",
     "setting_version",
     "login_failure",
@@ -86,6 +89,7 @@ pub const LEFT_OUT: [&str; 12] = [
     "blob_event",
     "replication_upload",
     "replication_reach",
+    "acme_challenge",
     "_sqlx_migrations",
     "schema_least",
 ];

@@ -6,6 +6,7 @@
 mod content;
 
 mod accessory;
+pub mod acme;
 pub mod artifact;
 pub mod audit;
 pub mod backup;
@@ -15,6 +16,7 @@ pub mod blob;
 pub mod blob_event;
 pub mod broken;
 mod cache;
+pub mod certificate;
 pub mod clock;
 mod database;
 mod error;

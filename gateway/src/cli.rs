@@ -131,7 +131,7 @@ enum Command {
     /// List, create, delete and restore tags.
     #[command(subcommand)]
     Tag(tag::Command),
-    /// Show or renew certificates.
+    /// Show, check, issue, renew and import certificates, and replace the private CA.
     #[command(subcommand)]
     Cert(cert::Command),
     /// Read and verify the audit log.
@@ -265,7 +265,7 @@ fn with_settings(command: Command, common: Common) -> anyhow::Result<ExitCode> {
         Command::Replication(command) => local::run(config, async |local| command.run(local).await),
         Command::Artifact(command) => local::run(config, async |local| command.run(local).await),
         Command::Tag(command) => local::run(config, async |local| command.run(local).await),
-        Command::Cert(command) => local::run(config, async |local| command.run(local).await),
+        Command::Cert(command) => command.start(config),
         Command::Audit(command) => local::run(config, async |local| command.run(local).await),
         Command::Storage(command) => local::run(config, async |local| command.run(local).await),
         Command::Gc(command) => local::run(config, async |local| command.run(local).await),

@@ -108,8 +108,14 @@ async fn metrics(app: &App) -> Response<Body> {
         .pool_connections
         .with_label_values(&["idle"])
         .set(idle as i64);
-    let expiry = app.certificate.current().not_after().unix_timestamp();
-    metrics.certificate_expiry.set(expiry as f64);
+    let in_use = app.certificates.in_use();
+    let first = in_use
+        .iter()
+        .map(|presented| presented.certificate.not_after())
+        .min();
+    if let Some(end) = first {
+        metrics.certificate_expiry.set(end.unix_timestamp() as f64);
+    }
     metrics.collected(&app.collected);
     metrics.jobs.look(&app.db, &*app.clock).await;
     let settings = app.settings.current();

@@ -2,6 +2,7 @@
 
 mod account_mail;
 pub mod audit_forward;
+pub mod acme;
 mod audit_partition;
 pub mod audit_purge;
 pub mod audit_seal;
@@ -52,6 +53,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::account_mail::AccountMails;
 use crate::audit_forward::{Forwarding, HttpForward, SyslogForward};
+use crate::acme::Acme;
 use crate::audit_partition::AuditPartition;
 use crate::audit_purge::AuditPurge;
 use crate::audit_seal::AuditSeal;
@@ -189,6 +191,8 @@ pub struct Jobs {
     pub external_host: String,
     /// What webhooks need.
     pub webhooks: Webhooks,
+    /// The certificate to obtain by ACME, if one is.
+    pub acme: Option<Arc<acme::Terms>>,
 }
 
 impl Jobs {
@@ -238,7 +242,12 @@ impl Jobs {
     /// All jobs.
     fn engine(&self, queue: Queue) -> Engine {
         let (db, registry, clock) = (&self.db, &self.registry, &self.clock);
-        Engine::new(queue, self.stats.clone())
+        let engine = Engine::new(queue, self.stats.clone());
+        let engine = match self.acme() {
+            Some(acme) => engine.with_standing(acme),
+            None => engine,
+        };
+        engine
             .with_standing(Gc {
                 db: db.clone(),
                 registry: registry.clone(),
@@ -330,6 +339,16 @@ impl Jobs {
                 clock: clock.clone(),
             })
             .scheduled(RobotExpiry::schedule())
+    }
+
+    fn acme(&self) -> Option<Acme> {
+        Some(Acme {
+            db: self.db.clone(),
+            master: self.master.clone(),
+            clock: self.clock.clone(),
+            guard: self.identity.directory().guard(),
+            terms: self.acme.clone()?,
+        })
     }
 
     fn replication(&self) -> Works {

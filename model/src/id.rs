@@ -70,6 +70,8 @@ ids! {
     WebhookPolicyId;
     /// Id of a place to which a policy of webhooks sends.
     WebhookTargetId;
+    /// Id of a certificate that all replicas present.
+    CertificateId;
 }
 
 impl UserId {

@@ -66,6 +66,8 @@ pub enum SystemTask {
     Webhooks,
     /// Tells of robots that expire.
     RobotExpiry,
+    /// Obtains the server certificate.
+    Acme,
 }
 
 impl Principal {
@@ -87,6 +89,7 @@ impl Principal {
             Self::System(SystemTask::RegistryNotification) => "registry notification",
             Self::System(SystemTask::Webhooks) => "webhooks",
             Self::System(SystemTask::RobotExpiry) => "robot expiry",
+            Self::System(SystemTask::Acme) => "ACME",
             Self::CommandLine => "command line",
         }
     }

@@ -255,6 +255,20 @@ pub enum Error {
         "cannot seal or open a secret among the settings: is the master key the one of this database?"
     )]
     Secret(#[from] SecretError),
+    /// A certificate or its key cannot be used.
+    #[error("the certificate cannot be used")]
+    CertificateInvalid(#[source] certs::Error),
+    /// A certificate's name is not valid.
+    #[error(
+        "{0:?} is no name for a certificate: write 1 to 64 of a-z, 0-9, `.`, `_` and `-`; `acme` is the one that ACME obtains"
+    )]
+    CertificateName(String),
+    /// There is no imported certificate with the name.
+    #[error("there is no imported certificate {0:?}")]
+    CertificateUnknown(String),
+    /// ACME was never used.
+    #[error("no certificate is obtained by ACME: set [acme] directory and start the server")]
+    NoAcme,
     /// The password could not be hashed.
     #[error("cannot hash the password")]
     Password(#[from] PasswordError),

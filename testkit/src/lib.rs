@@ -36,6 +36,7 @@ pub mod layout;
 #[cfg(feature = "client")]
 pub mod meter;
 pub mod netns;
+pub mod pebble;
 pub mod peer;
 pub mod port;
 pub mod postgres;

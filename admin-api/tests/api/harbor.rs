@@ -123,6 +123,8 @@ const MORE_OPERATIONS: &[(&str, &str)] = &[
     ("GET /api/ext/v1/certificates", NO_CERTIFICATES),
     ("POST /api/ext/v1/certificates/reload", NO_CERTIFICATES),
     ("GET /api/ext/v1/certificates/ca", NO_CERTIFICATES),
+    ("GET /api/ext/v1/certificates/acme", NO_CERTIFICATES),
+    ("POST /api/ext/v1/certificates/acme/order", NO_CERTIFICATES),
     (
         "GET /api/ext/v1/projects/{project_name_or_id}/workload-rules",
         NO_WORKLOADS,

@@ -1069,3 +1069,61 @@ create table webhook_trigger (
     held_back integer not null,
     primary key (policy_id, event)
 ) without rowid;
+
+-- Certificates that every replica presents: obtained by ACME, or imported. One that replaces another is a new row.
+create table certificate (
+    id integer not null primary key autoincrement,
+    -- What operators call it; `acme` for the one that ACME obtains.
+    name text not null unique,
+    -- import or acme
+    source text not null,
+    -- PEM, its own certificate first.
+    chain text not null,
+    -- Sealed, its key in PEM.
+    key blob not null,
+    created_at integer not null
+);
+
+-- Accounts at ACME servers, by the URL of the directory.
+create table acme_account (
+    directory text not null primary key,
+    -- Sealed, the account's address and key.
+    credentials blob not null,
+    created_at integer not null
+);
+
+-- Where obtaining the certificate stands. There is at most one row.
+create table acme_order (
+    id integer not null primary key check (id = 1),
+    -- Directory and names, as JSON: with others it begins anew.
+    wanted text not null,
+    -- due, ordering, valid or failed
+    state text not null,
+    -- The order at the server that is being worked on, and sealed, the key of its certificate.
+    url text,
+    key blob,
+    -- When the job looks again.
+    next_at integer not null,
+    -- When the certificate is renewed; null where there is none.
+    renew_at integer,
+    -- When the server is asked for its renewal information again; null where it has none.
+    info_at integer,
+    -- Failures in a row, why the last one was, in a word and in words, and when.
+    failures integer not null,
+    reason text,
+    message text,
+    failed_at integer,
+    updated_at integer not null
+);
+
+-- What proves names to an ACME server; every replica answers with it.
+create table acme_challenge (
+    -- http-01, tls-alpn-01 or dns-01
+    kind text not null,
+    -- The token of http-01, else the name.
+    subject text not null,
+    -- The key authorization; for dns-01 the text of the record.
+    proof text not null,
+    expires_at integer not null,
+    primary key (kind, subject, proof)
+) without rowid;

@@ -103,6 +103,7 @@ stored! {
     WebhookEvent: String => |x| Self::from_name(&x);
     WebhookKind: String => |x| Self::from_name(&x);
     WebhookFormat: String => |x| Self::from_name(&x);
+    model::CertificateId: i64 => |x| Some(Self(x));
     policy::Role: i64 => |x| Self::from_id(x);
     Digest: Vec<u8> => |x| Self::from_bytes(&x).ok();
     ProjectName: String => |x| x.parse().ok();

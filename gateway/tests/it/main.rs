@@ -5,10 +5,13 @@
 
 mod harness;
 
+mod acme;
 mod audit;
 mod audit_forward;
 mod bad_input;
+mod certificates;
 mod cli;
+mod client_certificates;
 mod config;
 mod crash;
 mod drain;

@@ -16,6 +16,8 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::*;
 use crate::authority::Authority;
+use crate::hot::{Presented, Source};
+use crate::server::ServerCertificate;
 
 const NOW: OffsetDateTime = datetime!(2026-03-01 12:00 UTC);
 const BOTH: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
@@ -29,6 +31,19 @@ impl TimeProvider for Fixed {
         let seconds = u64::try_from(NOW.unix_timestamp()).unwrap();
         Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
     }
+}
+
+fn hot(authority: &Authority) -> Arc<HotCertificates> {
+    let main = Presented {
+        source: Source::Ca,
+        label: String::new(),
+        certificate: Arc::new(server(authority)),
+    };
+    HotCertificates::new(vec![main], NOW)
+}
+
+fn config(authority: &Authority) -> Arc<ServerConfig> {
+    Tls::new(hot(authority), None).unwrap().config()
 }
 
 fn server(authority: &Authority) -> ServerCertificate {
@@ -92,19 +107,19 @@ fn presented(stream: &TlsStream<tokio::io::DuplexStream>) -> CertificateDer<'sta
 #[tokio::test]
 async fn a_client_that_trusts_the_authority_sees_each_certificate_in_its_turn() {
     let authority = Authority::create("CA", NOW).unwrap();
-    let hot = HotCertificate::new(server(&authority));
-    let config = server_config(Arc::clone(&hot)).unwrap();
+    let hot = hot(&authority);
+    let config = Tls::new(Arc::clone(&hot), None).unwrap().config();
 
     let before = connect(&config, &client(&authority, BOTH), "registry.example")
         .await
         .unwrap();
-    assert_eq!(presented(&before), hot.current().certified_key().cert[0]);
+    assert_eq!(presented(&before), hot.main().certified_key().cert[0]);
 
-    hot.replace(server(&authority));
+    hot.replace(0, server(&authority));
     let after = connect(&config, &client(&authority, BOTH), "127.0.0.1")
         .await
         .unwrap();
-    assert_eq!(presented(&after), hot.current().certified_key().cert[0]);
+    assert_eq!(presented(&after), hot.main().certified_key().cert[0]);
     assert_ne!(presented(&before), presented(&after));
 }
 
@@ -114,7 +129,7 @@ async fn a_client_that_trusts_another_authority_refuses() {
         Authority::create("CA", NOW).unwrap(),
         Authority::create("CA", NOW).unwrap(),
     );
-    let config = server_config(HotCertificate::new(server(&own))).unwrap();
+    let config = config(&own);
     assert!(
         connect(&config, &client(&other, BOTH), "registry.example")
             .await
@@ -130,7 +145,7 @@ async fn a_client_that_trusts_another_authority_refuses() {
 #[tokio::test]
 async fn the_server_prefers_aes_128_and_http_2_whatever_the_client_lists_first() {
     let authority = Authority::create("CA", NOW).unwrap();
-    let config = server_config(HotCertificate::new(server(&authority))).unwrap();
+    let config = config(&authority);
     for (versions, version, suite) in [
         (
             BOTH,
@@ -161,7 +176,7 @@ async fn the_server_prefers_aes_128_and_http_2_whatever_the_client_lists_first()
 #[tokio::test]
 async fn a_session_resumes() {
     let authority = Authority::create("CA", NOW).unwrap();
-    let config = server_config(HotCertificate::new(server(&authority))).unwrap();
+    let config = config(&authority);
     for versions in [BOTH, OLD] {
         let client = client(&authority, versions);
         connect(&config, &client, "registry.example").await.unwrap();
