@@ -149,6 +149,8 @@ lived() {
     inside systemctl restart gantry || fail "systemctl restart: $(log 3)"
     still_there restart
     before=$(main_pid)
+    # As if dpkg had put a new version of the file in place.
+    chgrp root "$root/etc/gantry/gantry.toml"
     inside dpkg -i /gantry.deb >"$work/dpkg.log" 2>&1 || fail "the upgrade: $(tail -n 3 "$work/dpkg.log")"
     still_there upgrade
     [ "$(main_pid)" != "$before" ] || fail "the upgrade leaves the old program running"
