@@ -332,6 +332,7 @@ mod tests {
     /// Checks a server certificate as clients do.
     fn accepts(roots: &Authority, chain_pem: &str) -> bool {
         use rustls::client::WebPkiServerVerifier;
+        use rustls::client::danger::ServerCertVerifier as _;
         use rustls::pki_types::{ServerName, UnixTime};
         let mut store = rustls::RootCertStore::empty();
         store.add(der(roots.certificate_pem())).unwrap();

@@ -53,7 +53,7 @@ pub async fn insert(
     event: &NewBlobEvent,
     (digest, size): (&Digest, u64),
 ) -> Result<()> {
-    let address = event.origin.address.map(|address| address.to_string());
+    let address = event.origin.client.address.map(|address| address.to_string());
     tx.query_either(
         "insert into blob_event (id, at, principal_name, address, repository, digest, size, source)
          values ((select coalesce((select seq from sqlite_sequence where name = 'audit'), 0) + 1), $1, $2, $3, $4, $5, $6, $7)",

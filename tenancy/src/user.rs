@@ -383,6 +383,7 @@ async fn order_erasure(tx: &mut Tx, principal: PrincipalId, now: Timestamp) -> R
         payload: serde_json::to_string(&ErasureJob { principal }).unwrap_or_default(),
         dedup_key: Some(principal.to_string()),
         priority: Priority::Normal,
+        lane: None,
         due_at: now,
     };
     job::add(tx, &new, now).await?;

@@ -7,7 +7,7 @@ use gantry_db::webhook::policy::{self as policies, Content};
 use gantry_db::webhook::target::{self as targets, Found, Target};
 use gantry_db::webhook::{LONGEST, cleaning, follow, note, trigger};
 use model::{
-    ExecutionId, WebhookDelivery, WebhookEvent, WebhookFormat, WebhookKind, WebhookPolicyId,
+    Client, ExecutionId, WebhookDelivery, WebhookEvent, WebhookFormat, WebhookKind, WebhookPolicyId,
     WebhookTargetId,
 };
 
@@ -352,7 +352,7 @@ async fn entries_are_followed_in_projects_that_send() {
                 };
                 let origin = Origin {
                     principal: Principal::CommandLine,
-                    address: None,
+                    client: Client::default(),
                 };
                 for (operation, project) in [
                     (Operation::Create, quiet),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use db::Db;
-use model::{Clock, Origin, Principal, SystemTask};
+use model::{Client, Clock, Origin, Principal, SystemTask};
 use outgoing::{Guard, Poster};
 use tenancy::secret::MasterKey;
 use tenancy::setting::Settings;
@@ -68,7 +68,7 @@ impl Webhooks {
     pub(super) fn origin() -> Origin {
         Origin {
             principal: Principal::System(SystemTask::Webhooks),
-            address: None,
+            client: Client::default(),
         }
     }
 }
