@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::sql::{Reader, Tx};
 
 /// Tables in an order in which none refers to a later one.
-pub const TABLES: [&str; 50] = [
+pub const TABLES: [&str; 65] = [
     "installation",
     "setting",
     "store_identity",
@@ -29,6 +29,9 @@ pub const TABLES: [&str; 50] = [
     "project_usage",
     "project_refund",
     "member",
+    "former_member",
+    "expected_member",
+    "expected_identity",
     "repository",
     "repository_stat",
     "blob",
@@ -41,6 +44,7 @@ pub const TABLES: [&str; 50] = [
     "accessory",
     "tag",
     "tag_history",
+    "tag_deletion",
     "tag_stat",
     "immutable_rule",
     "label",
@@ -50,6 +54,9 @@ pub const TABLES: [&str; 50] = [
     "audit_seal",
     "audit_purge",
     "audit_follower",
+    "erasure",
+    "stat_hour",
+    "stat_mark",
     "job",
     "job_log",
     "schedule",
@@ -60,10 +67,18 @@ pub const TABLES: [&str; 50] = [
     "task",
     "task_log",
     "retention_policy",
+    "webhook_policy",
+    "webhook_target",
+    "webhook_delivery",
+    "webhook_note",
+    "webhook_trigger",
+    "certificate",
+    "acme_account",
+    "acme_order",
 ];
 
 /// Tables that are not kept.
-pub const LEFT_OUT: [&str; 11] = [
+pub const LEFT_OUT: [&str; 13] = [
     "manifest_attrs",
     "setting_version",
     "login_failure",
@@ -73,6 +88,8 @@ pub const LEFT_OUT: [&str; 11] = [
     "written_batch",
     "blob_event",
     "replication_upload",
+    "replication_reach",
+    "acme_challenge",
     "_sqlx_migrations",
     "schema_least",
 ];

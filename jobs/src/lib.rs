@@ -2,10 +2,12 @@
 
 mod account_mail;
 pub mod audit_forward;
+pub mod acme;
 mod audit_partition;
 pub mod audit_purge;
 pub mod audit_seal;
 pub mod engine;
+mod erasure;
 pub mod execution;
 pub mod failures;
 pub mod flush;
@@ -25,11 +27,14 @@ mod purge;
 mod registry_notification;
 pub mod replication;
 mod retention;
+mod robot_expiry;
 mod settings;
+mod stat_hour;
 pub mod stores;
 pub mod sweep;
 mod untagged;
 mod upload_expiry;
+pub mod webhook;
 
 use std::sync::Arc;
 
@@ -48,10 +53,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::account_mail::AccountMails;
 use crate::audit_forward::{Forwarding, HttpForward, SyslogForward};
+use crate::acme::Acme;
 use crate::audit_partition::AuditPartition;
 use crate::audit_purge::AuditPurge;
 use crate::audit_seal::AuditSeal;
 use crate::engine::{Engine, Queue, Stats};
+use crate::erasure::ErasureWork;
 use crate::failures::causes;
 use crate::flush::Flush;
 use crate::gc::Gc;
@@ -65,10 +72,13 @@ use crate::purge::Purge;
 use crate::registry_notification::RegistryNotification;
 use crate::replication::{Follow, RegistryHealth, ReplicationRun, ScheduledStart, Works};
 use crate::retention::Retention;
+use crate::robot_expiry::RobotExpiry;
 use crate::settings::SettingChanges;
+use crate::stat_hour::StatHour;
 use crate::sweep::{Leftovers, Sweep};
 use crate::untagged::UntaggedCleaning;
 use crate::upload_expiry::UploadExpiry;
+use crate::webhook::{Dispatch, Webhooks};
 
 /// Errors of jobs.
 #[derive(Debug, thiserror::Error)]
@@ -126,6 +136,9 @@ pub enum Error {
     /// Another pass is collecting.
     #[error("another collection is running: try again when it has ended")]
     Collecting,
+    /// Requests to other servers cannot be made.
+    #[error("requests to other servers cannot be made")]
+    Outgoing(#[source] outgoing::Error),
     /// A mail was not sent.
     #[error(transparent)]
     Mail(#[from] mail::MailError),
@@ -176,6 +189,10 @@ pub struct Jobs {
     pub forwarding: Arc<Forwarding>,
     /// The name by which clients know this installation, with its port.
     pub external_host: String,
+    /// What webhooks need.
+    pub webhooks: Webhooks,
+    /// The certificate to obtain by ACME, if one is.
+    pub acme: Option<Arc<acme::Terms>>,
 }
 
 impl Jobs {
@@ -225,7 +242,12 @@ impl Jobs {
     /// All jobs.
     fn engine(&self, queue: Queue) -> Engine {
         let (db, registry, clock) = (&self.db, &self.registry, &self.clock);
-        Engine::new(queue, self.stats.clone())
+        let engine = Engine::new(queue, self.stats.clone());
+        let engine = match self.acme() {
+            Some(acme) => engine.with_standing(acme),
+            None => engine,
+        };
+        engine
             .with_standing(Gc {
                 db: db.clone(),
                 registry: registry.clone(),
@@ -253,6 +275,7 @@ impl Jobs {
                 clock.clone(),
                 self.master.clone(),
             ))
+            .with_standing(StatHour { db: db.clone() })
             .with_standing(LdapReading {
                 identity: self.identity.clone(),
             })
@@ -269,6 +292,8 @@ impl Jobs {
             ))
             .with_standing(Follow::new(self.replication()))
             .with_standing(RegistryHealth(self.replication()))
+            .with_standing(webhook::Follow::new(self.webhooks.clone()))
+            .with_standing(Dispatch(self.webhooks.clone()))
             .with(ReplicationRun(self.replication()))
             .with(ScheduledStart(self.replication()))
             .with(GcRun {
@@ -278,6 +303,11 @@ impl Jobs {
                 settings: self.gc,
             })
             .with(AuditPurge {
+                db: db.clone(),
+                clock: clock.clone(),
+                master: self.master.clone(),
+            })
+            .with(ErasureWork {
                 db: db.clone(),
                 clock: clock.clone(),
                 master: self.master.clone(),
@@ -304,6 +334,21 @@ impl Jobs {
                 clock: clock.clone(),
             })
             .scheduled(AuditPartition::schedule())
+            .with(RobotExpiry {
+                db: db.clone(),
+                clock: clock.clone(),
+            })
+            .scheduled(RobotExpiry::schedule())
+    }
+
+    fn acme(&self) -> Option<Acme> {
+        Some(Acme {
+            db: self.db.clone(),
+            master: self.master.clone(),
+            clock: self.clock.clone(),
+            guard: self.identity.directory().guard(),
+            terms: self.acme.clone()?,
+        })
     }
 
     fn replication(&self) -> Works {

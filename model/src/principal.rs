@@ -62,6 +62,12 @@ pub enum SystemTask {
     Replication,
     /// Sends events of the registry to endpoints.
     RegistryNotification,
+    /// Sends what happens in projects to servers that their administrators name.
+    Webhooks,
+    /// Tells of robots that expire.
+    RobotExpiry,
+    /// Obtains the server certificate.
+    Acme,
 }
 
 impl Principal {
@@ -81,6 +87,9 @@ impl Principal {
             Self::System(SystemTask::Retention) => "tag retention",
             Self::System(SystemTask::Replication) => "replication",
             Self::System(SystemTask::RegistryNotification) => "registry notification",
+            Self::System(SystemTask::Webhooks) => "webhooks",
+            Self::System(SystemTask::RobotExpiry) => "robot expiry",
+            Self::System(SystemTask::Acme) => "ACME",
             Self::CommandLine => "command line",
         }
     }

@@ -101,10 +101,18 @@ const RUNS: &[&str] = &[
     "GET /replication/executions 200",
     "GET /replication/executions/{id} 200",
 ];
+/// Policies of webhooks.
+const HOOKS: &[&str] = &[
+    "GET /projects/{project_name_or_id}/webhook/policies 200",
+    "POST /projects/{project_name_or_id}/webhook/policies body",
+    "GET /projects/{project_name_or_id}/webhook/policies/{webhook_policy_id} 200",
+    "PUT /projects/{project_name_or_id}/webhook/policies/{webhook_policy_id} body",
+];
 /// Tasks of replication.
 const TASKS: &[&str] = &["GET /replication/executions/{id}/tasks 200"];
 
 const WHY: &str = "Harbor does not say what was done, or why not";
+const MORE_OF_HOOKS: &str = "Harbor signs nothing, and sends all pushes";
 const NO_DRY_RUNS: &str = "Harbor does not try replication out";
 const BY_ID: &str = "a registry is named by its id, in Harbor too";
 const ANY_VALUE: &str = "a pattern is a text, and labels are a list, in Harbor too";
@@ -371,6 +379,11 @@ const DIFFERENCES: &[(&str, &[&str], &str)] = &[
     (".problem", REGISTRIES, WHY),
     (".src_registry.problem", POLICIES, WHY),
     (".dest_registry.problem", POLICIES, WHY),
+    (".untagged", HOOKS, MORE_OF_HOOKS),
+    (".targets[].secret", HOOKS, MORE_OF_HOOKS),
+    ("[].untagged", HOOKS, MORE_OF_HOOKS),
+    ("[].targets[].secret", HOOKS, MORE_OF_HOOKS),
+    (".lag_seconds", POLICIES, WHY),
     (".dry_run", RUNS, NO_DRY_RUNS),
     (".bytes", TASKS, WHY),
     (".copied", TASKS, WHY),

@@ -1,4 +1,4 @@
-//! Removing old entries so that the chain can still be verified.
+//! Removing old entries so that the chain can still be verified. [`super::erasure`] rewrites entries in the same way.
 //!
 //! A seal's hash covers all of its entries, including those that a purge removes, and the next seal builds on it. So
 //! seals stay unchanged, and a record beside a seal says what was removed: how many entries, how many are left, the
@@ -45,7 +45,7 @@ impl Purged {
     /// Whether it accounts for all entries of a seal.
     pub(super) fn is_about(&self, seal: &Seal) -> bool {
         self.sequence == seal.sequence
-            && self.removed > 0
+            && self.removed >= 0
             && self.remaining >= 0
             && self.removed.checked_add(self.remaining) == Some(seal.entries)
     }
@@ -211,18 +211,9 @@ pub async fn purge(
     sign: Sign<'_>,
     now: Timestamp,
 ) -> Result<Option<Step>> {
-    tx.query_either(
-        "select 1 as locked",
-        "select 1 as locked from pg_advisory_xact_lock(7107)",
-    )
-    .one()
-    .await?;
-    let Some(seal) = seal::after(tx, sequence - 1).await? else {
+    let Some((seal, entries, earlier)) = hold_proven(tx, sequence, sign).await? else {
         return Ok(None);
     };
-    let entries = seal::sealed_by(tx, &seal, seal.first_id - 1).await?;
-    let earlier = of_seal(tx, seal.sequence).await?;
-    prove(&seal, &entries, earlier.as_ref(), sign)?;
     let passed_on = passed_on(tx).await?;
     let (going, left): (Vec<Entry>, Vec<Entry>) = entries
         .into_iter()
@@ -235,18 +226,32 @@ pub async fn purge(
         return Ok(Some(step));
     }
     remove(tx, &going).await?;
-    let mut purged = Purged {
-        sequence: seal.sequence,
-        removed: step.removed + earlier.map_or(0, |earlier| earlier.removed),
-        remaining: left.len() as i64,
-        hash: seal::hash(seal.sequence, &seal.previous, &left).to_vec(),
-        rule: rule.to_string(),
-        purged_at: now,
-        signature: Vec::new(),
-    };
-    purged.signature = sign(&purged.digest(&seal)).to_vec();
-    state(tx, &purged).await?;
+    let removed = step.removed + earlier.map_or(0, |earlier| earlier.removed);
+    let left = (removed, left.as_slice());
+    state(tx, &seal, left, (&rule.to_string(), sign, now)).await?;
     Ok(Some(step))
+}
+
+/// A seal with its entries and the record of those that were purged, proven, and held against other purges. `None` if
+/// there is no such seal.
+pub(super) async fn hold_proven(
+    tx: &mut Tx,
+    sequence: i64,
+    sign: Sign<'_>,
+) -> Result<Option<(Seal, Vec<Entry>, Option<Purged>)>> {
+    tx.query_either(
+        "select 1 as locked",
+        "select 1 as locked from pg_advisory_xact_lock(7107)",
+    )
+    .one()
+    .await?;
+    let Some(seal) = seal::after(tx, sequence - 1).await? else {
+        return Ok(None);
+    };
+    let entries = seal::sealed_by(tx, &seal, seal.first_id - 1).await?;
+    let earlier = of_seal(tx, seal.sequence).await?;
+    prove(&seal, &entries, earlier.as_ref(), sign)?;
+    Ok(Some((seal, entries, earlier)))
 }
 
 /// The newest entry that no follower has still to pass on.
@@ -285,7 +290,23 @@ async fn remove(tx: &mut Tx, entries: &[Entry]) -> Result<()> {
     Ok(())
 }
 
-async fn state(tx: &mut Tx, purged: &Purged) -> Result<()> {
+/// Records, signed, what is left of a seal's entries, and by which rule.
+pub(super) async fn state(
+    tx: &mut Tx,
+    seal: &Seal,
+    (removed, left): (i64, &[Entry]),
+    (rule, sign, now): (&str, Sign<'_>, Timestamp),
+) -> Result<()> {
+    let mut purged = Purged {
+        sequence: seal.sequence,
+        removed,
+        remaining: left.len() as i64,
+        hash: seal::hash(seal.sequence, &seal.previous, left).to_vec(),
+        rule: rule.to_owned(),
+        purged_at: now,
+        signature: Vec::new(),
+    };
+    purged.signature = sign(&purged.digest(seal)).to_vec();
     tx.query(
         "insert into audit_purge (sequence, removed, remaining, hash, rule, purged_at, signature)
          values ($1, $2, $3, $4, $5, $6, $7)

@@ -5,10 +5,13 @@
 
 mod harness;
 
+mod acme;
 mod audit;
 mod audit_forward;
 mod bad_input;
+mod certificates;
 mod cli;
+mod client_certificates;
 mod config;
 mod crash;
 mod drain;
@@ -32,6 +35,7 @@ mod replication;
 mod rest;
 mod restore;
 mod revoked;
+mod security;
 mod session;
 mod settings;
 mod spans;
@@ -41,4 +45,5 @@ mod successor;
 mod tls;
 mod token;
 mod ui;
+mod webhook;
 mod workload;

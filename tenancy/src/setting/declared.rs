@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use model::StorageLimit;
 use model::notification::Endpoint;
-use policy::ProjectCreation;
+use policy::{ProjectCreation, ProjectDeletion};
 use serde_json::Value;
 
 use super::kind::{
@@ -90,10 +90,14 @@ settings! {
 
     /// Who may create projects: `everyone` who is signed in, or `adminonly`, the system administrators.
     project_creation_restriction: ProjectCreation = ProjectCreation::Everyone, SignedIn, Now, rule::any;
+    /// Who may delete projects: `everyone` with the permission in the project, or `adminonly`.
+    project_deletion_restriction: ProjectDeletion = ProjectDeletion::Everyone, SignedIn, Now, rule::any;
+    /// Days for which a deleted project can be restored.
+    project_restore_days: i64 = 30, Administrators, Now, rule::between::<0, 3_650>;
     /// Whether writing is refused, except for settings, sign-in and garbage collection.
     read_only: bool = false, SignedIn, Now, rule::any;
     /// Whether webhooks are sent.
-    notification_enable: bool = true, SignedIn, Later, rule::any;
+    notification_enable: bool = true, SignedIn, Now, rule::any;
 
     /// Minutes for which a registry token is valid.
     token_expiration: i64 = 30, Administrators, Now, rule::between::<1, 525_600>;
@@ -155,6 +159,8 @@ settings! {
     registry_notification_ca: Certificates = Certificates::default(), Administrators, Now, rule::any;
     /// Whether the audit log is forwarded only. Gantry refuses this.
     skip_audit_log_database: bool = false, Administrators, ALWAYS_WRITTEN, rule::any;
+    /// Whether new entries of the audit log have the address and the user agent of the program.
+    audit_log_clients: bool = true, Administrators, Now, rule::any;
     /// Types of events that the audit log does not show, separated by commas: `pull_artifact,login_user`.
     disabled_audit_log_event_types: String = String::new(), Administrators, Now, rule::event_types;
     /// Whether pulls by scanners leave the time of the last pull unchanged.
@@ -287,6 +293,12 @@ impl Values {
         } else {
             StorageLimit::UNLIMITED
         }
+    }
+
+    /// For how long a deleted project can be restored.
+    pub fn project_restorable(&self) -> Duration {
+        let days = u64::try_from(self.project_restore_days).unwrap_or_default();
+        Duration::from_secs(days * 86_400)
     }
 
     /// How long a browser's session lasts without a request.

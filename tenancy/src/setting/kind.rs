@@ -2,7 +2,7 @@
 
 use model::StorageLimit;
 use model::notification::Endpoint;
-use policy::ProjectCreation;
+use policy::{ProjectCreation, ProjectDeletion};
 use serde_json::Value;
 
 use crate::secret::Secret;
@@ -302,6 +302,27 @@ impl Held for StorageLimit {
 
     fn to_json(&self) -> Value {
         self.bytes().into()
+    }
+}
+
+impl Held for ProjectDeletion {
+    const KIND: Kind = Kind::Text;
+
+    fn from_json(json: &Value) -> Result<Self, Unfit> {
+        match json.as_str() {
+            None => Err(Unfit::Kind),
+            Some("everyone") => Ok(Self::Everyone),
+            Some("adminonly") => Ok(Self::Admins),
+            Some(_) => Err(Unfit::Rule("must be everyone or adminonly".to_owned())),
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        match self {
+            Self::Everyone => "everyone",
+            Self::Admins => "adminonly",
+        }
+        .into()
     }
 }
 
