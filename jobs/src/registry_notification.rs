@@ -19,7 +19,9 @@ use futures_util::future::join_all;
 use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderValue, Request};
 use model::notification::{Endpoint, Headers};
-use model::{Clock, Event, Operation, Origin, Principal, ResourceType, Subject, SystemTask};
+use model::{
+    Client, Clock, Event, Operation, Origin, Principal, ResourceType, Subject, SystemTask,
+};
 use outgoing::{Guard, HttpClient, Trust, Verification, client_config};
 use parking_lot::Mutex;
 use rustls::ClientConfig;
@@ -198,7 +200,7 @@ impl RegistryNotification {
         );
         let origin = Origin {
             principal: Principal::System(SystemTask::RegistryNotification),
-            address: None,
+            client: Client::default(),
         };
         let subject =
             Subject::Installation(ResourceType::Configuration, "registry_notifications".into());

@@ -3,7 +3,7 @@
 use gantry_db::audit::follower::{self, Follower, Lag};
 use gantry_db::audit::{chain, purge};
 use gantry_db::blob_event::{self, NewBlobEvent};
-use model::{Algorithm, Digest, Origin, Principal};
+use model::{Algorithm, Client, Digest, Origin, Principal};
 
 use super::audit_log::event;
 use super::audit_purge::{purged, rule, written};
@@ -39,7 +39,7 @@ async fn push_blob(db: &Db, bytes: &'static [u8]) {
         at: NOW,
         origin: Origin {
             principal: Principal::Claimed("ann".into()),
-            address: Some([127, 0, 0, 1].into()),
+            client: Client::at(Some([127, 0, 0, 1].into())),
         },
         repository: "team/app".parse().unwrap(),
         source: Some("team/base".parse().unwrap()),
