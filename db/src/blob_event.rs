@@ -20,6 +20,8 @@ row! {
         pub principal_name: String = b.principal_name,
         /// From which address.
         pub address: String = b.address,
+        /// With which program.
+        pub agent: String = b.agent,
         /// Into which repository.
         pub repository: RepositoryName = b.repository,
         /// Its digest.
@@ -36,7 +38,7 @@ row! {
 pub struct NewBlobEvent {
     /// When.
     pub at: Timestamp,
-    /// Who pushed or mounted it, and from where.
+    /// Who pushed or mounted it, and with what.
     pub origin: Origin,
     /// Into which repository.
     pub repository: RepositoryName,
@@ -53,16 +55,18 @@ pub async fn insert(
     event: &NewBlobEvent,
     (digest, size): (&Digest, u64),
 ) -> Result<()> {
-    let address = event.origin.client.address.map(|address| address.to_string());
+    let client = &event.origin.client;
+    let address = client.address.map(|address| address.to_string());
     tx.query_either(
-        "insert into blob_event (id, at, principal_name, address, repository, digest, size, source)
-         values ((select coalesce((select seq from sqlite_sequence where name = 'audit'), 0) + 1), $1, $2, $3, $4, $5, $6, $7)",
-        "insert into blob_event (at, principal_name, address, repository, digest, size, source)
-         values ($1, $2, $3, $4, $5, $6, $7)",
+        "insert into blob_event (id, at, principal_name, address, agent, repository, digest, size, source)
+         values ((select coalesce((select seq from sqlite_sequence where name = 'audit'), 0) + 1), $1, $2, $3, $4, $5, $6, $7, $8)",
+        "insert into blob_event (at, principal_name, address, agent, repository, digest, size, source)
+         values ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(event.at)
     .bind(event.origin.principal.name())
     .bind(address.unwrap_or_default())
+    .bind(client.agent.as_deref().unwrap_or_default())
     .bind(event.repository.as_str())
     .bind(digest)
     .bind(i64::try_from(size).unwrap_or(i64::MAX))

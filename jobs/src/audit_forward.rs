@@ -32,8 +32,8 @@ use crate::horizon::Settling;
 
 /// Entries in a batch.
 const BATCH: i64 = 500;
-/// Bytes of entries in a batch, after which no further one is added.
-const BATCH_BYTES: usize = 1 << 20;
+/// Bytes of entries in a batch, after which no further one is added: servers often take no more than 1 MiB.
+const BATCH_BYTES: usize = 512 << 10;
 /// How long a batch may take, from connecting to its acknowledgement.
 const PATIENCE: Duration = Duration::from_secs(60);
 

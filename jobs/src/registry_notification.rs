@@ -19,7 +19,9 @@ use futures_util::future::join_all;
 use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderValue, Request};
 use model::notification::{Endpoint, Headers};
-use model::{Client, Clock, Event, Operation, Origin, Principal, ResourceType, Subject, SystemTask};
+use model::{
+    Client, Clock, Event, Operation, Origin, Principal, ResourceType, Subject, SystemTask,
+};
 use outgoing::{Guard, HttpClient, Trust, Verification, client_config};
 use parking_lot::Mutex;
 use rustls::ClientConfig;

@@ -686,6 +686,7 @@ create table blob_event (
     at bigint not null,
     principal_name text collate "C" not null,
     address text collate "C" not null,
+    agent text collate "C" not null,
     repository text collate "C" not null,
     digest bytea not null,
     size bigint not null,

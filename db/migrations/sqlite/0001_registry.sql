@@ -682,6 +682,7 @@ create table blob_event (
     at integer not null,
     principal_name text not null,
     address text not null,
+    agent text not null,
     repository text not null,
     digest blob not null,
     size integer not null,

@@ -19,6 +19,8 @@ row! {
         pub principal_name: String = e.principal_name,
         /// From which address.
         pub address: String = e.address,
+        /// With which program.
+        pub agent: String = e.agent,
         /// `create`, `pull` or `delete`.
         pub operation: String = e.operation,
         /// `artifact`, `tag`, `blob` or `repository`.

@@ -39,7 +39,7 @@ async fn push_blob(db: &Db, bytes: &'static [u8]) {
         at: NOW,
         origin: Origin {
             principal: Principal::Claimed("ann".into()),
-            client: Client::new([127, 0, 0, 1].into(), ""),
+            client: Client::at(Some([127, 0, 0, 1].into())),
         },
         repository: "team/app".parse().unwrap(),
         source: Some("team/base".parse().unwrap()),

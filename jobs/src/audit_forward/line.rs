@@ -84,6 +84,7 @@ pub(super) fn time(at: Timestamp) -> String {
 pub(super) fn about_bytes(entry: &Entry) -> usize {
     let optional = |text: &Option<String>| text.as_ref().map_or(0, String::len);
     400 + entry.principal_name.len()
+        + entry.agent.len()
         + entry.resource.len()
         + entry.detail.len()
         + optional(&entry.repository)

@@ -31,6 +31,7 @@ pub(super) struct Happening {
     is_blob: bool,
     principal: String,
     address: String,
+    agent: String,
 }
 
 impl Happening {
@@ -59,6 +60,7 @@ impl Happening {
             is_blob: entry.resource_type == "blob",
             principal: entry.principal_name,
             address: entry.address,
+            agent: entry.agent,
         })
     }
 
@@ -79,6 +81,7 @@ impl Happening {
             is_blob: true,
             principal: blob.principal_name,
             address: blob.address,
+            agent: blob.agent,
         }
     }
 
@@ -146,7 +149,7 @@ impl Source {
                 addr: &event.address,
                 host: &self.host,
                 method: event.method(),
-                useragent: "",
+                useragent: &event.agent,
             },
             actor: Actor {
                 name: Some(&*event.principal).filter(|name| *name != ANONYMOUS),
@@ -246,6 +249,7 @@ mod tests {
             at: Timestamp(1_767_323_045_678_901),
             principal_name: "ann".to_owned(),
             address: "10.0.0.1".to_owned(),
+            agent: "docker/29".to_owned(),
             repository: "team/b".parse().unwrap(),
             digest: Digest::of(Algorithm::Sha256, b"x"),
             size: 1,
@@ -270,6 +274,7 @@ mod tests {
             "fromRepository": "team/a", "url": url,
         });
         assert_eq!(event["target"], target);
+        assert_eq!(event["request"]["useragent"], "docker/29");
         assert_eq!(event["actor"], json!({ "name": "ann" }));
         assert_eq!(event["timestamp"], "2026-01-02T03:04:05.678901Z");
         assert_eq!(sent(blob(None))["action"], "push");
@@ -295,6 +300,7 @@ mod tests {
             at: Timestamp(0),
             principal_name: ANONYMOUS.to_owned(),
             address: String::new(),
+            agent: String::new(),
             operation: "delete".to_owned(),
             resource_type: "tag".to_owned(),
             repository: Some("team/a".parse().unwrap()),
