@@ -1,0 +1,1 @@
+import{Aa as e,Ea as t,Ha as n,Ma as r,Na as i,Ua as a,da as o,ha as s,pa as c,qa as l}from"./core-C3b3aSZu.js";var u=s(`<span class="pick"><span class="strong"> </span><span class="hint"> </span></span>`);function d(s,d){a(d,!0);var f=u(),p=e(f),m=r(p,!0),h=i(p),g=r(h,!0);l(f),t(()=>{o(m,d.group.group_name),o(g,d.group.ldap_group_dn)}),c(s,f),n()}export{d as t};

@@ -1,0 +1,1 @@
+import{Ri as e}from"./core-C3b3aSZu.js";function t({refusal:t,wait:n}){return t===`throttled`?e(`refusal.throttled`,{count:n??60}):e(`refusal.${t}`)}export{t};
