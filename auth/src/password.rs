@@ -116,7 +116,7 @@ impl Passwords {
             if until <= now {
                 return Err(Error::WrongCredentials);
             }
-            self.uses.count_previous(verified.principal, now);
+            self.uses.count_previous(verified.principal, until, now);
         }
         match authority {
             Some(authority) if authority.has_ended(now) => Err(Error::RobotExpired),

@@ -1,5 +1,6 @@
-//! When and from where robots were last used, and how often with the secret before their present one. Requests record it in memory, at most once a minute for each robot, and a
-//! task writes it, so that no request waits for the database.
+//! When and from where robots were last used, and how often with the secret before their present one. Requests record
+//! it in memory, a last use at most once a minute for each robot, and a task writes it, so that no request waits for the
+//! database.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -37,8 +38,9 @@ struct PreviousUses {
 #[derive(Debug, Default)]
 pub struct RobotUses {
     last: RwLock<HashMap<PrincipalId, Use>>,
-    /// Uses of secrets that were replaced and still work, to be added to those stored.
-    of_previous: Mutex<HashMap<PrincipalId, PreviousUses>>,
+    /// Uses of secrets that were replaced and still work, to be added to those stored. A secret is told from a later one
+    /// by when it ends.
+    of_previous: Mutex<HashMap<(PrincipalId, Timestamp), PreviousUses>>,
 }
 
 impl RobotUses {
@@ -62,17 +64,18 @@ impl RobotUses {
         }
     }
 
-    /// Counts a use of the secret before the robot's present one.
-    pub fn count_previous(&self, robot: PrincipalId, now: Timestamp) {
+    /// Counts a use of the secret before the robot's present one, which ends at `until`.
+    pub fn count_previous(&self, robot: PrincipalId, until: Timestamp, now: Timestamp) {
         let mut uses = self.of_previous.lock();
-        if uses.len() >= MOST && !uses.contains_key(&robot) {
+        let secret = (robot, until);
+        if uses.len() >= MOST && !uses.contains_key(&secret) {
             return;
         }
         let new = PreviousUses {
             count: 0,
             last_at: now,
         };
-        let known = uses.entry(robot).or_insert(new);
+        let known = uses.entry(secret).or_insert(new);
         known.count += 1;
         known.last_at = known.last_at.max(now);
     }
@@ -108,19 +111,21 @@ impl RobotUses {
         if counted.is_empty() {
             return Ok(());
         }
-        let mut rows: Vec<(PrincipalId, PreviousUses)> = counted
+        let mut rows: Vec<((PrincipalId, Timestamp), PreviousUses)> = counted
             .iter()
-            .map(|(robot, uses)| (*robot, *uses))
+            .map(|(secret, uses)| (*secret, *uses))
             .collect();
-        rows.sort_by_key(|(robot, _)| *robot);
+        rows.sort_by_key(|(secret, _)| *secret);
         let written = db.write(move |tx| {
             Box::pin(async move {
-                for (robot, uses) in rows {
+                for ((robot, until), uses) in rows {
                     tx.query(
-                        "update robot set previous_uses = previous_uses + $2, previous_used_at = $3
-                         where principal_id = $1",
+                        "update robot set previous_uses = previous_uses + $3, previous_used_at =
+                             case when previous_used_at > $4 then previous_used_at else $4 end
+                         where principal_id = $1 and previous_until = $2",
                     )
                     .bind(robot)
+                    .bind(until)
                     .bind(uses.count)
                     .bind(uses.last_at)
                     .execute()
@@ -132,8 +137,8 @@ impl RobotUses {
         let written = written.await;
         if written.is_err() {
             let mut uses = self.of_previous.lock();
-            for (robot, unwritten) in counted {
-                uses.entry(robot)
+            for (secret, unwritten) in counted {
+                uses.entry(secret)
                     .and_modify(|known| known.count += unwritten.count)
                     .or_insert(unwritten);
             }
