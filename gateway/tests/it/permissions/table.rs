@@ -165,6 +165,8 @@ pub(super) enum Action {
     ReadLargest,
     ListCertificates,
     ReloadCertificates,
+    ReadAcme,
+    OrderCertificate,
     SetOwner,
     TestMail,
     ListWorkloadRules,
@@ -449,6 +451,8 @@ pub(super) const PRIVATE_REST: &Table = &[
     (ReadLargest,    [401,    403,    403,    403,    403,    403,    403,    200]),
     (ListCertificates, [401,  403,    403,    403,    403,    403,    403,    200]),
     (ReloadCertificates, [401, 403,   403,    403,    403,    403,    403,    200]),
+    (ReadAcme,       [401,    403,    403,    403,    403,    403,    403,    200]),
+    (OrderCertificate, [401,  403,    403,    403,    403,    403,    403,    412]),
     (SetOwner,       [401,    403,    403,    403,    403,    403,    403,    200]),
     (TestMail,       [401,    403,    403,    403,    403,    403,    403,    200]),
     (ListWorkloadRules, [401, 403,    403,    403,    403,    200,    200,    200]),
@@ -1074,6 +1078,9 @@ impl<'s> World<'s> {
             ReadLargest => caller.get("/api/ext/v1/storage/largest").await,
             ListCertificates => caller.get("/api/ext/v1/certificates").await,
             ReloadCertificates => caller.post("/api/ext/v1/certificates/reload").await,
+            ReadAcme => caller.get("/api/ext/v1/certificates/acme").await,
+            // None is obtained by ACME here.
+            OrderCertificate => caller.post("/api/ext/v1/certificates/acme/order").await,
         }
     }
 
@@ -1517,6 +1524,8 @@ pub(super) fn route_of(action: Action) -> Option<String> {
         ListCertificates => "GET /api/ext/v1/certificates".to_owned(),
         SetOwner => "PUT /api/ext/v1/projects/{project_name_or_id}/owner".to_owned(),
         ReloadCertificates => "POST /api/ext/v1/certificates/reload".to_owned(),
+        ReadAcme => "GET /api/ext/v1/certificates/acme".to_owned(),
+        OrderCertificate => "POST /api/ext/v1/certificates/acme/order".to_owned(),
         TestMail => "POST /api/ext/v1/mail/test".to_owned(),
         ListWorkloadRules => format!("GET {WORKLOAD_RULES}"),
         MakeWorkloadRule => format!("POST {WORKLOAD_RULES}"),
