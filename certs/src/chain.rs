@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use parking_lot::RwLock;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use time::OffsetDateTime;
@@ -14,10 +15,11 @@ use crate::hot::{HotCertificates, Presented, Source};
 use crate::name::SubjectName;
 use crate::server::Chain;
 
-/// Authorities that need not be sent, since clients have them: those of this system, and Gantry's own.
+/// Authorities that need not be sent, since clients have them: those of this system, and Gantry's own. What one clone
+/// learns, all others know.
 #[derive(Clone, Debug, Default)]
 pub struct Roots {
-    subjects: HashSet<Vec<u8>>,
+    subjects: Arc<RwLock<HashSet<Vec<u8>>>>,
     /// False in an image without any: nothing is known then of what clients trust.
     has_system: bool,
 }
@@ -29,22 +31,29 @@ impl Roots {
         for der in rustls_native_certs::load_native_certs().certs {
             roots.add(&der);
         }
-        roots.has_system = !roots.subjects.is_empty();
+        roots.has_system = !roots.subjects.read().is_empty();
         roots
     }
 
     /// Also authorities in PEM.
     #[must_use]
-    pub fn with(mut self, pem: &str) -> Self {
-        for der in CertificateDer::pem_slice_iter(pem.as_bytes()).flatten() {
-            self.add(&der);
-        }
+    pub fn with(self, pem: &str) -> Self {
+        self.learn(pem);
         self
     }
 
-    fn add(&mut self, der: &CertificateDer<'_>) {
+    /// Adds authorities in PEM.
+    pub fn learn(&self, pem: &str) {
+        for der in CertificateDer::pem_slice_iter(pem.as_bytes()).flatten() {
+            self.add(&der);
+        }
+    }
+
+    fn add(&self, der: &CertificateDer<'_>) {
         if let Ok(root) = parse(der, "") {
-            self.subjects.insert(root.subject().as_raw().to_vec());
+            self.subjects
+                .write()
+                .insert(root.subject().as_raw().to_vec());
         }
     }
 }
@@ -131,7 +140,7 @@ fn gap(certificate: &Chain, roots: &Roots) -> Option<String> {
         return None;
     }
     let is_complete = last.subject().as_raw() == last.issuer().as_raw()
-        || roots.subjects.contains(last.issuer().as_raw());
+        || roots.subjects.read().contains(last.issuer().as_raw());
     (!is_complete).then(|| {
         format!(
             "the chain may be incomplete: it ends with {}, issued by {}, which is neither in the file nor among this \

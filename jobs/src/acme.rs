@@ -151,12 +151,15 @@ impl Acme {
             return order.next_at;
         }
         // Another replica may still have the other settings.
-        let wait = match order.state {
-            State::Valid => OTHER_SETTINGS,
-            State::Due => Duration::ZERO,
-            State::Ordering | State::Failed => self.terms.first_wait.min(OTHER_SETTINGS),
-        };
-        order.updated_at.plus(wait)
+        let latest = order.updated_at.plus(OTHER_SETTINGS);
+        match order.state {
+            State::Valid => latest,
+            State::Due => order.updated_at,
+            State::Ordering | State::Failed => {
+                let earliest = order.updated_at.plus(self.terms.first_wait);
+                order.next_at.max(earliest).min(latest)
+            }
+        }
     }
 
     /// Does what is due, and stores how it ended.
@@ -166,7 +169,11 @@ impl Acme {
         let is_known = stored.as_ref().is_some_and(|order| order.wanted == wanted);
         let mut order = match stored {
             Some(order) if is_known => order,
-            Some(_) => Order::begin(wanted, self.clock.now()),
+            // Replicas that take turns in failing wait longer and longer, too.
+            Some(before) => Order {
+                failures: before.failures,
+                ..Order::begin(wanted, self.clock.now())
+            },
             // The row is lost, or this is the first start: what is there may be good.
             None => self.resume(Order::begin(wanted, self.clock.now())).await?,
         };

@@ -8,6 +8,7 @@ use certs::Presented;
 use db::acme::{self, State};
 use db::installation;
 use jobs::acme::Reason;
+use jobs::failures::{Failures, Report, causes};
 use model::{CertificateId, Timestamp};
 use tenancy::secret::MasterKey;
 use tokio::sync::watch;
@@ -46,12 +47,9 @@ impl Watch {
     pub(crate) async fn run(mut self, cancel: CancellationToken) {
         let mut ticks = interval(LOOK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut seen = Seen::default();
+        let (mut seen, mut failures) = (Seen::default(), Failures::default());
         while cancel.run_until_cancelled(ticks.tick()).await.is_some() {
-            if let Err(error) = self.look(&mut seen).await {
-                // `health::watch` logs outages, once for all.
-                tracing::debug!(error = %format!("{error:#}"), "the database was not asked for certificates");
-            }
+            report(self.look(&mut seen).await, &mut failures);
             if seen.checked.is_none_or(|at| at.elapsed() >= RENEWAL_CHECK) {
                 seen.checked = Some(Instant::now());
                 self.renew();
@@ -76,28 +74,33 @@ impl Watch {
             self.app.certificates.set_stored(stored, now.date_time());
             seen.ids = Some(ids);
         }
-        let has_ended = self
-            .authorities
-            .previous
-            .as_ref()
-            .is_some_and(|(_, until)| *until <= now);
-        let is_first = seen.ca.is_none();
+        let has_ended = self.has_ended(now);
         if seen.ca != ca || has_ended {
+            self.take_authority(now).await?;
             seen.ca = ca;
-            if !is_first || has_ended {
-                self.take_authority(now).await?;
-            }
         }
         Ok(())
     }
 
-    /// Issues by the private CA that is stored now.
+    /// True if the overlap of a rotation has ended since the private CA was read.
+    fn has_ended(&self, now: Timestamp) -> bool {
+        let previous = self.authorities.previous.as_ref();
+        previous.is_some_and(|(_, until)| *until <= now)
+    }
+
+    /// Issues by the private CA that is stored now, if it is another one.
     async fn take_authority(&mut self, now: Timestamp) -> anyhow::Result<()> {
-        self.authorities = bootstrap::authorities(&self.app.db, &self.master, now).await?;
+        let authorities = bootstrap::authorities(&self.app.db, &self.master, now).await?;
+        let bundle = authorities.bundle();
+        if bundle == self.authorities.bundle() && !self.has_ended(now) {
+            return Ok(());
+        }
         let config = &self.app.config;
-        certificate::prepare(config, &self.authorities, now)?;
+        certificate::prepare(config, &authorities, now)?;
+        self.authorities = authorities;
+        self.app.roots.learn(&bundle);
         if config.tls.certificate.is_empty() {
-            self.ca.send_replace(Some(self.authorities.bundle()));
+            self.ca.send_replace(Some(bundle));
         }
         tracing::info!(
             authority = self.authorities.current.subject()?,
@@ -135,6 +138,25 @@ impl Watch {
         metrics
             .acme_failures
             .set(order.map_or(0, |order| order.failures));
+    }
+}
+
+/// Logs what keeps this process from having the certificates of now; `health::watch` logs outages, once for all.
+fn report(looked: anyhow::Result<()>, failures: &mut Failures) {
+    let now = std::time::Instant::now();
+    match looked {
+        Ok(()) => {
+            if let Some(Report { failures, seconds }) = failures.succeeded(now) {
+                tracing::info!(failures, seconds, "certificates are up to date again");
+            }
+        }
+        Err(error) if db::is_outage(error.as_ref()) => {}
+        Err(error) => {
+            let cause = causes(error.as_ref());
+            if let Some(Report { failures, seconds }) = failures.failed(&cause, now) {
+                tracing::warn!(failures, seconds, cause, "certificates may be out of date");
+            }
+        }
     }
 }
 

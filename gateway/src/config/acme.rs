@@ -134,14 +134,23 @@ fn names(config: &Config) -> Result<Vec<SubjectName>, String> {
             names.len()
         ));
     }
-    let is_wild =
-        |name: &&SubjectName| matches!(name, SubjectName::Dns(name) if name.starts_with("*."));
-    match names.iter().find(is_wild) {
-        Some(name) if config.acme.challenge != "dns-01" => Err(format!(
-            "{name} can only be proved with challenge = \"dns-01\""
-        )),
-        _ => Ok(names),
+    let challenge = config.acme.challenge.as_str();
+    for name in &names {
+        match name {
+            SubjectName::Dns(text) if text.starts_with("*.") && challenge != "dns-01" => {
+                return Err(format!(
+                    "{name} can only be proved with challenge = \"dns-01\""
+                ));
+            }
+            SubjectName::Address(_) if challenge != "http-01" => {
+                return Err(format!(
+                    "{name} can only be proved with challenge = \"http-01\""
+                ));
+            }
+            SubjectName::Dns(_) | SubjectName::Address(_) => {}
+        }
     }
+    Ok(names)
 }
 
 /// `HOST:PORT` without the port.
@@ -233,6 +242,10 @@ mod tests {
                 (|c| c.acme.directory = "http://acme.example".into()) as fn(&mut Config),
             ),
             ("names", |c| c.acme.names = vec!["https://x".into()]),
+            ("names", |c| {
+                c.acme.challenge = "tls-alpn-01".into();
+                c.acme.names = vec!["10.0.0.1".into()];
+            }),
             ("names", |c| c.acme.names = vec!["*.example.com".into()]),
             ("challenge", |c| c.server.redirect_listen.clear()),
             ("challenge", |c| c.acme.challenge = "dns-01".into()),

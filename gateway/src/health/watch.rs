@@ -25,7 +25,7 @@ const SKEW_WARNED_OF: Duration = Duration::from_secs(5);
 const LARGEST_SKEW: Duration = Duration::from_secs(30);
 /// How often the store is checked.
 const STORE_INTERVAL: Duration = Duration::from_secs(10);
-/// How often certificates are checked, besides when it is replaced.
+/// How often certificates are checked, besides when one is replaced.
 const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(60);
 /// One in this many checks also writes to the store: every ten minutes, and once at the start.
 const LOOKS_PER_WRITE: u64 = 60;

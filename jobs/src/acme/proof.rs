@@ -128,6 +128,7 @@ impl Acme {
         };
         let place = match &self.terms.check {
             Check::Off => return Ok(()),
+            Check::Name if question.name.contains(':') => format!("[{}]:{port}", question.name),
             Check::Name => format!("{}:{port}", question.name),
             Check::Address(address) => address.clone(),
         };

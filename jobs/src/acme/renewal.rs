@@ -56,12 +56,7 @@ impl Acme {
         let is_time = order
             .info_at
             .is_none_or(|at| at <= now || at > now.plus(ASK.1 * 2));
-        let Some(id) = present
-            .certificate
-            .certificates()
-            .first()
-            .and_then(identifier)
-        else {
+        let Some(id) = present.certificates().first().and_then(identifier) else {
             return Ok(());
         };
         if !is_time {

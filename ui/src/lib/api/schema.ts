@@ -44,6 +44,34 @@ export interface components {
             /** @description Whether people may register: `self_registration` is on, and no directory is configured. */
             self_registration: boolean;
         };
+        /** @description Where obtaining a certificate by ACME stands. */
+        AcmeStatus: {
+            challenge: string;
+            /** @description False if `[acme]` names no server: then all other fields are empty. */
+            configured: boolean;
+            directory: string;
+            /** @description When the last attempt failed. */
+            failed_at?: string | null;
+            /**
+             * Format: int64
+             * @description Failed attempts since the last that succeeded.
+             */
+            failures: number;
+            /** @description What happened at the last attempt, if it failed. */
+            message?: string | null;
+            names: string[];
+            /** @description When the next attempt is made, or the server is asked when to renew. */
+            next_at?: string | null;
+            /**
+             * @description Why the last attempt failed: `unreachable`, `rate_limited`, `account`, `own_address`, `validation`, `rejected`,
+             *     `command`, `clock` or `server`.
+             */
+            reason?: string | null;
+            /** @description When the certificate is renewed. */
+            renew_at?: string | null;
+            /** @description `due`, `ordering`, `valid` or `failed`; empty if nothing is obtained by ACME. */
+            state: string;
+        };
         /** @description The body of `PUT /jobservice/queues/{job_type}`. */
         ActionRequest: {
             action?: string | null;
@@ -236,20 +264,27 @@ export interface components {
              * @description Whole days until it ends; less than 0 once it has.
              */
             days_left: number;
+            /** @description False if other certificates are presented for all of its names. */
+            in_use: boolean;
             issuer: string;
+            /** @description Its file, or its name in the database. */
+            label: string;
             names: string[];
             not_after: string;
             not_before: string;
             serial: string;
-            /** @description `ca` if Gantry's own CA issues it, `files` if the operator provides it. */
+            /**
+             * @description `ca` if Gantry's own CA issues it, `files` if the operator provides it, `import` if it was imported, `acme` if it
+             *     was obtained by ACME.
+             */
             source: string;
             /** @description What is wrong with it, or will be soon. */
-            warning?: string | null;
+            warnings: string[];
         };
         /** @description The result of loading the files. */
         CertificateReload: {
-            certificate: components["schemas"]["Certificate"];
-            /** @description False if the files have the certificate that is already presented. */
+            certificates: components["schemas"]["Certificate"][];
+            /** @description False if the files have the certificates that are already presented. */
             replaced: boolean;
         };
         Component: {
@@ -1156,7 +1191,7 @@ export interface components {
         Notice: {
             /** @description Names its object and the stage that this has reached. */
             id: string;
-            /** @description `robot_expiry`, `quota`, `certificate`, `read_only` or `job_failed`. */
+            /** @description `robot_expiry`, `quota`, `certificate`, `acme`, `read_only` or `job_failed`. */
             kind: string;
             /** Format: int64 */
             project_id?: number | null;

@@ -230,6 +230,9 @@ pub(in crate::permissions) const PRIVATE_REST: &Table = &[
     (ByRoute("POST /api/ext/v1/projects/{project_name_or_id}/webhook/policies/{webhook_policy_id}/test"), [401, 403, 403, 403, 403, 403, 404, 404]),
     (ByRoute("GET /api/ext/v1/replication/site"), [401, 403, 403, 403, 403, 403, 403, 200]),
     (ByRoute("GET /api/ext/v1/audit-forward"), [401, 403, 403, 403, 403, 403, 403, 200]),
+    (ByRoute("GET /api/ext/v1/certificates/acme"), [401, 403, 403, 403, 403, 403, 403, 200]),
+    // None is obtained by ACME here.
+    (ByRoute("POST /api/ext/v1/certificates/acme/order"), [401, 403, 403, 403, 403, 403, 403, 412]),
     // No collector is set.
     (ByRoute("POST /api/ext/v1/audit-forward/test"), [401, 403, 403, 403, 403, 403, 403, 400]),
     (ByRoute("GET /api/ext/v1/registry-notifications"), [401, 403, 403, 403, 403, 403, 403, 200]),

@@ -229,7 +229,10 @@ pub(super) async fn certificates(server: &Server) {
         .expect(200)
         .json();
     assert_eq!(
-        (&reloaded["replaced"], &reloaded["certificate"]["serial"]),
+        (
+            &reloaded["replaced"],
+            &reloaded["certificates"][0]["serial"],
+        ),
         (&json!(false), &row["serial"])
     );
     let pem = server
