@@ -18,6 +18,7 @@ class Gantry:
     """A running server; as a context manager, one that is ended and whose log is checked."""
 
     def __init__(self, program, settings=None):
+        self.program = program
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="gantry-api-"))
         self.data = self.folder / "data"
         self.log = self.folder / "gantry.log"

@@ -5,7 +5,10 @@ The clients are harbor-api-client, as published, and one that openapi-generator 
 operations and checks the values that come back. Exits with 1 where a stop fails, or where an operation is on no stop.
 """
 import argparse
+import http.server
+import json
 import sys
+import threading
 import time
 import traceback
 
@@ -14,7 +17,7 @@ import parts
 parts.use()
 
 from api import Api, Missing, operations_there
-from client import Client
+from client import Client, basic
 from content import HISTORY, Pusher
 from directory import BASE, GROUP, READER, READER_PASSWORD, Directory
 from directory import PASSWORD as LDAP_PASSWORD
@@ -26,27 +29,6 @@ PASSWORD = "Tour-12345"
 # Operations that other issues bring: their tours come with them.
 LATER = {
     "getVulnerabilitiesAddition",
-    # Replication needs a second registry, which the tests of the server start.
-    "createRegistry",
-    "createReplicationPolicy",
-    "deleteRegistry",
-    "deleteReplicationPolicy",
-    "getRegistry",
-    "getRegistryInfo",
-    "getReplicationExecution",
-    "getReplicationLog",
-    "getReplicationPolicy",
-    "listRegistries",
-    "listRegistryProviderInfos",
-    "listRegistryProviderTypes",
-    "listReplicationExecutions",
-    "listReplicationPolicies",
-    "listReplicationTasks",
-    "pingRegistry",
-    "startReplication",
-    "stopReplication",
-    "updateRegistry",
-    "updateReplicationPolicy",
 }
 JOB_SECONDS = 60
 # The directory is on loopback, where settings made by requests otherwise do not reach.
@@ -292,6 +274,63 @@ def retention(api):
     api.refuses(404, "getRetention", number)
 
 
+def webhooks(api):
+    api.createProject(api.make("ProjectReq", project_name="hooked"))
+    known = api.GetSupportedEventTypes("hooked")
+    assert "PUSH_ARTIFACT" in known["event_type"] and known["notify_type"] == ["http", "slack"]
+    with Receiver() as there:
+        api.CreateWebhookPolicyOfProject("hooked", webhook(api, "ci", there.url))
+        number = api.new_id()
+        api.refuses(409, "CreateWebhookPolicyOfProject", "hooked", webhook(api, "ci", there.url))
+        api.refuses(400, "CreateWebhookPolicyOfProject", "hooked", webhook(api, "other", "ftp://ci.example"))
+        assert [one["name"] for one in api.ListWebhookPoliciesOfProject("hooked")] == ["ci"]
+        pusher(api).image("hooked/app", "v1")
+        executions = lambda: api.ListExecutionsOfWebhookPolicy("hooked", number)
+        assert ended(lambda: executions()[0]["status"] if executions() else "Running") == "Success"
+        assert there.taken == ["v1"]
+        execution = executions()[0]["id"]
+        task = api.ListTasksOfWebhookExecution("hooked", number, execution)[0]
+        assert (task["status"], task["run_count"]) == ("Success", 1)
+        assert "status 204" in api.GetLogsOfWebhookTask("hooked", number, execution, task["id"])
+        assert [one["event_type"] for one in api.LastTrigger("hooked")] == ["PUSH_ARTIFACT"]
+        assert [one["status"] for one in api.ListWebhookJobs("hooked", number)] == ["Success"]
+        changed = webhook(api, "renamed", there.url)
+        api.UpdateWebhookPolicyOfProject("hooked", number, changed)
+        assert api.GetWebhookPolicyOfProject("hooked", number)["name"] == "renamed"
+    api.DeleteWebhookPolicyOfProject("hooked", number)
+    api.refuses(404, "GetWebhookPolicyOfProject", "hooked", number)
+
+
+def webhook(api, name, address):
+    target = api.make("WebhookTargetObject", type="http", address=address)
+    return api.make("WebhookPolicy", name=name, enabled=True, event_types=["PUSH_ARTIFACT"], targets=[target])
+
+
+class Receiver:
+    """A receiver of webhooks: the tags of what it took."""
+
+    def __enter__(self):
+        taken = self.taken = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                taken.append(body["event_data"]["resources"][0]["tag"])
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+
+
 def retention_policy(api, project, count):
     select = lambda decoration, text: api.make("RetentionSelector", kind="doublestar", decoration=decoration, pattern=text)
     rule = api.make("RetentionRule", action="retain", template="latestPushedK", params={"latestPushedK": count},
@@ -443,8 +482,67 @@ def provider(api):
         api.refuses(412, "setCliSecret", user_id=1, secret=secret)
 
 
-STOPS = [system, configuration, users, projects, members, repositories, descriptions, artifacts, labels, labelled, immutability, retention, robots,
-         permissions, groups, audit, audit_before_2_13, collection, purge, jobs, allowlist, directory, provider]
+def replication(api):
+    with Gantry(api.gantry.program) as there:
+        other = registry(api, there)
+        policy(api, there, other)
+        api.deleteRegistry(other)
+        api.refuses(404, "getRegistry", other)
+
+
+def registry(api, there):
+    assert "harbor" in api.listRegistryProviderTypes() and "github-ghcr" in api.listRegistryProviderInfos()
+    login = api.make("RegistryCredential", type="basic", access_key="admin", access_secret=ADMIN_PASSWORD)
+    new = api.make("Registry", name="there", type="harbor", url=there.url, insecure=True, credential=login)
+    api.createRegistry(new)
+    number = api.new_id()
+    api.refuses(409, "createRegistry", new)
+    assert [(one["id"], one["status"]) for one in api.listRegistries(name="there")] == [(number, "healthy")]
+    api.updateRegistry(number, api.make("RegistryUpdate", description="the other one"))
+    shown = api.getRegistry(number)
+    assert shown["description"] == "the other one" and shown["credential"]["access_secret"] == "*****"
+    api.pingRegistry(api.make("RegistryPing", id=number))
+    wrong = api.make("RegistryPing", type="harbor", url=there.url, insecure=True, credential_type="basic", access_key="admin",
+                     access_secret="wrong")
+    api.refuses(400, "pingRegistry", wrong)
+    info = api.getRegistryInfo(number)
+    assert info["type"] == "harbor" and "label" in [one["type"] for one in info["supported_resource_filters"]]
+    return number
+
+
+def policy(api, there, other):
+    api.createProject(api.make("ProjectReq", project_name="far"))
+    digest = pusher(api).image("far/app", "v1")
+    wanted = {"dest_registry": api.make("Registry", id=other), "filters": [api.make("ReplicationFilter", type="name", value="far/**")],
+              "trigger": api.make("ReplicationTrigger", type="manual"), "enabled": True, "override": True}
+    api.createReplicationPolicy(api.make("ReplicationPolicy", name="out", **wanted))
+    number = api.new_id()
+    api.updateReplicationPolicy(number, api.make("ReplicationPolicy", name="out", description="all of it", **wanted))
+    shown = api.getReplicationPolicy(number)
+    assert (shown["description"], shown["dest_registry"]["id"], shown["enabled"]) == ("all of it", other, True)
+    assert number in [one["id"] for one in api.listReplicationPolicies(name="out")]
+    api.refuses(412, "deleteRegistry", other)
+    api.startReplication(api.make("StartReplicationExecution", policy_id=number))
+    run = api.new_id()
+    until = time.monotonic() + JOB_SECONDS
+    while api.getReplicationExecution(run)["status"] == "InProgress" and time.monotonic() < until:
+        time.sleep(0.1)
+    assert api.getReplicationExecution(run)["status"] == "Succeed"
+    assert [one["id"] for one in api.listReplicationExecutions(policy_id=number)] == [run]
+    tasks = api.listReplicationTasks(run)
+    assert [(one["status"], one["operation"]) for one in tasks] == [("Succeed", "copy")]
+    assert digest in api.getReplicationLog(run, tasks[0]["id"])
+    api.stopReplication(run)
+    assert api.getReplicationExecution(run)["status"] == "Succeed"
+    copy = Client(there).ask("GET", "/api/v2.0/projects/far/repositories/app/artifacts/v1",
+                            {"Authorization": basic("admin", ADMIN_PASSWORD)})
+    assert copy.json()["digest"] == digest
+    api.deleteReplicationPolicy(number)
+    api.refuses(404, "getReplicationPolicy", number)
+
+
+STOPS = [system, configuration, users, projects, members, repositories, descriptions, artifacts, labels, labelled, immutability, retention, webhooks, robots,
+         permissions, groups, audit, audit_before_2_13, collection, purge, jobs, allowlist, directory, provider, replication]
 
 
 def ended(status):

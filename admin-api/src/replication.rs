@@ -3,4 +3,5 @@
 pub(crate) mod execution;
 pub(crate) mod policy;
 pub(crate) mod task;
+pub(crate) mod version;
 mod words;

@@ -7,6 +7,10 @@
 //! renewing the lease changes no key and does not wait. So each write of a job is either committed before another
 //! process takes the job, or fails with [`Error::Fenced`].
 //!
+//! A run learns with the renewal of its lease that its job was cancelled, a few seconds later. Work that must write nothing
+//! from then on happens [`until_cancelled`]: its transactions check that too, and on PostgreSQL lock the row `for share`, so
+//! that who cancels waits for those that have begun, and so does the renewal of the lease.
+//!
 //! Lock order: the job's row is locked after the project and before everything else, and takers of jobs lock nothing
 //! but rows of jobs. A task spawned within does not carry the number.
 
@@ -24,30 +28,64 @@ pub struct Fence {
     pub number: i64,
 }
 
+/// What the transactions of the current task check.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Checked {
+    fence: Fence,
+    /// Whether they fail also once the job was cancelled.
+    is_until_cancelled: bool,
+}
+
 tokio::task_local! {
-    static FENCE: Fence;
+    static FENCE: Checked;
 }
 
 /// Runs work whose transactions fail once another process has taken the job.
 pub async fn within<T>(fence: Fence, work: impl Future<Output = T>) -> T {
-    FENCE.scope(fence, work).await
+    let checked = Checked {
+        fence,
+        is_until_cancelled: false,
+    };
+    FENCE.scope(checked, work).await
 }
 
-/// The job that the current task runs.
-pub(crate) fn current() -> Option<Fence> {
-    FENCE.try_with(|fence| *fence).ok()
+/// Runs work of a job whose transactions fail also once the job was cancelled. Outside of a job it changes nothing.
+pub async fn until_cancelled<T>(work: impl Future<Output = T>) -> T {
+    match current() {
+        Some(checked) => {
+            let checked = Checked {
+                is_until_cancelled: true,
+                ..checked
+            };
+            FENCE.scope(checked, work).await
+        }
+        None => work.await,
+    }
 }
 
-/// Fails if another process has taken the job.
-pub(crate) async fn check(tx: &mut Tx, fence: Option<Fence>) -> Result<()> {
-    let Some(fence) = fence else { return Ok(()) };
-    let held = tx
-        .query_either(
+/// What the transactions of the current task check.
+pub(crate) fn current() -> Option<Checked> {
+    FENCE.try_with(|checked| *checked).ok()
+}
+
+/// Fails if another process has taken the job, or if that is asked for and it was cancelled.
+pub(crate) async fn check(tx: &mut Tx, checked: Option<Checked>) -> Result<()> {
+    let Some(checked) = checked else {
+        return Ok(());
+    };
+    let held = match checked.is_until_cancelled {
+        false => tx.query_either(
             "select id from job where id = $1 and fence = $2 and state = 'running'",
             "select id from job where id = $1 and fence = $2 and state = 'running' for key share",
-        )
-        .bind(fence.job)
-        .bind(fence.number)
+        ),
+        true => tx.query_either(
+            "select id from job where id = $1 and fence = $2 and state = 'running' and cancel_at is null",
+            "select id from job where id = $1 and fence = $2 and state = 'running' and cancel_at is null for share",
+        ),
+    };
+    let held = held
+        .bind(checked.fence.job)
+        .bind(checked.fence.number)
         .optional()
         .await?;
     held.map(drop).ok_or(Error::Fenced)

@@ -103,10 +103,38 @@ pub struct NewJob {
     pub payload: String,
     /// Among jobs of a kind with the same key, only one is queued or running.
     pub dedup_key: Option<String>,
+    /// Whose it is among jobs of its kind.
+    pub lane: Option<Lane>,
     /// The order among due jobs.
     pub priority: Priority,
     /// When it may begin.
     pub due_at: Timestamp,
+}
+
+/// Whose a job is, for a kind that is shared fairly: of those that are due, one of whom the fewest run is taken first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lane {
+    /// The larger group, such as a registry.
+    pub group: String,
+    /// The smaller one in it, such as a policy.
+    pub member: String,
+}
+
+/// Maximum numbers of running jobs of one lane, on all replicas together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LaneLimit {
+    /// Of one group.
+    pub group: i64,
+    /// Of one member of it.
+    pub member: i64,
+}
+
+impl LaneLimit {
+    /// None, for kinds that are not shared.
+    pub const NONE: Self = Self {
+        group: i64::MAX,
+        member: i64::MAX,
+    };
 }
 
 /// Adds a job; `None` if one with the same key is queued or running.
@@ -116,8 +144,9 @@ pub struct NewJob {
 pub async fn add(tx: &mut Tx, new: &NewJob, now: Timestamp) -> Result<Option<JobId>> {
     let row = tx
         .query(
-            "insert into job (kind, standing, payload_version, payload, dedup_key, priority, state, due_at, attempts, fence, created_at)
-             values ($1, 0, $2, $3, $4, $5, 'queued', $6, 0, 0, $7)
+            "insert into job (kind, standing, payload_version, payload, dedup_key, priority, state, due_at, attempts, fence, created_at,
+                 lane_group, lane_member)
+             values ($1, 0, $2, $3, $4, $5, 'queued', $6, 0, 0, $7, $8, $9)
              on conflict (kind, dedup_key) where state in ('queued', 'running') do nothing returning id",
         )
         .bind(&*new.kind)
@@ -127,6 +156,8 @@ pub async fn add(tx: &mut Tx, new: &NewJob, now: Timestamp) -> Result<Option<Job
         .bind(new.priority as i64)
         .bind(new.due_at)
         .bind(now)
+        .bind(new.lane.as_ref().map(|lane| lane.group.as_str()))
+        .bind(new.lane.as_ref().map(|lane| lane.member.as_str()))
         .optional()
         .await?;
     tx.touch(Touch::Jobs);
@@ -287,13 +318,15 @@ pub struct Claim<'a> {
     pub priority: Priority,
     /// Maximum number of running jobs of the kind, on all replicas together.
     pub limit: i64,
+    /// Maximum numbers of running jobs of one lane.
+    pub lane: LaneLimit,
     /// Maximum number of jobs to take.
     pub places: i64,
     /// The process that takes them.
     pub holder: &'a str,
 }
 
-/// Takes due jobs, the oldest first.
+/// Takes due jobs: those of whose lane the fewest run, and of them the oldest first.
 ///
 /// # Errors
 /// When a statement fails.
@@ -315,24 +348,41 @@ pub async fn claim(tx: &mut Tx, claim: Claim<'_>, now: Timestamp) -> Result<Vec<
     if places <= 0 {
         return Ok(Vec::new());
     }
-    let rows = tx
-        .query(
-            "update job set state = 'running', fence = fence + 1, attempts = attempts + 1, holder = $6,
-                 lease_until = $7, started_at = $4, cancel_at = null, progress = null
-             where state = 'queued' and id in (select id from job where kind = $1 and priority = $2 and state = 'queued'
-                 and due_at <= $4 and payload_version <= $3 order by due_at, id limit $5)
-             returning id, fence, payload, attempts, last_error",
-        )
-        .bind(claim.runs.kind)
-        .bind(claim.priority as i64)
-        .bind(claim.runs.version)
-        .bind(now)
-        .bind(places)
-        .bind(claim.holder)
-        .bind(now.plus(LEASE))
-        .all()
-        .await?;
-    rows.iter().map(read_claimed).collect()
+    let mut claimed = Vec::new();
+    for _ in 0..places {
+        let Some(row) = claim_one(tx, &claim, now).await? else {
+            break;
+        };
+        claimed.push(read_claimed(&row)?);
+    }
+    Ok(claimed)
+}
+
+async fn claim_one(tx: &mut Tx, claim: &Claim<'_>, now: Timestamp) -> Result<Option<Row>> {
+    tx.query(
+        "update job set state = 'running', fence = fence + 1, attempts = attempts + 1, holder = $5,
+             lease_until = $6, started_at = $4, cancel_at = null, progress = null
+         where state = 'queued' and id in (
+             select j.id from job j
+             left join (select lane_group, count(*) as running from job where kind = $1 and state = 'running'
+                 group by lane_group) g on g.lane_group = j.lane_group
+             left join (select lane_group, lane_member, count(*) as running from job where kind = $1 and state = 'running'
+                 group by lane_group, lane_member) m on m.lane_group = j.lane_group and m.lane_member = j.lane_member
+             where j.kind = $1 and j.priority = $2 and j.state = 'queued' and j.due_at <= $4 and j.payload_version <= $3
+             and coalesce(g.running, 0) < $7 and coalesce(m.running, 0) < $8
+             order by coalesce(g.running, 0), coalesce(m.running, 0), j.due_at, j.id limit 1)
+         returning id, fence, payload, attempts, last_error",
+    )
+    .bind(claim.runs.kind)
+    .bind(claim.priority as i64)
+    .bind(claim.runs.version)
+    .bind(now)
+    .bind(claim.holder)
+    .bind(now.plus(LEASE))
+    .bind(claim.lane.group)
+    .bind(claim.lane.member)
+    .optional()
+    .await
 }
 
 /// Takes a standing job, due or not; `None` while another process holds it.

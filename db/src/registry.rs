@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use model::replication::RegistryKind;
-use model::{RegistryId, Timestamp};
+use model::{InstallationId, RegistryId, Timestamp};
 
 use crate::error::Result;
 use crate::list::{self, Conditions, Field, Kind, Selection, Source};
@@ -37,6 +37,8 @@ row! {
         pub problem: Option<String> = g.problem,
         /// When that was.
         pub checked_at: Timestamp = g.checked_at,
+        /// Which installation of Gantry it is, where it is one and has told.
+        pub origin: Option<InstallationId> = g.origin,
         /// When it was added.
         pub created_at: Timestamp = g.created_at,
         /// When it was last changed.
@@ -217,7 +219,7 @@ pub async fn create(tx: &mut Tx, content: &Content, now: Timestamp) -> Result<Re
 pub async fn update(tx: &mut Tx, id: RegistryId, content: &Content, now: Timestamp) -> Result<()> {
     tx.query(
         "update registry set name = $2, description = $3, kind = $4, url = $5, access_key = $6, insecure = $7, ca = $8,
-             problem = null, checked_at = $9, updated_at = $9
+             origin = case when url = $5 then origin end, problem = null, checked_at = $9, updated_at = $9
          where id = $1",
     )
     .bind(id)
@@ -261,6 +263,19 @@ pub async fn set_checked(
         .bind(id)
         .bind(problem)
         .bind(now)
+        .execute()
+        .await?;
+    Ok(())
+}
+
+/// Notes which installation of Gantry a registry is.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn set_origin(tx: &mut Tx, id: RegistryId, origin: InstallationId) -> Result<()> {
+    tx.query("update registry set origin = $2 where id = $1")
+        .bind(id)
+        .bind(origin.to_string())
         .execute()
         .await?;
     Ok(())

@@ -9,6 +9,7 @@ use crate::list::{self, Conditions, Field, Kind, LONGEST_TEXT, Selection, Source
 use crate::project::{self, Viewer};
 use crate::quota::Taking;
 use crate::sql::{Reader, Row, Tx, json_list, row};
+use crate::tag::version;
 use crate::tombstone::{self, Part, Removal, Room};
 use crate::touch::Touch;
 
@@ -516,17 +517,32 @@ pub async fn purge(
     lease_until: Timestamp,
     limit: i64,
 ) -> Result<Part> {
-    for part in [
-        "delete from tag where repository_id = $1 and name in
-             (select name from tag where repository_id = $1 order by name limit $2)",
-        "delete from tag_history where repository_id = $1 and id in
-             (select id from tag_history where repository_id = $1 order by name, id limit $2)",
-    ] {
-        let query = tx.query(part).bind(repository.id).bind(limit);
-        let rows = query.execute().await?;
-        if rows > 0 {
-            return Ok(Part::of(rows as i64));
-        }
+    let tags = tx
+        .query(
+            "delete from tag where repository_id = $1 and name in
+                 (select name from tag where repository_id = $1 order by name limit $2)
+             returning name, coalesce(version_at, pushed_at) as version,
+                 (select r.deleted_at from repository r where r.id = $1) as deleted_at",
+        )
+        .bind(repository.id)
+        .bind(limit)
+        .all()
+        .await?;
+    if !tags.is_empty() {
+        version::note_deletions(tx, &repository.name, &tags).await?;
+        return Ok(Part::of(tags.len() as i64));
+    }
+    let history = tx
+        .query(
+            "delete from tag_history where repository_id = $1 and id in
+                 (select id from tag_history where repository_id = $1 order by name, id limit $2)",
+        )
+        .bind(repository.id)
+        .bind(limit)
+        .execute()
+        .await?;
+    if history > 0 {
+        return Ok(Part::of(history as i64));
     }
     let place = Place {
         project: repository.project,

@@ -202,6 +202,7 @@ fn read(row: &Row, now: Timestamp) -> Result<(NewJob, Cron)> {
             "schedule {}",
             row.get::<String>("schedule", "subject")?
         )),
+        lane: None,
         priority: Priority::Normal,
         due_at: now,
     };

@@ -60,6 +60,19 @@ pub async fn all(reader: &mut Reader) -> Result<Vec<KnownStore>> {
     rows.iter().map(KnownStore::read).collect()
 }
 
+/// The installation; `None` before its first start.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn installation(reader: &mut Reader) -> Result<Option<InstallationId>> {
+    let row = reader
+        .query("select installation_id from store_identity limit 1")
+        .optional()
+        .await?;
+    row.map(|row| row.get("store_identity", "installation_id"))
+        .transpose()
+}
+
 /// As [`all`], and nobody else adds or changes one until the transaction ends.
 ///
 /// # Errors

@@ -6,10 +6,12 @@
 mod claim;
 pub mod history;
 pub mod listing;
+pub mod version;
 
 use model::{Digest, Event, ManifestId, ProjectId, RepositoryId, RepositoryName, Tag, TagId};
 
 pub use self::claim::{Claim, Kept, Onto, claim};
+pub use self::version::Deletion;
 
 use crate::accessory;
 use crate::content::Place;
@@ -65,7 +67,7 @@ pub async fn set(
 ) -> Result<Result<(), Kept>> {
     let mut events = Vec::with_capacity(claim.tags.len());
     for tag in &claim.tags {
-        if !set_one(tx, at.repository, (tag, &claim), manifest, event).await? {
+        if !set_one(tx, at, (tag, &claim), manifest, event).await? {
             return Ok(Err(Kept::Taken(tag.clone())));
         }
         has_moved(tx, (at.repository, at.name), tag, manifest).await?;
@@ -78,7 +80,7 @@ pub async fn set(
 /// Sets a tag if the claim covers it; returns whether it did. One round trip.
 async fn set_one(
     tx: &mut Tx,
-    repository: RepositoryId,
+    at: Place<'_>,
     (tag, claim): (&Tag, &Claim),
     manifest: ManifestId,
     event: &Event,
@@ -88,6 +90,11 @@ async fn set_one(
         Onto::Anything => 0,
         Onto::Nothing => 1,
         Onto::Imported => 2,
+        Onto::Earlier(_) => 3,
+    };
+    let state = match &claim.onto {
+        Onto::Earlier(state) => Some(state),
+        Onto::Anything | Onto::Nothing | Onto::Imported => None,
     };
     let set = tx
         .query_either(
@@ -95,11 +102,16 @@ async fn set_one(
              and exists (select 1 from manifest m where m.id = tag.manifest_id and m.deleted_at is not null);
              update manifest set untagged_at = null where untagged_at is not null
              and id in ($3, (select manifest_id from tag where repository_id = $1 and name = $2));
-             insert into tag (repository_id, name, manifest_id, pushed_at, imported_digest) values ($1, $2, $3, $4, $6)
+             insert into tag (repository_id, name, manifest_id, pushed_at, imported_digest, version_at, version_origin)
+             values ($1, $2, $3, $4, $6, coalesce($9, (select d.at + 1 from tag_deletion d
+                 where d.repository = $8 and d.tag = $2 and d.at >= $4)), $10)
              on conflict (repository_id, name) do update set manifest_id = excluded.manifest_id,
                  previous_id = case when tag.manifest_id = excluded.manifest_id then tag.previous_id else tag.manifest_id end,
-                 pushed_at = excluded.pushed_at, imported_digest = excluded.imported_digest
-             where $7 = 0 or ($7 = 2 and tag.manifest_id <> excluded.manifest_id and exists (
+                 pushed_at = excluded.pushed_at, imported_digest = excluded.imported_digest,
+                 version_at = case when $9 is null and coalesce(tag.version_at, tag.pushed_at) >= excluded.pushed_at
+                     then coalesce(tag.version_at, tag.pushed_at) + 1 else excluded.version_at end,
+                 version_origin = excluded.version_origin
+             where $7 = 0 or ($7 = 3 and coalesce(tag.version_at, tag.pushed_at) <= $9) or ($7 = 2 and tag.manifest_id <> excluded.manifest_id and exists (
                  select 1 from manifest m where m.id = tag.manifest_id and m.digest = tag.imported_digest))
              returning id;
              insert into tag_history (repository_id, name, digest, principal_id, at)
@@ -112,15 +124,19 @@ async fn set_one(
              begun as (update manifest m set untagged_at = null from held where m.id = held.id and held.untagged_at is not null),
              forgotten as (delete from tag_stat where tag_id = (select t.id from tag t join manifest m on m.id = t.manifest_id
                  where t.repository_id = $1 and t.name = $2 and m.deleted_at is not null)),
-             done as (insert into tag (repository_id, name, manifest_id, pushed_at, imported_digest)
-                 select $1, $2, $3, $4, $6 from (select count(*) from held) counted
+             done as (insert into tag (repository_id, name, manifest_id, pushed_at, imported_digest, version_at, version_origin)
+                 select $1, $2, $3, $4, $6, coalesce($9, (select d.at + 1 from tag_deletion d
+                     where d.repository = $8 and d.tag = $2 and d.at >= $4)), $10 from (select count(*) from held) counted
                  on conflict (repository_id, name) do update set
                      id = case when exists (select 1 from manifest m where m.id = tag.manifest_id and m.deleted_at is not null)
                          then excluded.id else tag.id end,
                      manifest_id = excluded.manifest_id,
                      previous_id = case when tag.manifest_id = excluded.manifest_id then tag.previous_id else tag.manifest_id end,
-                     pushed_at = excluded.pushed_at, imported_digest = excluded.imported_digest
-                 where $7 = 0 or exists (select 1 from manifest m where m.id = tag.manifest_id
+                     pushed_at = excluded.pushed_at, imported_digest = excluded.imported_digest,
+                     version_at = case when $9 is null and coalesce(tag.version_at, tag.pushed_at) >= excluded.pushed_at
+                         then coalesce(tag.version_at, tag.pushed_at) + 1 else excluded.version_at end,
+                     version_origin = excluded.version_origin
+                 where $7 = 0 or ($7 = 3 and coalesce(tag.version_at, tag.pushed_at) <= $9) or exists (select 1 from manifest m where m.id = tag.manifest_id
                      and (m.deleted_at is not null or ($7 = 2 and m.id <> excluded.manifest_id and m.digest = tag.imported_digest)))
                  returning id),
              recorded as (insert into tag_history (repository_id, name, digest, principal_id, at)
@@ -128,13 +144,16 @@ async fn set_one(
                      select h.digest from tag_history h where h.repository_id = $1 and h.name = $2 order by h.id desc limit 1))
              select id from done",
         )
-        .bind(repository)
+        .bind(at.repository)
         .bind(tag.as_str())
         .bind(manifest)
         .bind(event.at)
         .bind(event.origin.principal.id())
         .bind(imported)
         .bind(onto)
+        .bind(at.name.as_str())
+        .bind(state.map(|state| state.at))
+        .bind(state.map(|state| state.origin.to_string()))
         .all()
         .await?;
     Ok(!set.is_empty())
@@ -245,7 +264,7 @@ pub async fn target(
     row.map(|row| row.get("manifest", "digest")).transpose()
 }
 
-/// Removes a tag; its manifest stays. Returns the digest, if there was such a tag.
+/// Removes a tag, and notes when and where it was deleted; its manifest stays. Returns the digest, if there was such a tag.
 ///
 /// # Errors
 /// When a statement fails.
@@ -253,6 +272,7 @@ pub async fn delete(
     tx: &mut Tx,
     (id, name): (RepositoryId, &RepositoryName),
     tag: &Tag,
+    deletion: Deletion,
 ) -> Result<Option<Digest>> {
     tx.touch(Touch::Tag(name.clone(), tag.clone()));
     for _ in 0..ATTEMPTS {
@@ -260,13 +280,18 @@ pub async fn delete(
             return Ok(None);
         };
         let gone = tx
-            .query("delete from tag where repository_id = $1 and name = $2 and manifest_id = $3")
+            .query(
+                "delete from tag where repository_id = $1 and name = $2 and manifest_id = $3
+                 returning coalesce(version_at, pushed_at) as version",
+            )
             .bind(id)
             .bind(tag.as_str())
             .bind(manifest)
-            .execute()
+            .optional()
             .await?;
-        if gone > 0 {
+        if let Some(gone) = gone {
+            let before = Some(gone.get("tag", "version")?);
+            version::note_deletion(tx, name, tag, (before, deletion)).await?;
             restart_untagged_time(tx, manifest).await?;
             tx.relist(id).manifest(manifest);
             return Ok(digest);

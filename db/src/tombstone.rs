@@ -47,6 +47,7 @@ use crate::error::Result;
 use crate::immutability::Immutability;
 use crate::quota;
 use crate::sql::{Reader, Row, Tx, json_list};
+use crate::tag::version;
 use crate::touch::Touch;
 
 /// The moment of a deletion.
@@ -270,18 +271,22 @@ async fn delete_tags(
     let gone = tx
         .query_either(
             "delete from tag where id in (
-                 select id from tag where manifest_id in (select value from json_each($1)) limit $2) returning name",
+                 select id from tag where manifest_id in (select value from json_each($1)) limit $2)
+             returning name, coalesce(version_at, pushed_at) as version,
+                 (select m.deleted_at from manifest m where m.id = manifest_id) as deleted_at",
             // The manifests are locked before this statement sees what points at them.
             "with gone as (
-                 select id from tag
-                 where manifest_id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))
-                 limit $2 for update skip locked)
-             delete from tag using gone where tag.id = gone.id returning tag.name",
+                 select t.id, m.deleted_at from tag t join manifest m on m.id = t.manifest_id
+                 where t.manifest_id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))
+                 limit $2 for update of t skip locked)
+             delete from tag using gone where tag.id = gone.id
+             returning tag.name, coalesce(tag.version_at, tag.pushed_at) as version, gone.deleted_at",
         )
         .bind(ids(manifests))
         .bind(room.rows)
         .all()
         .await?;
+    version::note_deletions(tx, name, &gone).await?;
     for row in &gone {
         let touched = match row.get::<Tag>("tag", "name") {
             Ok(tag) => Touch::Tag(name.clone(), tag),

@@ -31,6 +31,7 @@ mod secret;
 mod storage;
 mod tag;
 mod user;
+mod webhook;
 mod workload;
 
 use std::net::SocketAddr;
@@ -115,6 +116,9 @@ enum Command {
     /// Manage rules that let CI jobs and pods sign in with tokens of their own issuers.
     #[command(subcommand)]
     Workload(workload::Command),
+    /// Manage policies by which events of a project are sent to other servers, and show what was sent.
+    #[command(subcommand)]
+    Webhook(webhook::Command),
     /// Manage other registries, to which artifacts are copied and from which they come.
     #[command(subcommand)]
     Registry(registry::Command),
@@ -127,7 +131,7 @@ enum Command {
     /// List, create, delete and restore tags.
     #[command(subcommand)]
     Tag(tag::Command),
-    /// Show or renew certificates.
+    /// Show, check, issue, renew and import certificates, and replace the private CA.
     #[command(subcommand)]
     Cert(cert::Command),
     /// Read and verify the audit log.
@@ -256,11 +260,12 @@ fn with_settings(command: Command, common: Common) -> anyhow::Result<ExitCode> {
         Command::Rule(command) => local::run(config, async |local| command.run(local).await),
         Command::Retention(command) => local::run(config, async |local| command.run(local).await),
         Command::Workload(command) => local::run(config, async |local| command.run(local).await),
+        Command::Webhook(command) => local::run(config, async |local| command.run(local).await),
         Command::Registry(command) => local::run(config, async |local| command.run(local).await),
         Command::Replication(command) => local::run(config, async |local| command.run(local).await),
         Command::Artifact(command) => local::run(config, async |local| command.run(local).await),
         Command::Tag(command) => local::run(config, async |local| command.run(local).await),
-        Command::Cert(command) => local::run(config, async |local| command.run(local).await),
+        Command::Cert(command) => command.start(config),
         Command::Audit(command) => local::run(config, async |local| command.run(local).await),
         Command::Storage(command) => local::run(config, async |local| command.run(local).await),
         Command::Gc(command) => local::run(config, async |local| command.run(local).await),

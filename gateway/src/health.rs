@@ -6,6 +6,8 @@ pub(crate) mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
+use db::webhook::target as webhook_targets;
+use db::replication::lag;
 use db::{notice, upload};
 use http::{HeaderValue, Response, StatusCode, header};
 
@@ -52,6 +54,21 @@ fn not_ready(app: &App) -> Option<&'static str> {
 /// Robots that expire within this many days are counted.
 const ROBOT_DAYS: [u64; 3] = [0, 3, 14];
 
+/// Policies that were deleted or disabled since are not shown any more.
+async fn look_at_replication(app: &App) {
+    let Ok(mut reader) = app.db.reader().await else {
+        return;
+    };
+    if let Ok(behind) = lag::all(&mut reader, app.clock.now()).await {
+        let gauge = &app.metrics.replication_lag;
+        gauge.reset();
+        for (policy, behind) in behind {
+            let gauge = gauge.with_label_values(&[&policy.to_string()]);
+            gauge.set(behind.as_secs_f64());
+        }
+    }
+}
+
 async fn metrics(app: &App) -> Response<Body> {
     let metrics = &app.metrics;
     if let Ok(mut reader) = app.db.reader().await {
@@ -66,7 +83,13 @@ async fn metrics(app: &App) -> Response<Body> {
                 gauge.with_label_values(&[&days.to_string()]).set(count);
             }
         }
+        if let Ok((failing, skipped)) = webhook_targets::count_failing(&mut reader).await {
+            let gauge = &metrics.webhook_targets;
+            gauge.with_label_values(&["failing"]).set(failing);
+            gauge.with_label_values(&["skipped"]).set(skipped);
+        }
     }
+    look_at_replication(app).await;
     metrics
         .body_memory_free
         .set(app.registry.memory().free() as i64);
@@ -85,10 +108,19 @@ async fn metrics(app: &App) -> Response<Body> {
         .pool_connections
         .with_label_values(&["idle"])
         .set(idle as i64);
-    let expiry = app.certificate.current().not_after().unix_timestamp();
-    metrics.certificate_expiry.set(expiry as f64);
+    let in_use = app.certificates.in_use();
+    let first = in_use
+        .iter()
+        .map(|presented| presented.certificate.not_after())
+        .min();
+    if let Some(end) = first {
+        metrics.certificate_expiry.set(end.unix_timestamp() as f64);
+    }
     metrics.collected(&app.collected);
     metrics.jobs.look(&app.db, &*app.clock).await;
+    let settings = app.settings.current();
+    let followers = &metrics.followers;
+    followers.look(&app.db, &settings, &*app.clock).await;
     metrics.audit_dropped.set(app.audit.dropped() as i64);
     let mut response = Response::new(Body::full(metrics.text()));
     response.headers_mut().insert(

@@ -159,6 +159,7 @@ impl Engine {
                 runs: kind.runs(),
                 priority,
                 limit: kind.limit,
+                lane: kind.lane,
                 places: self.places(&kind) as i64,
                 holder: self.queue.holder(),
             };

@@ -73,6 +73,7 @@ pub async fn start<E: Execution>(
         payload_version: E::VERSION,
         payload: payload.clone(),
         dedup_key: None,
+        lane: None,
         priority: Priority::High,
         due_at: now,
     };

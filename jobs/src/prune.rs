@@ -1,5 +1,5 @@
-//! Removes jobs that ended long ago, old lines of all logs of jobs and tasks, old executions of policies, expired sessions, mailed links and sign-in tickets, and
-//! accounts whose address was not verified.
+//! Removes jobs that ended long ago, old lines of all logs of jobs and tasks, old executions of policies, expired sessions,
+//! mailed links and sign-in tickets, accounts whose address was not verified, and what is remembered of deleted tags.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use db::execution::{self, task_log};
 use db::schedule::NewSchedule;
+use db::tag::version;
 use db::{Db, job, job_log, mailed_link, oidc, session};
 use model::Clock;
 use tenancy::user;
@@ -16,6 +17,8 @@ use crate::engine::{Context, Job, Outcome, Retry};
 
 /// How long ended jobs and log lines are kept.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3_600);
+/// How long the deletion of a tag is remembered: an installation that was cut off for longer brings the tag back.
+const TAGS_KEPT: Duration = Duration::from_secs(90 * 24 * 3_600);
 /// Rows to remove per transaction.
 const BATCH: i64 = 500;
 /// Accounts to remove per transaction, each of which is an event.
@@ -31,16 +34,26 @@ pub(crate) struct Prune {
     pub(crate) clock: Arc<dyn Clock>,
 }
 
-/// How many jobs, log lines of other jobs and tasks, executions, sessions, mailed links, OIDC sign-in tickets and accounts were removed.
+/// How many jobs, log lines of other jobs and tasks, executions, sessions, mailed links, OIDC sign-in tickets, accounts and
+/// deletions of tags were removed.
 #[derive(Default)]
-struct Pruned([u64; 7]);
+struct Pruned([u64; 8]);
 
 impl fmt::Display for Pruned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [jobs, lines, executions, sessions, links, tickets, accounts] = self.0;
+        let [
+            jobs,
+            lines,
+            executions,
+            sessions,
+            links,
+            tickets,
+            accounts,
+            tags,
+        ] = self.0;
         write!(
             f,
-            "{jobs} jobs, {lines} log lines, {executions} rows of executions, {sessions} sessions, {links} mailed links, {tickets} tickets of sign-ins and {accounts} unverified accounts removed"
+            "{jobs} jobs, {lines} log lines, {executions} rows of executions, {sessions} sessions, {links} mailed links, {tickets} tickets of sign-ins, {accounts} unverified accounts and {tags} deletions of tags removed"
         )
     }
 }
@@ -83,16 +96,19 @@ impl Prune {
                     let sessions = session::prune(tx, now, BATCH).await?;
                     let links = mailed_link::prune(tx, now, BATCH).await?;
                     let tickets = oidc::prune(tx, now, BATCH).await?;
-                    Ok::<_, db::Error>([jobs, lines, executions, sessions, links, tickets])
+                    let tags = version::prune(tx, now.minus(TAGS_KEPT), BATCH).await?;
+                    Ok::<_, db::Error>([jobs, lines, executions, sessions, links, tickets, tags])
                 })
             });
-            let [jobs, lines, executions, sessions, links, tickets] = pruned.await?;
+            let [jobs, lines, executions, sessions, links, tickets, tags] = pruned.await?;
             let accounts = user::remove_unverified(&self.db, now, BATCH_OF_ACCOUNTS).await?;
-            let pruned = [jobs, lines, executions, sessions, links, tickets, accounts];
+            let pruned = [
+                jobs, lines, executions, sessions, links, tickets, accounts, tags,
+            ];
             for (sum, count) in all.0.iter_mut().zip(pruned) {
                 *sum += count;
             }
-            if pruned == [0; 7] {
+            if pruned == [0; 8] {
                 return Ok(all);
             }
         }

@@ -38,6 +38,8 @@ ids! {
     SessionId;
     /// Id of a project membership.
     MemberId;
+    /// Id of a role that waits for a person.
+    ExpectedMemberId;
     /// Id of a repository.
     RepositoryId;
     /// Id of a manifest row.
@@ -64,6 +66,12 @@ ids! {
     TaskId;
     /// Id of a policy of tag retention.
     RetentionId;
+    /// Id of a policy of webhooks.
+    WebhookPolicyId;
+    /// Id of a place to which a policy of webhooks sends.
+    WebhookTargetId;
+    /// Id of a certificate that all replicas present.
+    CertificateId;
 }
 
 impl UserId {
@@ -79,7 +87,9 @@ pub struct InvalidId;
 macro_rules! random_ids {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+        )]
         #[serde(try_from = "String", into = "String")]
         pub struct $name([u8; 16]);
 

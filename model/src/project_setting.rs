@@ -35,6 +35,23 @@ pub enum Severity {
 }
 
 impl ProjectSetting {
+    /// The setting of Harbor's name and value; `None` where there is no such one.
+    pub fn parse(name: &str, value: &str) -> Option<Self> {
+        if name == "severity" {
+            return Severity::from_name(value).map(Self::Severity);
+        }
+        let on = value.parse().ok()?;
+        let flags = [
+            Self::AutoSbomGeneration(on),
+            Self::AutoScan(on),
+            Self::ContentTrust(on),
+            Self::ContentTrustCosign(on),
+            Self::PreventVulnerable(on),
+            Self::ReuseSystemAllowlist(on),
+        ];
+        flags.into_iter().find(|setting| setting.name() == name)
+    }
+
     /// Harbor's name.
     pub const fn name(self) -> &'static str {
         match self {
@@ -96,6 +113,26 @@ impl Severity {
             _ => Self::ALL
                 .into_iter()
                 .find(|severity| severity.name() == name),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_is_read_as_it_is_written() {
+        for setting in [
+            ProjectSetting::AutoScan(true),
+            ProjectSetting::ReuseSystemAllowlist(false),
+            ProjectSetting::Severity(Severity::High),
+        ] {
+            let read = ProjectSetting::parse(setting.name(), setting.value());
+            assert_eq!(read, Some(setting));
+        }
+        for (name, value) in [("public", "true"), ("auto_scan", "yes"), ("severity", "")] {
+            assert_eq!(ProjectSetting::parse(name, value), None, "{name}");
         }
     }
 }

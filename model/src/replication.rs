@@ -4,6 +4,7 @@
 mod filter;
 mod mapping;
 mod policy;
+mod version;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,7 @@ use crate::ReplicationPolicyId;
 pub use filter::{FilterText, Filters, InvalidFilter};
 pub use mapping::{InvalidMapping, Mapping};
 pub use policy::{Direction, InvalidPolicy, PolicyContent, TriggerKind};
+pub use version::TagState;
 
 /// A run that the schedule of a policy asks for; the job that begins it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +36,8 @@ pub enum RegistryKind {
     Harbor,
     /// Any registry of the OCI distribution specification.
     Docker,
+    /// Docker Hub, as any other one, at the host of its registry. It has no catalog.
+    DockerHub,
     /// Azure Container Registry, as any other one.
     Azure,
     /// GitHub's, as any other one. It has no catalog.
@@ -46,8 +50,9 @@ pub enum RegistryKind {
 
 impl RegistryKind {
     /// All of them, in the order of their names.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Azure,
+        Self::DockerHub,
         Self::Docker,
         Self::GitHub,
         Self::Google,
@@ -61,6 +66,7 @@ impl RegistryKind {
             Self::Harbor => "harbor",
             Self::Docker => "docker-registry",
             Self::Azure => "azure-acr",
+            Self::DockerHub => "docker-hub",
             Self::GitHub => "github-ghcr",
             Self::Google => "google-gcr",
             Self::JFrog => "jfrog-artifactory",

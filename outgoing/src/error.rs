@@ -20,6 +20,9 @@ pub enum Error {
     /// It took too long.
     #[error("the host did not answer in time")]
     Timeout,
+    /// Bytes move too slowly.
+    #[error("the host sends or takes less than 1 KiB a second")]
+    Slow,
     /// It is not `https://HOST[:PORT]/PATH`.
     #[error("it is no address of a server: https://HOST[:PORT]/PATH")]
     Address,

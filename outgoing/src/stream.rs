@@ -1,30 +1,31 @@
 //! HTTP whose bodies are streams, over guarded connections that are kept for the next request. Redirects are not followed.
-//! Nothing bounds how long a request takes, only how long nothing moves.
+//! Nothing bounds how long a request takes, only how long nothing moves, and how slowly the other side takes or sends
+//! bytes; while this side makes it wait, it counts as neither.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use http::{Request, Response, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
-use hyper::body::{Frame, Incoming};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use parking_lot::Mutex;
 use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 use tower::Service;
 
 use crate::place::Place;
+use crate::tls::secured;
 use crate::{Error, Guard, Result, Trust};
 
 /// How long resolving, connecting and the handshake may take.
@@ -32,6 +33,11 @@ const CONNECT: Duration = Duration::from_secs(20);
 /// How long a connection that nobody uses is kept, and how many to one host.
 const IDLE: Duration = Duration::from_secs(20);
 const MOST_IDLE: usize = 8;
+
+/// The least that moves within [`WINDOW`]s of waiting for the other side: 1 KiB a second.
+const LEAST: u64 = 1 << 10;
+/// How much waiting is looked at together.
+const WINDOW: Duration = Duration::from_secs(60);
 
 /// What a request sends.
 pub type SentBody = UnsyncBoxBody<Bytes, BodyError>;
@@ -45,6 +51,55 @@ pub type Received = Pin<Box<dyn Stream<Item = Result<Bytes>> + Send>>;
 pub struct StreamClient {
     client: Client<Connector, SentBody>,
     patience: Duration,
+    window: Duration,
+}
+
+/// How slowly bytes move while the other side is waited for.
+#[derive(Debug)]
+struct Pace {
+    window: Duration,
+    waited: Duration,
+    bytes: u64,
+}
+
+impl Pace {
+    const fn new(window: Duration) -> Self {
+        Self {
+            window,
+            waited: Duration::ZERO,
+            bytes: 0,
+        }
+    }
+
+    /// Takes bytes that were waited for. Returns false where they are too few.
+    fn take(&mut self, waited: Duration, bytes: u64) -> bool {
+        self.waited += waited;
+        self.bytes += bytes;
+        if self.waited < self.window {
+            return true;
+        }
+        let least = (LEAST as f64 * self.waited.as_secs_f64()) as u64;
+        let is_enough = self.bytes >= least;
+        (self.waited, self.bytes) = (Duration::ZERO, 0);
+        is_enough
+    }
+}
+
+/// What the other side has taken of a body, and how long it made this side wait for that.
+#[derive(Debug)]
+struct Taking {
+    pace: Pace,
+    /// When bytes were handed on, until the next ones are asked for.
+    handed_at: Option<(Instant, u64)>,
+    is_slow: bool,
+}
+
+impl Taking {
+    fn asked(&mut self) {
+        if let Some((at, bytes)) = self.handed_at.take() {
+            self.is_slow |= !self.pace.take(at.elapsed(), bytes);
+        }
+    }
 }
 
 impl StreamClient {
@@ -61,7 +116,11 @@ impl StreamClient {
             .pool_max_idle_per_host(MOST_IDLE)
             .pool_timer(TokioTimer::new())
             .build(connector);
-        Self { client, patience }
+        Self {
+            client,
+            patience,
+            window: WINDOW,
+        }
     }
 
     /// The answer to a request, whose URI is whole. Its body is read by [`StreamClient::received`].
@@ -70,13 +129,19 @@ impl StreamClient {
     /// [`Error::Exchange`], whose [`Error::innermost`] says why there is no connection; [`Error::Timeout`].
     pub async fn send(&self, request: Request<SentBody>) -> Result<Response<Incoming>> {
         let moved = Arc::new(AtomicU64::new(0));
-        let counted = moved.clone();
+        let taking = Arc::new(Mutex::new(Taking {
+            pace: Pace::new(self.window),
+            handed_at: None,
+            is_slow: false,
+        }));
+        let (counted, taken) = (moved.clone(), taking.clone());
         let request = request.map(|body| {
-            let frames = body.map_frame(move |frame| {
-                counted.fetch_add(1, Ordering::Relaxed);
-                frame
-            });
-            frames.boxed_unsync()
+            let counting = Counting {
+                body,
+                counted,
+                taken,
+            };
+            counting.boxed_unsync()
         });
         let mut answer = self.client.request(request);
         let mut before = 0;
@@ -88,6 +153,9 @@ impl StreamClient {
             if now == before {
                 return Err(Error::Timeout);
             }
+            if taking.lock().is_slow {
+                return Err(Error::Slow);
+            }
             before = now;
         }
     }
@@ -95,15 +163,21 @@ impl StreamClient {
     /// The bytes of an answer.
     pub fn received(&self, body: Incoming) -> Received {
         let patience = self.patience;
-        let chunks = stream::unfold(Some(body), move |body| async move {
-            let mut body = body?;
+        let reading = Some((body, Pace::new(self.window)));
+        let chunks = stream::unfold(reading, move |reading| async move {
+            let (mut body, mut pace) = reading?;
+            let began = Instant::now();
             let frame = match timeout(patience, body.frame()).await {
                 Err(_) => return Some((Err(Error::Timeout), None)),
                 Ok(None) => return None,
                 Ok(Some(Err(error))) => return Some((Err(Error::Http(error)), None)),
                 Ok(Some(Ok(frame))) => frame,
             };
-            Some((Ok(frame.into_data().unwrap_or_default()), Some(body)))
+            let bytes = frame.into_data().unwrap_or_default();
+            if !pace.take(began.elapsed(), bytes.len() as u64) {
+                return Some((Err(Error::Slow), None));
+            }
+            Some((Ok(bytes), Some((body, pace))))
         });
         Box::pin(chunks)
     }
@@ -123,6 +197,41 @@ impl StreamClient {
             whole.extend_from_slice(&bytes);
         }
         Ok(whole.into())
+    }
+}
+
+/// A body that is sent, and what is taken of it.
+struct Counting {
+    body: SentBody,
+    counted: Arc<AtomicU64>,
+    taken: Arc<Mutex<Taking>>,
+}
+
+impl Body for Counting {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        this.taken.lock().asked();
+        let polled = Pin::new(&mut this.body).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            this.counted.fetch_add(1, Ordering::Relaxed);
+            let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
+            this.taken.lock().handed_at = Some((Instant::now(), bytes));
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -159,12 +268,8 @@ impl Connector {
         if !place.tls {
             return Ok(TokioIo::new(Io(Box::pin(stream))));
         }
-        let name = ServerName::try_from(place.bare().to_owned()).map_err(|_| Error::Address)?;
-        let secured = TlsConnector::from(self.tls).connect(name, stream);
-        let secured = timeout(CONNECT, secured)
-            .await
-            .map_err(|_| Error::Timeout)?;
-        let secured = secured.map_err(Error::Handshake)?;
+        let secured = timeout(CONNECT, secured(stream, host, self.tls)).await;
+        let secured = secured.map_err(|_| Error::Timeout)??;
         Ok(TokioIo::new(Io(Box::pin(secured))))
     }
 }
@@ -324,5 +429,47 @@ mod tests {
         let uri = answering("").await;
         let silent = client.send(get(&uri)).await;
         assert!(matches!(silent, Err(Error::Timeout)), "{silent:?}");
+    }
+
+    /// A client that looks at the pace after 300 ms.
+    fn looking_soon() -> StreamClient {
+        StreamClient {
+            window: Duration::from_millis(300),
+            ..client(Trust::Trusted, SECOND)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_trickle_is_an_error_and_waiting_on_this_side_is_none() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("http://{}/x", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n";
+            stream.write_all(head).await.unwrap();
+            while stream.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        let answer = looking_soon().send(get(&uri)).await.unwrap();
+        let trickled = looking_soon().whole(answer.into_body(), 1_000).await;
+        assert!(matches!(trickled, Err(Error::Slow)), "{trickled:?}");
+
+        let uri = answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+        let slow = stream::iter(0..8).then(|_| async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            Ok::<_, Error>(Bytes::from_static(b"x"))
+        });
+        let sent = Request::put(&uri).body(streamed(slow)).unwrap();
+        let answer = looking_soon().send(sent).await.unwrap();
+        assert_eq!(answer.status(), 200);
+    }
+
+    #[test]
+    fn too_few_bytes_for_the_waiting_are_noticed() {
+        let mut pace = Pace::new(WINDOW);
+        assert!(pace.take(WINDOW / 2, 0), "a pause alone is none");
+        assert!(pace.take(WINDOW / 2, 60 << 10));
+        assert!(pace.take(WINDOW / 2, 0) && !pace.take(WINDOW / 2, (60 << 10) - 1));
     }
 }

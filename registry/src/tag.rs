@@ -1,10 +1,12 @@
 //! Tags: pointing them at manifests, deleting and listing them.
 
+pub mod version;
+
 use std::slice;
 
 use db::blob::Place;
 use db::immutability::Immutability;
-use db::tag::{Onto, history};
+use db::tag::{Deletion, Onto, history};
 use db::{Tx, manifest, repository, tag};
 use model::{Digest, Event, Operation, ProjectId, Reference, RepositoryName, Subject, Tag};
 use policy::{DeletePermit, ProjectPermit, PullPermit, on, to};
@@ -47,7 +49,8 @@ impl Registry {
                 let id = repository::published_in(tx, project, &name).await?;
                 let id = id.ok_or_else(|| Error::NameUnknown(name.clone()))?;
                 refuse_tag(&Immutability::of(tx, project).await?, &name, &tag)?;
-                let gone = tag::delete(tx, (id, &name), &tag).await?;
+                let here = Deletion::Here(event.at);
+                let gone = tag::delete(tx, (id, &name), &tag, here).await?;
                 gone.ok_or_else(|| Error::manifest_unknown(&name, &Reference::Tag(tag)))?;
                 Ok(tx.record(&event).await?)
             })
@@ -124,7 +127,7 @@ impl Registry {
                     return Err(Error::TagUnknown { tag, artifact });
                 }
                 refuse_tag(&Immutability::of(tx, project).await?, &name, &tag)?;
-                tag::delete(tx, (repository, &name), &tag).await?;
+                tag::delete(tx, (repository, &name), &tag, Deletion::Here(now)).await?;
                 repository::publish(tx, repository, now).await?;
                 Ok(tx.record(&event).await?)
             })

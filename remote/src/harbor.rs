@@ -1,6 +1,8 @@
 //! What Harbor and Gantry serve beside the distribution specification: projects, artifacts with their labels, where else a
 //! blob is, and the deletion of a tag alone.
 
+use std::collections::BTreeMap;
+
 use http::{Method, StatusCode};
 use model::{Digest, Reference, Tag};
 use serde::Deserialize;
@@ -22,7 +24,23 @@ pub struct RemoteArtifact {
     tags: Option<Vec<RemoteTag>>,
     /// Its labels.
     #[serde(default)]
-    labels: Option<Vec<Named>>,
+    labels: Option<Vec<RemoteLabel>>,
+}
+
+/// A label of another Harbor or Gantry.
+#[derive(Clone, Debug, Deserialize)]
+pub struct RemoteLabel {
+    /// Its ID there.
+    #[serde(default)]
+    id: i64,
+    /// Its name.
+    pub name: String,
+    /// What it means.
+    #[serde(default)]
+    pub description: String,
+    /// Its color.
+    #[serde(default)]
+    pub color: String,
 }
 
 /// A tag of such an artifact.
@@ -40,6 +58,22 @@ struct Named {
 #[derive(Deserialize)]
 struct Project {
     name: String,
+    #[serde(default)]
+    project_id: i64,
+    #[serde(default)]
+    metadata: Option<BTreeMap<String, Option<String>>>,
+}
+
+impl RemoteLabel {
+    /// A label of these texts, of whichever registry.
+    pub const fn new(name: String, description: String, color: String) -> Self {
+        Self {
+            id: 0,
+            name,
+            description,
+            color,
+        }
+    }
 }
 
 impl RemoteArtifact {
@@ -57,12 +91,20 @@ impl RemoteArtifact {
 }
 
 /// A repository's name without its project, as paths of the API name it: encoded twice.
-fn in_path(repository: &str) -> String {
+pub(crate) fn in_path(repository: &str) -> String {
     let (_, rest) = repository.split_once('/').unwrap_or(("", repository));
     encoded(&encoded(rest))
 }
 
-fn project_of(repository: &str) -> &str {
+fn path_of(repository: &str, digest: &Digest) -> String {
+    format!(
+        "/projects/{}/repositories/{}/artifacts/{digest}",
+        encoded(project_of(repository)),
+        in_path(repository)
+    )
+}
+
+pub(crate) fn project_of(repository: &str) -> &str {
     repository.split('/').next().unwrap_or_default()
 }
 
@@ -121,24 +163,108 @@ impl Remote {
         Ok(self.rows(&path, &what).await?.unwrap_or_default())
     }
 
-    /// Whether an artifact has a tag.
-    ///
-    /// # Errors
-    /// [`crate::Error`].
-    async fn artifact_has_tags(&self, repository: &str, digest: &Digest) -> Result<bool> {
-        let what = format!("say which tags {repository} {digest} has");
+    /// An artifact with its tags and labels; `None` where there is none.
+    async fn artifact(&self, repository: &str, digest: &Digest) -> Result<Option<RemoteArtifact>> {
+        let what = format!("say which tags and labels {repository} {digest} has");
         let path = format!(
-            "/projects/{}/repositories/{}/artifacts/{digest}?with_tag=true",
-            encoded(project_of(repository)),
-            in_path(repository)
+            "{}?with_tag=true&with_label=true",
+            path_of(repository, digest)
         );
         let found = self.found(Self::call(Method::GET, &path, &what)).await?;
         let Some(answer) = found else {
-            return Ok(false);
+            return Ok(None);
         };
-        let artifact: RemoteArtifact = serde_json::from_slice(&answer.body)
-            .map_err(|error| self.protocol(&what, error.to_string()))?;
-        Ok(artifact.tags.is_some_and(|tags| !tags.is_empty()))
+        let artifact = serde_json::from_slice(&answer.body);
+        artifact.map_err(|error| self.protocol(&what, error.to_string()))
+    }
+
+    /// Whether an artifact has a tag.
+    async fn artifact_has_tags(&self, repository: &str, digest: &Digest) -> Result<bool> {
+        let found = self.artifact(repository, digest).await?;
+        let tags = found.and_then(|artifact| artifact.tags);
+        Ok(tags.is_some_and(|tags| !tags.is_empty()))
+    }
+
+    /// Labels of an artifact.
+    ///
+    /// # Errors
+    /// [`crate::Error`].
+    pub async fn labels_of(&self, repository: &str, digest: &Digest) -> Result<Vec<RemoteLabel>> {
+        let found = self.artifact(repository, digest).await?;
+        Ok(found
+            .and_then(|artifact| artifact.labels)
+            .unwrap_or_default())
+    }
+
+    /// Puts a label on an artifact: the one of this name of the installation, or else of the project, where it is made
+    /// unless it is there.
+    ///
+    /// # Errors
+    /// [`crate::Error::Denied`] where the account may not do that.
+    pub async fn put_label(
+        &self,
+        (repository, digest): (&str, &Digest),
+        label: &RemoteLabel,
+    ) -> Result<()> {
+        let id = self.label_id(repository, label).await?;
+        let what = format!("put a label on {repository} {digest}");
+        let path = format!("{}/labels", path_of(repository, digest));
+        let answer = self.post(&path, &json!({ "id": id }), &what).await?;
+        match answer.status {
+            // It has it.
+            StatusCode::CONFLICT => Ok(()),
+            _ => self.success(answer, &what).map(drop),
+        }
+    }
+
+    async fn label_id(&self, repository: &str, label: &RemoteLabel) -> Result<i64> {
+        let project = project_of(repository);
+        let what = format!("look for a label of {project}");
+        let found = self.project(project).await?;
+        let id = found.map_or(0, |project| project.project_id);
+        let name = encoded(&label.name);
+        let scopes = ["scope=g".to_owned(), format!("scope=p&project_id={id}")];
+        // Twice, as somebody else may make it meanwhile.
+        for _ in 0..2 {
+            for scope in &scopes {
+                let path = format!("/labels?name={name}&{scope}");
+                let labels = self.rows::<RemoteLabel>(&path, &what).await?;
+                let mut labels = labels.into_iter().flatten();
+                if let Some(found) = labels.find(|it| it.name == label.name) {
+                    return Ok(found.id);
+                }
+            }
+            let body = json!({
+                "name": label.name, "description": label.description, "color": label.color,
+                "scope": "p", "project_id": id,
+            });
+            let answer = self.post("/labels", &body, &what).await?;
+            if answer.status != StatusCode::CONFLICT {
+                self.success(answer, &what)?;
+            }
+        }
+        Err(self.protocol(&what, "a label that was made is not listed".to_owned()))
+    }
+
+    /// A project; `None` where the account sees none of this name.
+    async fn project(&self, project: &str) -> Result<Option<Project>> {
+        let what = format!("look for the project {project}");
+        let path = format!("/projects?name={}&with_detail=false", encoded(project));
+        let found = self.projects_at(&path, &what).await?;
+        Ok(found.into_iter().find(|it| it.name == project))
+    }
+
+    /// The metadata of the project of a repository, as far as it is known.
+    ///
+    /// # Errors
+    /// [`crate::Error`].
+    pub async fn metadata(&self, repository: &str) -> Result<BTreeMap<String, String>> {
+        let found = self.project(project_of(repository)).await?;
+        let metadata = found.and_then(|project| project.metadata);
+        let metadata = metadata.into_iter().flatten();
+        Ok(metadata
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect())
     }
 
     /// Whether a tag names a manifest.
@@ -168,26 +294,21 @@ impl Remote {
     /// # Errors
     /// [`crate::Error`].
     pub async fn has_project(&self, repository: &str) -> Result<bool> {
-        let project = project_of(repository);
-        let what = format!("look for the project {project}");
-        let path = format!("/projects?name={}&with_detail=false", encoded(project));
-        let found = self.projects_at(&path, &what).await?;
-        Ok(found.iter().any(|it| it.name == project))
+        Ok(self.project(project_of(repository)).await?.is_some())
     }
 
-    /// Makes the project of a repository, unless it is there. Returns whether it was made.
+    /// Makes the project of a repository. Returns false where it is there.
     ///
     /// # Errors
     /// [`crate::Error::Denied`] where the account may make none.
-    pub async fn ensure_project(&self, repository: &str, public: bool) -> Result<bool> {
-        if self.has_project(repository).await? {
-            return Ok(false);
-        }
+    pub async fn make_project(
+        &self,
+        repository: &str,
+        metadata: &BTreeMap<String, String>,
+    ) -> Result<bool> {
         let project = project_of(repository);
         let what = format!("make the project {project}");
-        let body = json!({
-            "project_name": project, "metadata": {"public": public.to_string()},
-        });
+        let body = json!({ "project_name": project, "metadata": metadata });
         let answer = self.post("/projects", &body, &what).await?;
         match answer.status {
             // Somebody else was faster.

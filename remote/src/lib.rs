@@ -23,13 +23,15 @@ mod retry;
 mod target;
 mod upload;
 mod verified;
+mod version;
 
 pub use blob::Bytestream;
 pub use client::Remote;
 pub use error::{Error, Result};
-pub use harbor::{RemoteArtifact, RemoteTag};
-pub use manifest::{RemoteManifest, Stored};
+pub use harbor::{RemoteArtifact, RemoteLabel, RemoteTag};
+pub use manifest::RemoteManifest;
 pub use retry::Patience;
 pub use target::{Credentials, Target};
 pub use upload::{Begun, Upload};
 pub use verified::verified;
+pub use version::{RemoteSite, Sent};

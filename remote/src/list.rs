@@ -62,7 +62,7 @@ impl Remote {
         Ok(listed.iter().filter_map(|tag| tag.parse().ok()).collect())
     }
 
-    /// Whether there is a repository at all, as far as the account may see.
+    /// Whether there is a repository at all, as far as the account may see: not, where the registry lists none.
     ///
     /// # Errors
     /// [`Error`].
@@ -72,7 +72,11 @@ impl Remote {
         }
         let what = "list its repositories";
         let ask = Ask::new(Method::GET, "/v2/_catalog?n=1", what).scope(CATALOG.to_owned());
-        let Some(answer) = self.listed(ask).await? else {
+        let listed = match self.listed(ask).await {
+            Err(Error::NoAnswer { .. } | Error::Denied { .. } | Error::Refused { .. }) => None,
+            listed => listed?,
+        };
+        let Some(answer) = listed else {
             return Ok(false);
         };
         let page: Catalog = serde_json::from_slice(&answer.body)

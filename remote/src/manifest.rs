@@ -19,15 +19,7 @@ pub struct RemoteManifest {
     pub bytes: Bytes,
 }
 
-/// What a registry made of a manifest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stored {
-    /// Whether it lists the manifest among the referrers of its subject by itself.
-    pub lists_subject: bool,
-}
-
 const DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
-const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 
 /// The types that are accepted, the preferred ones first.
 fn accepted() -> String {
@@ -128,17 +120,14 @@ impl Remote {
         repository: &str,
         reference: &Reference,
         (media_type, bytes): (&str, Bytes),
-    ) -> Result<Stored> {
+    ) -> Result<()> {
         let what = format!("store the manifest {repository} {reference}");
         let ask = Ask::new(Method::PUT, path(repository, reference), &what)
             .scope(pushing(repository))
             .header(CONTENT_TYPE, media_type)
             .body(bytes);
         let answer = self.ask(ask).await?;
-        let answer = self.success(answer, &what)?;
-        Ok(Stored {
-            lists_subject: answer.headers.contains_key(SUBJECT),
-        })
+        self.success(answer, &what).map(drop)
     }
 
     /// Deletes what a reference names. Returns false where there is no such one.

@@ -16,6 +16,10 @@ use crate::{Error, Result};
 /// How long nothing may move before an exchange fails.
 const STALLED: Duration = Duration::from_secs(60);
 
+/// Docker Hub as people know it, and its registry.
+const HUB: &str = "https://hub.docker.com";
+const HUB_REGISTRY: &str = "https://registry-1.docker.io";
+
 /// Who signs in.
 #[derive(Clone, Debug)]
 pub struct Credentials {
@@ -65,7 +69,12 @@ impl Target {
     /// # Errors
     /// [`Error::Url`], [`Error::Authority`].
     pub fn connect(&self, guard: Arc<Guard>, patience: Patience) -> Result<Remote> {
-        let base = Base::parse(&self.url).ok_or_else(|| Error::Url(self.url.clone()))?;
+        let url = match (self.kind, self.url.as_str()) {
+            // The site of that name is no registry.
+            (RegistryKind::DockerHub, HUB) => HUB_REGISTRY,
+            (_, url) => url,
+        };
+        let base = Base::parse(url).ok_or_else(|| Error::Url(self.url.clone()))?;
         let verification = match (&self.ca, self.insecure) {
             (_, true) => Verification::Off,
             (Some(pem), false) => Verification::AlsoAuthorities(pem),

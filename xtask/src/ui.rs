@@ -10,12 +10,13 @@ use testkit::target::ADMIN_PASSWORD;
 use testkit::topology::Topology;
 use testkit::workspace;
 
-use crate::install::{CURL, Need, need};
+use crate::install::{CURL, DOCKER, Need, need};
 use crate::tally::Tally;
 use crate::tools::cache;
 
-pub(crate) const NEEDS: [Need; 5] = [
+pub(crate) const NEEDS: [Need; 6] = [
     CURL,
+    DOCKER,
     need("npm", "npm", "builds the web UI"),
     need("chromium", "chromium", "shows its pages"),
     need("firefox-esr", "firefox-esr", "shows some of them"),

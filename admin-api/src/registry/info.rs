@@ -131,6 +131,13 @@ pub(crate) async fn adapter_infos(
     let place = |name: &str| json!({"key": name, "value": format!("https://{name}")});
     let google = ["gcr.io", "us.gcr.io", "eu.gcr.io", "asia.gcr.io"].map(place);
     Ok(Json(json!({
+        "docker-hub": {
+            "endpoint_pattern": {
+                "endpoint_type": "EndpointPatternTypeFix",
+                "endpoints": [place("hub.docker.com")],
+            },
+            "credential_pattern": null,
+        },
         "github-ghcr": {
             "endpoint_pattern": {
                 "endpoint_type": "EndpointPatternTypeFix",

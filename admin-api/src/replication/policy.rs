@@ -1,10 +1,13 @@
 //! Policies.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
 use db::list::Test;
 use db::registry as registries;
+use db::replication::lag;
 use db::replication::policy::{self as policies, Policy};
 use http::header::LOCATION;
 use http::request::Parts;
@@ -46,6 +49,9 @@ pub(crate) struct ReplicationPolicy {
     #[schema(value_type = Vec<ReplicationFilter>)]
     filters: Vec<FilterText>,
     id: i64,
+    /// How far it is behind, in seconds; absent while it is disabled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lag_seconds: Option<i64>,
     name: String,
     #[serde(rename = "override")]
     overrides: bool,
@@ -178,14 +184,18 @@ fn trigger(given: ReplicationTrigger) -> Result<(TriggerKind, Option<model::Cron
 async fn views(app: &AdminState, found: Vec<Policy>) -> Result<Vec<ReplicationPolicy>, Error> {
     let mut views = Vec::with_capacity(found.len());
     let ids: Vec<RegistryId> = found.iter().map(|policy| policy.registry).collect();
-    let mut known = registries::by_ids(&mut app.db.reader().await?, &ids).await?;
+    let mut reader = app.db.reader().await?;
+    let mut known = registries::by_ids(&mut reader, &ids).await?;
+    let lags = lag::all(&mut reader, app.clock.now()).await?;
+    drop(reader);
     for policy in found {
         let registry = match known.get(&policy.registry) {
             Some(registry) => registry.clone(),
             None => crate::registry::find(app, policy.registry).await?,
         };
         known.insert(policy.registry, registry.clone());
-        views.push(view(app, &policy, registry.into())?);
+        let lag = lags.get(&policy.id).copied();
+        views.push(view(app, &policy, (registry.into(), lag))?);
     }
     Ok(views)
 }
@@ -193,7 +203,7 @@ async fn views(app: &AdminState, found: Vec<Policy>) -> Result<Vec<ReplicationPo
 fn view(
     app: &AdminState,
     policy: &Policy,
-    other: RegistryView,
+    (other, lag): (RegistryView, Option<Duration>),
 ) -> Result<ReplicationPolicy, Error> {
     let content = policy.content()?;
     let own = RegistryView::own(app);
@@ -213,6 +223,7 @@ fn view(
         enabled: content.enabled,
         filters: content.filters,
         id: policy.id.0,
+        lag_seconds: lag.map(|lag| lag.as_secs() as i64),
         name: content.name,
         overrides: content.overrides,
         replicate_deletion: content.deletion,
@@ -280,7 +291,9 @@ pub(crate) async fn get(
     let found = policies::get(&mut app.db.reader().await?, id).await?;
     let found = found.ok_or(tenancy::Error::PolicyUnknown(id))?;
     let other = crate::registry::find(&app, found.registry).await?;
-    Ok(Json(view(&app, &found, other.into())?))
+    let lags = lag::all(&mut app.db.reader().await?, app.clock.now()).await?;
+    let lag = lags.get(&id).copied();
+    Ok(Json(view(&app, &found, (other.into(), lag))?))
 }
 
 /// Makes a policy of replication. Exactly one of the two registries is another one.

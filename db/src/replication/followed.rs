@@ -1,6 +1,6 @@
-//! What happened to artifacts and tags since a policy looked: entries of the audit log, in the order of their ids. On
-//! PostgreSQL an entry may become visible after one with a higher id, so that nobody reads past an open transaction: see
-//! [`crate::audit::chain::horizon`].
+//! What happened to artifacts and tags, and which repositories were deleted, since a policy looked: entries of the audit log,
+//! in the order of their ids. On PostgreSQL an entry may become visible after one with a higher id, so that nobody reads past
+//! an open transaction: see [`crate::audit::chain::horizon`].
 
 use model::{Digest, RepositoryName, Tag};
 
@@ -9,7 +9,7 @@ use crate::sql::{Reader, row};
 
 row! {
     columns change_columns;
-    /// Something that happened to an artifact or a tag.
+    /// Something that happened to an artifact, to a tag, or without either to a whole repository.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct Change of audit {
         /// The entry's id.
@@ -38,8 +38,9 @@ pub async fn changes(
         .query(concat!(
             "select ",
             change_columns!(),
-            " from audit a where a.id > $1 and a.id <= $2 and a.resource_type in ('artifact', 'tag')
-             and a.operation in ('create', 'update', 'delete') and a.success = 1 order by a.id limit $3"
+            " from audit a where a.id > $1 and a.id <= $2 and a.success = 1 and (
+                 (a.resource_type in ('artifact', 'tag') and a.operation in ('create', 'update', 'delete'))
+                 or (a.resource_type = 'repository' and a.operation = 'delete')) order by a.id limit $3"
         ))
         .bind(after)
         .bind(up_to)

@@ -166,6 +166,22 @@ pub async fn by_event(reader: &mut Reader) -> Result<Vec<Policy>> {
     rows.iter().map(Policy::read).collect()
 }
 
+/// Enabled policies that override tags.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn overriding(reader: &mut Reader) -> Result<Vec<Policy>> {
+    let rows = reader
+        .query(concat!(
+            "select ",
+            policy_columns!(),
+            " from replication_policy y where y.enabled = 1 and y.overrides = 1 order by y.id"
+        ))
+        .all()
+        .await?;
+    rows.iter().map(Policy::read).collect()
+}
+
 /// Whether a policy that events start has not followed all of them.
 ///
 /// # Errors

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use model::{Digest, ManifestId, RepositoryId, RepositoryName, Tag};
 
 use crate::error::Result;
-use crate::label;
+use crate::label::{self, Label};
 use crate::sql::{Reader, Row, json_list, row};
 
 row! {
@@ -150,6 +150,55 @@ pub async fn is_tagged(
         .optional()
         .await?;
     Ok(row.is_some())
+}
+
+/// Labels of an artifact.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn labels(
+    reader: &mut Reader,
+    repository: &RepositoryName,
+    digest: &Digest,
+) -> Result<Vec<Label>> {
+    let Some(id) = manifest(reader, repository, digest).await? else {
+        return Ok(Vec::new());
+    };
+    let mut labels = label::of_manifests(reader, &[id]).await?;
+    Ok(labels.remove(&id).unwrap_or_default())
+}
+
+/// Tags of an artifact.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn tags_of(
+    reader: &mut Reader,
+    repository: &RepositoryName,
+    digest: &Digest,
+) -> Result<Vec<Tag>> {
+    let Some(id) = manifest(reader, repository, digest).await? else {
+        return Ok(Vec::new());
+    };
+    let mut tags = tags(reader, &[id]).await?;
+    Ok(tags.remove(&id).unwrap_or_default())
+}
+
+async fn manifest(
+    reader: &mut Reader,
+    repository: &RepositoryName,
+    digest: &Digest,
+) -> Result<Option<ManifestId>> {
+    let row = reader
+        .query(
+            "select m.id from repository r join manifest m on m.repository_id = r.id
+             where r.name = $1 and r.deleted_at is null and m.digest = $2 and m.deleted_at is null",
+        )
+        .bind(repository.as_str())
+        .bind(digest)
+        .optional()
+        .await?;
+    row.map(|row| row.get("manifest", "id")).transpose()
 }
 
 /// Tags of some manifests.

@@ -161,7 +161,7 @@ pub async fn forget(
     Ok(())
 }
 
-/// Forgets all that policies have noted, and their unfinished uploads: of one of them, or of all of a registry. With another
+/// Forgets all that policies have noted, what they were told, and their unfinished uploads: of one of them, or of all of a registry. With another
 /// registry, direction or name it would be said of what they never copied.
 ///
 /// # Errors
@@ -175,6 +175,8 @@ pub async fn forget_all(tx: &mut Tx, of: Of) -> Result<()> {
         "delete from replication_state where policy_id in
          (select y.id from replication_policy y where y.id = $1 or y.registry_id = $2)",
         "delete from replication_upload where policy_id in
+         (select y.id from replication_policy y where y.id = $1 or y.registry_id = $2)",
+        "delete from replication_reach where policy_id in
          (select y.id from replication_policy y where y.id = $1 or y.registry_id = $2)",
     ] {
         tx.query(statement)

@@ -6,6 +6,7 @@
 //! sets one reads the existing row, and the last one wins, or finds the tag taken. Names are locked before manifests,
 //! in order.
 
+use model::replication::TagState;
 use model::{Digest, RepositoryId, Tag};
 
 use crate::content::Place;
@@ -22,6 +23,8 @@ pub enum Onto {
     Nothing,
     /// The target that an earlier import gave it.
     Imported,
+    /// What it was before this: it is moved, and gets this version.
+    Earlier(TagState),
 }
 
 /// Tags that may be pointed at a manifest in this transaction.

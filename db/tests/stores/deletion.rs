@@ -428,7 +428,7 @@ async fn a_tag_that_is_pushed_while_it_is_deleted_goes_with_what_it_points_at_by
     let (db, _) = beside_a_push("deleted_tag", |tx, _, repo| {
         Box::pin(async move {
             let v1 = "v1".parse().unwrap();
-            let gone = tag::delete(tx, (repo, &name()), &v1).await?;
+            let gone = tag::delete(tx, (repo, &name()), &v1, Deletion::Here(NOW)).await?;
             let new = Digest::of(Algorithm::Sha256, &payload("new", None));
             assert_eq!(gone, Some(new));
             Ok(())
@@ -521,7 +521,7 @@ async fn time_without_a_tag_begins_when_nothing_keeps_the_manifest() {
                 let tag = "v1".parse().unwrap();
                 set_tag_by(tx, at, &tag, late, (Onto::Anything, Principal::CommandLine, month)).await?;
                 assert_eq!(purge_all(tx, at, 10).await?, 1);
-                tag::delete(tx, (repo, &app), &tag).await?;
+                tag::delete(tx, (repo, &app), &tag, Deletion::Here(NOW)).await?;
                 assert!(!untagged::hold(tx, late, month).await?, "its time begins anew");
                 untagged::note(tx, &[late], month).await?;
                 assert!(untagged::hold(tx, late, month).await?);

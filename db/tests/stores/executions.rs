@@ -23,6 +23,7 @@ async fn add_job(tx: &mut Tx) -> Result<JobId, Error> {
         payload_version: 1,
         payload: "null".to_owned(),
         dedup_key: None,
+        lane: None,
         priority: Priority::Normal,
         due_at: NOW,
     };
@@ -77,6 +78,7 @@ async fn running(tx: &mut Tx, subjects: &[&str]) -> Result<(ExecutionId, job::Cl
         runs: KIND,
         priority: Priority::Normal,
         limit: 100,
+        lane: job::LaneLimit::NONE,
         places: 100,
         holder: "server a",
     };

@@ -2,7 +2,8 @@
 
 use gantry_db::fence::{self, Fence};
 use gantry_db::job::{
-    self, Cancelled, Claim, Claimed, Ending, LEASE, NewJob, Priority, Renewed, Runs, Shown, State,
+    self, Cancelled, Claim, Claimed, Ending, LEASE, Lane, LaneLimit, NewJob, Priority, Renewed,
+    Runs, Shown, State,
 };
 use gantry_db::job_log::{self, Level, Line};
 use gantry_db::schedule::{self, NewSchedule};
@@ -25,6 +26,7 @@ fn new(kind: &str, key: Option<&str>) -> NewJob {
         payload_version: 1,
         payload: r#"{"of":"it"}"#.to_owned(),
         dedup_key: key.map(str::to_owned),
+        lane: None,
         priority: Priority::Normal,
         due_at: NOW,
     }
@@ -39,6 +41,7 @@ fn claim(holder: &str) -> Claim<'_> {
         runs: SCAN,
         priority: Priority::Normal,
         limit: 10,
+        lane: LaneLimit::NONE,
         places: 10,
         holder,
     }
@@ -171,6 +174,84 @@ async fn who_may_take_what() {
         })
         .await
         .unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn lanes_are_taken_in_turn_and_none_takes_all_places() {
+    on_both("job_lanes", async |db| {
+        db.write(|tx| {
+            Box::pin(async move {
+                let mut ids = Vec::new();
+                for (group, member) in [
+                    ("x", "1"),
+                    ("x", "1"),
+                    ("x", "1"),
+                    ("x", "2"),
+                    ("x", "3"),
+                    ("y", "4"),
+                ] {
+                    let lane = Lane {
+                        group: group.to_owned(),
+                        member: member.to_owned(),
+                    };
+                    let new = NewJob {
+                        lane: Some(lane),
+                        ..new("scan", None)
+                    };
+                    ids.push(add(tx, new).await?.unwrap());
+                }
+                let claim = Claim {
+                    lane: LaneLimit {
+                        group: 3,
+                        member: 2,
+                    },
+                    ..claim("server a")
+                };
+                let taken = job::claim(tx, claim, NOW).await?;
+                let taken: Vec<JobId> = taken.iter().map(|taken| taken.fence.job).collect();
+                // The oldest, then the other registry, then the other policies before a second run of the first.
+                assert_eq!(taken, [ids[0], ids[5], ids[3], ids[4]]);
+                let one_more = Claim {
+                    lane: LaneLimit {
+                        group: 9,
+                        member: 2,
+                    },
+                    ..claim
+                };
+                let taken = job::claim(tx, one_more, NOW).await?;
+                assert_eq!(taken.len(), 1, "a third of one policy waits");
+                Ok::<_, Error>(())
+            })
+        })
+        .await
+        .unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_cancelled_run_writes_fails_where_that_is_asked_for() {
+    on_both("job_until_cancelled", async |db| {
+        let taken = db.write(|tx| {
+            Box::pin(async move {
+                add(tx, new("scan", None)).await?;
+                claim_one(tx, "server a", NOW).await
+            })
+        });
+        let fence = taken.await.unwrap().unwrap().fence;
+        let write = || db.write(|tx| Box::pin(async move { job::queued(tx, "scan", 9).await }));
+        fence::within(fence, fence::until_cancelled(write()))
+            .await
+            .unwrap();
+        let id = fence.job;
+        let cancelled = db.write(move |tx| Box::pin(async move { job::cancel(tx, id, NOW).await }));
+        cancelled.await.unwrap();
+        fence::within(fence, write()).await.unwrap();
+        let refused = fence::within(fence, fence::until_cancelled(write())).await;
+        assert!(matches!(refused, Err(Error::Fenced)), "{refused:?}");
+        fence::until_cancelled(write()).await.unwrap();
     })
     .await;
 }

@@ -146,7 +146,11 @@ async fn walk(db: &Db, project: ProjectId, app: &RepositoryName, step: &Step) ->
                     set_tag(tx, at, &name.tag(), held.id, Onto::Imported).await?;
                     Ok(())
                 }
-                Step::Untag(name) => tag::delete(tx, (repo, &app), &name.tag()).await.map(drop),
+                Step::Untag(name) => {
+                    tag::delete(tx, (repo, &app), &name.tag(), Deletion::Here(NOW))
+                        .await
+                        .map(drop)
+                }
                 Step::Delete(what, rows) => {
                     let held = manifest::hold(tx, repo, &what.digest()).await?;
                     let Some(held) = held else { return Ok(()) };

@@ -234,7 +234,7 @@ async fn what_a_tag_pointed_at_outlives_it() {
                     let how = (Onto::Anything, by, later(secs));
                     set_tag_by(tx, at, &v1, manifest, how).await?;
                 }
-                tag::delete(tx, (repo, &app), &v1).await?;
+                tag::delete(tx, (repo, &app), &v1, Deletion::Here(NOW)).await?;
                 let digest = |bytes: &[u8]| Digest::of(Algorithm::Sha256, bytes);
                 let pointed = |bytes: &[u8], secs| Pointed {
                     digest: digest(bytes),

@@ -148,7 +148,7 @@ async fn whatever_changes_in_a_repository_shows_in_its_fingerprint_or_a_stamp() 
         let (tag, of): (Tag, _) = ("v2".parse().unwrap(), name.clone());
         db.write(move |tx| {
             Box::pin(async move {
-                tag::delete(tx, (repo, &of), &tag).await?;
+                tag::delete(tx, (repo, &of), &tag, Deletion::Here(NOW)).await?;
                 Ok::<_, Error>(())
             })
         })

@@ -138,7 +138,10 @@ async fn nothing_of_a_deleted_manifest_is_found_before_it_is_purged() {
                 let untagged = untagged::list(tx, repo, &[], 10).await?.found;
                 assert_eq!(untagged.len(), 1, "the subject");
                 let v1 = "v1".parse().unwrap();
-                assert_eq!(tag::delete(tx, (repo, &app()), &v1).await?, None);
+                assert_eq!(
+                    tag::delete(tx, (repo, &app()), &v1, Deletion::Here(NOW)).await?,
+                    None
+                );
                 usage_is_exact(tx, project).await
             })
         })

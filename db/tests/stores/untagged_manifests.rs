@@ -114,7 +114,7 @@ async fn what_is_tagged_between_list_and_note_has_no_time() {
                 let tag = "v1".parse().unwrap();
                 set_tag(tx, at, &tag, id, Onto::Anything).await?;
                 untagged::note(tx, &[id], NOW).await?;
-                tag::delete(tx, (repo, &name), &tag).await?;
+                tag::delete(tx, (repo, &name), &tag, Deletion::Here(NOW)).await?;
                 assert!(
                     !is_due(tx, id).await?,
                     "its time begins when it is seen without"
@@ -123,7 +123,7 @@ async fn what_is_tagged_between_list_and_note_has_no_time() {
                 assert!(is_due(tx, id).await?);
                 // A tag that comes and goes again, by whatever way, begins it anew.
                 set_tag(tx, at, &tag, id, Onto::Anything).await?;
-                tag::delete(tx, (repo, &name), &tag).await?;
+                tag::delete(tx, (repo, &name), &tag, Deletion::Here(NOW)).await?;
                 assert!(!is_due(tx, id).await?);
                 untagged::note(tx, &[id], NOW).await?;
                 let digest = Digest::of(Algorithm::Sha256, &plain);
@@ -170,7 +170,7 @@ async fn an_import_moves_only_tags_that_it_set() {
                 moved.push(set_tag(tx, at, &tag, rows[2].id, Onto::Imported).await?);
                 set_tag(tx, at, &tag, rows[1].id, Onto::Anything).await?;
                 moved.push(set_tag(tx, at, &tag, rows[0].id, Onto::Imported).await?);
-                let found = tag::delete(tx, (repo, &name), &tag).await?;
+                let found = tag::delete(tx, (repo, &name), &tag, Deletion::Here(NOW)).await?;
                 assert_eq!(found, Some(rows[1].digest));
                 Ok::<_, Error>(moved)
             })

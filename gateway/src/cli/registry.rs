@@ -52,7 +52,7 @@ pub(super) struct Add {
     /// Its URL: https://HOST[:PORT], or http:// without encryption.
     #[arg(long)]
     url: String,
-    /// harbor (also for another Gantry), docker-registry, azure-acr, github-ghcr, google-gcr or jfrog-artifactory.
+    /// harbor (also for another Gantry), docker-registry, docker-hub, azure-acr, github-ghcr, google-gcr or jfrog-artifactory.
     #[arg(long = "type", value_name = "TYPE", default_value = "docker-registry", value_parser = kind)]
     kind: RegistryKind,
     /// What it is for.

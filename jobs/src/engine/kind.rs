@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use db::job::Runs;
+use db::job::{LaneLimit, Runs};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
@@ -31,6 +31,8 @@ pub trait Job: Send + Sync + 'static {
     const VERSION: i64 = 1;
     /// Maximum number of jobs of the kind running at a time, on all replicas together.
     const LIMIT: i64 = 1;
+    /// Maximum numbers of running jobs of one lane, for kinds that are shared fairly.
+    const LANE: LaneLimit = LaneLimit::NONE;
     /// When and how often a failed job is retried.
     const RETRY: Retry;
     /// The input of a job, stored as JSON.
@@ -78,6 +80,7 @@ pub(super) struct Kind {
     pub(super) name: &'static str,
     version: i64,
     pub(super) limit: i64,
+    pub(super) lane: LaneLimit,
     pub(super) retry: Retry,
     /// Time between two runs of a standing job.
     pub(super) every: Option<Duration>,
@@ -102,6 +105,7 @@ impl Kind {
             name: J::KIND,
             version: J::VERSION,
             limit: J::LIMIT,
+            lane: J::LANE,
             retry: J::RETRY,
             every,
             code,

@@ -86,7 +86,7 @@ impl Queue {
     pub(super) async fn claim(&self, claim: Claim<'_>) -> Result<Vec<Claimed>> {
         let (clock, holder) = (self.clock.clone(), self.holder.clone());
         let (runs, priority) = (claim.runs, claim.priority);
-        let (limit, places) = (claim.limit, claim.places);
+        let (limit, lane, places) = (claim.limit, claim.lane, claim.places);
         let claimed = self.db.write(move |tx| {
             Box::pin(async move {
                 let now = clock::now(tx, &*clock).await?;
@@ -94,6 +94,7 @@ impl Queue {
                     runs,
                     priority,
                     limit,
+                    lane,
                     places,
                     holder: &holder,
                 };

@@ -47,6 +47,7 @@ impl World {
             payload_version: 1,
             payload: payload.to_owned(),
             dedup_key: None,
+            lane: None,
             priority: Priority::Normal,
             due_at: NOW,
         };

@@ -1,16 +1,18 @@
-//! Moving a blob to the destination: nothing where it is there, else from another repository there, else its bytes.
+//! Moving a blob to the destination: nothing where it is there, else from another repository there, else its bytes. Tasks
+//! of an execution that need the same blob wait for the first one, and take it from there.
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use db::replication::upload as uploads;
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, stream};
 use model::{ContentRange, Digest};
 use parking_lot::Mutex;
 use registry::upload::{Chunk, Extent};
 use registry::{Body, BodyError};
 use remote::{Begun, Bytestream, Remote, verified};
+use tokio_util::sync::CancellationToken;
 
 use super::copy::Copying;
 use super::error::{Copied, CopyError};
@@ -28,6 +30,8 @@ const RESUMABLE: u64 = 64 << 20;
 impl Copying<'_> {
     /// Moves a blob.
     pub(super) async fn blob(&self, digest: &Digest, size: u64) -> Copied<()> {
+        // Who holds a blob waits for a place alone, and who has a place waits for nobody.
+        let _only_one = self.route.moving(digest).await;
         // Never closed.
         let _turn = self.transfers.acquire().await;
         let mut attempts = 1;
@@ -122,7 +126,11 @@ impl Copying<'_> {
                 (session, 0)
             }
         };
+        // The upload is written to its end whoever waits for it; its bytes end with this run.
+        let over = CancellationToken::new();
+        let _until_dropped = over.clone().drop_guard();
         let bytes = self.limited(remote.read_blob(&self.from, digest, at..size));
+        let bytes = until(over, bytes);
         let failed = Arc::new(Mutex::new(None));
         let extent = Extent {
             range: (at > 0 && at < size).then(|| ContentRange {
@@ -219,6 +227,26 @@ impl Copying<'_> {
         });
         Ok(written.await?)
     }
+}
+
+/// The bytes until something is over; they break off then.
+fn until(over: CancellationToken, bytes: Bytestream) -> Bytestream {
+    Box::pin(stream::unfold(bytes, move |mut bytes| {
+        let over = over.clone();
+        async move {
+            let next = tokio::select! {
+                biased;
+                () = over.cancelled() => Some(Err(stopped())),
+                next = bytes.next() => next,
+            };
+            next.map(|next| (next, bytes))
+        }
+    }))
+}
+
+fn stopped() -> remote::Error {
+    let why = "the copy was stopped";
+    remote::Error::Source("this registry".to_owned(), why.to_owned())
 }
 
 /// The bytes as a client would send them; why they break off is put aside.

@@ -1,23 +1,25 @@
 //! Copying what a reference names, from the bytes up: see [`super`] for the order.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Weak};
 
+use db::execution;
 use db::replication::state::{self, Copied as State};
 use futures_util::future::BoxFuture;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use model::accessory::referred_by;
 use model::manifest::ChildKind;
 use model::replication::PolicyContent;
-use model::{Digest, Manifest, Reference, ReplicationPolicyId, Tag};
+use model::{Digest, ExecutionId, Manifest, Reference, ReplicationPolicyId, Tag};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::{Mutex as AsyncMutex, OnceCell, OwnedMutexGuard, Semaphore};
 
 use super::error::{Copied, CopyError};
 use super::journal::Journal;
 use super::site::{Found, Site};
 use super::speed::Speed;
+use super::version::Versions;
 
 /// Blobs of a manifest that are looked at side by side.
 const BLOBS: usize = 4;
@@ -31,26 +33,50 @@ const MOST_KNOWN: usize = 100_000;
 /// From where to where a policy copies.
 pub(crate) struct Route {
     pub(crate) id: ReplicationPolicyId,
+    pub(crate) execution: ExecutionId,
     pub(crate) policy: PolicyContent,
     pub(crate) source: Site,
     pub(crate) target: Site,
     /// Repositories of the destination that have blobs.
     known: Mutex<HashMap<Digest, Arc<str>>>,
+    /// Blobs that are moving now: each by one of those that need it.
+    moving: Mutex<HashMap<Digest, Weak<AsyncMutex<()>>>>,
 }
 
 impl Route {
     pub(crate) fn new(
-        (id, policy): (ReplicationPolicyId, PolicyContent),
+        (id, execution): (ReplicationPolicyId, ExecutionId),
+        policy: PolicyContent,
         source: Site,
         target: Site,
     ) -> Self {
         Self {
             id,
+            execution,
             policy,
             source,
             target,
             known: Mutex::default(),
+            moving: Mutex::default(),
         }
+    }
+
+    /// Waits until nobody else moves a blob, and is the one that does until the guard is dropped.
+    pub(super) async fn moving(&self, digest: &Digest) -> OwnedMutexGuard<()> {
+        let turn = {
+            let mut moving = self.moving.lock();
+            match moving.get(digest).and_then(Weak::upgrade) {
+                Some(turn) => turn,
+                None => {
+                    // Those that nobody holds or waits for any more.
+                    moving.retain(|_, turn| turn.strong_count() > 0);
+                    let turn = Arc::<AsyncMutex<()>>::default();
+                    moving.insert(*digest, Arc::downgrade(&turn));
+                    turn
+                }
+            }
+        };
+        turn.lock_owned().await
     }
 
     /// A repository of the destination that has a blob.
@@ -87,11 +113,15 @@ pub(crate) struct Copying<'a> {
     pub(super) speed: Speed,
     pub(super) transfers: Semaphore,
     mode: Mode,
+    /// What the tags are at the other end, where the later version wins.
+    pub(super) versions: Option<Versions>,
+    /// Artifacts of which a list said that they have no labels.
+    pub(super) unlabelled: HashSet<Digest>,
     /// Manifests that are there with all that they list. What lists one another by digest has no circles, so that nobody
     /// waits for themselves.
     contents: Mutex<HashMap<Digest, Arc<OnceCell<()>>>>,
-    /// Manifests whose attachments were looked at. These may have circles, and nobody waits.
-    attached: Mutex<HashSet<Digest>>,
+    /// What was brought that is attached to manifests, each without what is attached to that: attachments may have circles.
+    around: Mutex<HashMap<Digest, Arc<OnceCell<Arc<[Digest]>>>>>,
     /// Tags of the source that name what is attached to a manifest.
     attaching: OnceCell<HashMap<Digest, Vec<Tag>>>,
 }
@@ -109,9 +139,11 @@ impl<'a> Copying<'a> {
             from,
             to,
             mode,
+            versions: None,
+            unlabelled: HashSet::new(),
             transfers: Semaphore::new(TRANSFERS),
             contents: Mutex::default(),
-            attached: Mutex::default(),
+            around: Mutex::default(),
             attaching: OnceCell::new(),
         }
     }
@@ -119,6 +151,14 @@ impl<'a> Copying<'a> {
     /// Copies what a reference names, and points the reference there. Where it is there, what is attached to it may still
     /// lack.
     pub(crate) async fn reference(&self, reference: &Reference, digest: &Digest) -> Copied<()> {
+        match (&self.versions, reference) {
+            (Some(versions), Reference::Tag(tag)) => Box::pin(self.versioned(versions, tag)).await,
+            (_, reference) => Box::pin(self.overriding(reference, digest)).await,
+        }
+    }
+
+    /// The source wins where the policy overrides; else what the destination has is left.
+    async fn overriding(&self, reference: &Reference, digest: &Digest) -> Copied<()> {
         let (from, to) = (&self.from, &self.to);
         let there = match self.mode {
             Mode::DryRun { is_empty: true } => None,
@@ -141,13 +181,17 @@ impl<'a> Copying<'a> {
         if there.as_ref() != Some(digest) {
             self.content(*digest, 0).await?;
         }
-        self.attachments(*digest, 0).await?;
+        self.attachments(*digest).await?;
+        self.labels(digest).await?;
         if there.as_ref() == Some(digest) {
             self.journal.count(|counts| counts.present += 1);
         } else {
+            let found = self.source_manifest(digest).await?;
+            if let Some(subject) = parsed(&found)?.subject {
+                self.list_referrers(&subject, &[*digest]).await?;
+            }
             if let Reference::Tag(_) = reference {
-                let found = self.source_manifest(digest).await?;
-                self.route.target.put(to, reference, &found, None).await?;
+                self.put(reference, &found).await?;
             }
             self.journal.count(|counts| counts.copied += 1);
             self.note(reference, digest);
@@ -195,10 +239,11 @@ impl<'a> Copying<'a> {
             return Ok(());
         }
         match reference {
-            Reference::Tag(tag) => self.attaching_tag(tag).await,
+            Reference::Tag(tag) => self.attaching_tag(tag).await.map(drop),
             Reference::Digest(digest) => {
                 self.content(*digest, 0).await?;
-                self.attachments(*digest, 0).await?;
+                self.list_referrers(&subject, &[*digest]).await?;
+                self.attachments(*digest).await?;
                 self.journal.count(|counts| counts.copied += 1);
                 self.journal
                     .info(format!("{} {digest} is attached to {subject}", self.to));
@@ -211,7 +256,7 @@ impl<'a> Copying<'a> {
         matches!(self.mode, Mode::DryRun { .. })
     }
 
-    fn say_what_would_be(
+    pub(super) fn say_what_would_be(
         &self,
         reference: &Reference,
         (digest, there): (&Digest, Option<&Digest>),
@@ -235,7 +280,7 @@ impl<'a> Copying<'a> {
     }
 
     /// Notes what was put at the destination. What was there already is not the policy's, which may not delete it.
-    fn note(&self, reference: &Reference, digest: &Digest) {
+    pub(super) fn note(&self, reference: &Reference, digest: &Digest) {
         self.journal.state(State {
             repository: self.to.clone(),
             reference: reference.to_string(),
@@ -245,6 +290,25 @@ impl<'a> Copying<'a> {
         });
     }
 
+    /// Stores a manifest at the destination, unless the execution was stopped.
+    async fn put(&self, reference: &Reference, found: &Found) -> Copied<()> {
+        self.refuse_stopped().await?;
+        self.route.target.put(&self.to, reference, found).await
+    }
+
+    /// Fails once the execution was stopped. What is written here fails by itself then.
+    pub(super) async fn refuse_stopped(&self) -> Copied<()> {
+        if matches!(self.route.target, Site::Here(_)) {
+            return Ok(());
+        }
+        let mut reader = self.journal.works().db.reader().await?;
+        let found = execution::get(&mut reader, self.route.execution).await?;
+        match found.is_some_and(|found| !found.status.is_final()) {
+            true => Ok(()),
+            false => Err(CopyError::Stopped),
+        }
+    }
+
     async fn source_manifest(&self, digest: &Digest) -> Copied<Found> {
         let by_digest = Reference::Digest(*digest);
         let found = self.route.source.manifest(&self.from, &by_digest).await?;
@@ -252,7 +316,7 @@ impl<'a> Copying<'a> {
     }
 
     /// Brings a manifest, by its digest, with its blobs and all that it lists.
-    fn content(&self, digest: Digest, depth: usize) -> BoxFuture<'_, Copied<()>> {
+    pub(super) fn content(&self, digest: Digest, depth: usize) -> BoxFuture<'_, Copied<()>> {
         Box::pin(async move {
             within(&digest, depth)?;
             let cell = self.contents.lock().entry(digest).or_default().clone();
@@ -287,48 +351,75 @@ impl<'a> Copying<'a> {
             .buffer_unordered(BLOBS)
             .try_collect::<()>()
             .await?;
-        let attached = manifest.subject.as_ref();
-        let attached = attached.map(|subject| (subject, descriptor(&found, &manifest)));
-        let target = &self.route.target;
-        target.put(&self.to, &by_digest, &found, attached).await
+        self.put(&by_digest, &found).await
     }
 
-    /// Brings what is attached to a manifest, and to what it lists: by its subject, and by tags that name it.
-    fn attachments(&self, digest: Digest, depth: usize) -> BoxFuture<'_, Copied<()>> {
-        Box::pin(async move {
+    /// Brings what is attached to a manifest, and to what it lists: by its subject, and by tags that name it. Whoever asks
+    /// waits until all of it is there, whoever brings it.
+    pub(super) async fn attachments(&self, root: Digest) -> Copied<()> {
+        let mut seen = HashSet::from([root]);
+        let mut waiting = VecDeque::from([(root, 0)]);
+        while let Some((digest, depth)) = waiting.pop_front() {
             within(&digest, depth)?;
-            if !self.attached.lock().insert(digest) {
-                return Ok(());
-            }
-            let found = self.source_manifest(&digest).await?;
-            if parsed(&found)?.media_type.is_index() {
-                for child in parsed(&found)?.children {
-                    if child.kind == ChildKind::Manifest {
-                        self.attachments(child.digest, depth + 1).await?;
-                    }
+            let cell = self.around.lock().entry(digest).or_default().clone();
+            let around = cell.get_or_try_init(|| Box::pin(self.bring_around(digest)));
+            for next in around.await?.iter() {
+                if seen.insert(*next) {
+                    waiting.push_back((*next, depth + 1));
                 }
             }
-            for referrer in self.route.source.referrers(&self.from, &digest).await? {
-                self.content(referrer, 0).await?;
-                self.attachments(referrer, depth + 1).await?;
-            }
-            for tag in self.attaching_tags(&digest).await? {
-                Box::pin(self.attaching_tag(&tag)).await?;
-            }
-            Ok(())
-        })
+        }
+        Ok(())
+    }
+
+    /// Brings what is attached to one manifest. Returns what may have attachments too: that, and what the manifest lists.
+    async fn bring_around(&self, digest: Digest) -> Copied<Arc<[Digest]>> {
+        let found = self.source_manifest(&digest).await?;
+        let manifest = parsed(&found)?;
+        let listed = manifest.children.iter();
+        let listed = listed.filter(|child| child.kind == ChildKind::Manifest);
+        let mut around: Vec<Digest> = listed.map(|child| child.digest).collect();
+        let referrers = self.route.source.referrers(&self.from, &digest).await?;
+        for referrer in &referrers {
+            self.content(*referrer, 0).await?;
+        }
+        self.list_referrers(&digest, &referrers).await?;
+        around.extend(referrers);
+        for tag in self.attaching_tags(&digest).await? {
+            around.extend(Box::pin(self.attaching_tag(&tag)).await?);
+        }
+        Ok(around.into())
+    }
+
+    /// Lists what is attached to a manifest at a registry that does not do so by itself: also what is there already, in
+    /// case another writer of the list removed it.
+    async fn list_referrers(&self, subject: &Digest, referrers: &[Digest]) -> Copied<()> {
+        if referrers.is_empty() {
+            return Ok(());
+        }
+        let target = &self.route.target;
+        let unlisted = target.unlisted(&self.to, subject, referrers).await?;
+        let mut descriptors = Vec::with_capacity(unlisted.len());
+        for referrer in unlisted {
+            let found = self.source_manifest(&referrer).await?;
+            descriptors.push(descriptor(&found, &parsed(&found)?));
+        }
+        target.list_referrers(&self.to, subject, descriptors).await
     }
 
     /// A tag that names what is attached to a manifest moves with every attachment: the source's one counts, unless it is
     /// another one than this policy put there and the policy does not override.
-    async fn attaching_tag(&self, tag: &Tag) -> Copied<()> {
+    async fn attaching_tag(&self, tag: &Tag) -> Copied<Option<Digest>> {
+        if let Some(versions) = &self.versions {
+            return self.versioned_attaching(versions, tag).await;
+        }
         let by_tag = Reference::Tag(tag.clone());
         let Some(digest) = self.route.source.digest_of(&self.from, &by_tag).await? else {
-            return Ok(());
+            return Ok(None);
         };
         let there = self.route.target.digest_of(&self.to, &by_tag).await?;
         if there == Some(digest) {
-            return Ok(());
+            return Ok(Some(digest));
         }
         if let Some(other) = there
             && !self.route.policy.overrides
@@ -338,18 +429,15 @@ impl<'a> Copying<'a> {
                 "{} {tag} is kept: it is {other} there, which this policy did not copy, and it does not override",
                 self.to
             ));
-            return Ok(());
+            return Ok(None);
         }
         self.content(digest, 0).await?;
         let found = self.source_manifest(&digest).await?;
-        self.route
-            .target
-            .put(&self.to, &by_tag, &found, None)
-            .await?;
+        self.put(&by_tag, &found).await?;
         self.note(&by_tag, &digest);
         self.journal
             .info(format!("{} {tag} comes along: {digest}", self.from));
-        Ok(())
+        Ok(Some(digest))
     }
 
     /// Whether the policy has put a manifest where a reference is at the destination.

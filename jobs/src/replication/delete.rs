@@ -61,7 +61,7 @@ impl Copying<'_> {
             }
             if !self.route.source.can_be_believed().await? {
                 self.journal.warn(format!(
-                    "nothing is deleted: {} has no repository at all; if that is as it should be, delete the copies by hand",
+                    "nothing is deleted: {} lists no repository at all; if that is as it should be, delete the copies by hand",
                     self.route.source.name()
                 ));
                 return failures.end();
@@ -89,6 +89,10 @@ impl Copying<'_> {
         let Ok(reference) = copied.reference.parse::<Reference>() else {
             return Ok(());
         };
+        // Where tags have versions, these decide.
+        if self.versions.is_some() && matches!(reference, Reference::Tag(_)) {
+            return Ok(());
+        }
         if !self.route.source.is_gone(&self.from, &reference).await? {
             return Ok(());
         }
@@ -123,6 +127,7 @@ impl Copying<'_> {
             self.journal
                 .info(format!("dry run: {to} {reference} would be deleted"));
         } else {
+            self.refuse_stopped().await?;
             target.delete(to, reference).await?;
             self.journal.info(format!(
                 "{to} {reference} is deleted, as it was at {}",

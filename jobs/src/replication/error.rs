@@ -1,5 +1,6 @@
 //! Why something was not copied.
 
+use model::InvalidLabel;
 use model::replication::{InvalidFilter, InvalidMapping};
 
 /// Why something was not copied: what is wrong, where, and what to do about it.
@@ -17,6 +18,9 @@ pub enum CopyError {
     /// The database of this registry.
     #[error("the database did not serve the copy")]
     Database(#[from] db::Error),
+    /// What is stored here about the policy cannot be read.
+    #[error("what is stored about the policy cannot be read: {0}")]
+    Stored(String),
     /// The source does not have what it lists.
     #[error("the source does not have {0}, though something there names it")]
     Missing(String),
@@ -34,6 +38,12 @@ pub enum CopyError {
     /// A name has no place at the destination.
     #[error(transparent)]
     Mapping(#[from] InvalidMapping),
+    /// A version is of the future.
+    #[error("the version of {0} is {1} s ahead of the clock here: set the clocks of both sites right")]
+    Ahead(String, u64),
+    /// A label cannot be made here.
+    #[error("the label {0:?} cannot be made: {1}")]
+    Label(String, #[source] InvalidLabel),
     /// The policy's filters cannot be read.
     #[error("the policy's filters cannot be read: {0}")]
     Filter(#[from] InvalidFilter),
@@ -71,7 +81,7 @@ impl CopyError {
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Remote(error) => error.is_transient(),
-            Self::Database(_) | Self::Missing(_) => true,
+            Self::Database(_) | Self::Missing(_) | Self::Stored(_) => true,
             Self::Registry(error) => matches!(
                 error,
                 registry::Error::Busy
@@ -102,12 +112,16 @@ impl CopyError {
                     | E::Database(_)
             ),
             Self::Registry(error) => matches!(error, registry::Error::QuotaExceeded(_)),
-            Self::Tenancy(_) | Self::Database(_) | Self::Gone | Self::Stopped => true,
+            Self::Tenancy(_) | Self::Database(_) | Self::Stored(_) | Self::Gone | Self::Stopped => {
+                true
+            }
             Self::Missing(_)
             | Self::Manifest(..)
             | Self::TooDeep(..)
             | Self::TooMany(_)
             | Self::Mapping(_)
+            | Self::Ahead(..)
+            | Self::Label(..)
             | Self::Filter(_) => false,
         }
     }

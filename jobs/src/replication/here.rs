@@ -1,18 +1,27 @@
 //! This registry, as a source and as a destination. What is stored here is stored by the same functions as a client's
 //! push: with quota, immutability and events, under the name of replication.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
+use db::list::{Selection, Test};
 use db::replication::source;
-use db::{binding, project};
+use db::{binding, label, project};
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use model::{Digest, ManifestId, Reference, RepositoryName, Tag};
-use policy::{DeletePermit, PullPermit, PushPermit, Standing, permit};
+use model::replication::TagState;
+use model::{
+    Digest, LabelId, ManifestId, NewLabel, ProjectSetting, Reference, RepositoryName, Tag,
+};
+use policy::{DeletePermit, ProjectPermit, PullPermit, PushPermit, Standing, on, permit, to};
 use registry::blob::Content;
 use registry::manifest::NewManifest;
-use remote::Bytestream;
+use registry::tag::version::{Accepted, ahead};
+use remote::{Bytestream, RemoteLabel, Sent};
+use tenancy::label::LabelPermit;
 use tenancy::project::NewProject;
 
 use super::error::{Copied, CopyError};
+use super::site::PUBLIC;
 use super::works::Works;
 
 /// Rows of a page.
@@ -56,16 +65,113 @@ impl Here {
         Ok(permit::permit_delete(&Works::caller(), name, standing.as_ref()).ok())
     }
 
-    /// Makes the project of a repository, unless it is there.
-    pub(super) async fn prepare(&self, name: &RepositoryName) -> Copied<bool> {
-        if self.standing(name).await?.is_some() {
-            return Ok(false);
+    /// Whether a repository has no project.
+    pub(super) async fn lacks_project(&self, name: &RepositoryName) -> Copied<bool> {
+        Ok(self.standing(name).await?.is_none())
+    }
+
+    /// What is set for the project of a repository.
+    pub(super) async fn metadata(&self, name: &RepositoryName) -> Copied<BTreeMap<String, String>> {
+        let mut reader = self.0.db.reader().await?;
+        let Some(project) = project::by_name(&mut reader, &name.project()).await? else {
+            return Ok(BTreeMap::new());
+        };
+        let mut metadata = project::metadata(&mut reader, project.id).await?;
+        metadata.insert(PUBLIC.to_owned(), project.public.to_string());
+        Ok(metadata)
+    }
+
+    /// Labels of an artifact.
+    pub(super) async fn labels(
+        &self,
+        name: &RepositoryName,
+        digest: &Digest,
+    ) -> Copied<Vec<RemoteLabel>> {
+        let mut reader = self.0.db.reader().await?;
+        let labels = source::labels(&mut reader, name, digest).await?;
+        let labels = labels.into_iter();
+        let labels = labels.map(|it| RemoteLabel::new(it.name, it.description, it.color));
+        Ok(labels.collect())
+    }
+
+    /// Tags of an artifact.
+    pub(super) async fn tags_of(&self, name: &RepositoryName, digest: &Digest) -> Copied<Vec<Tag>> {
+        let mut reader = self.0.db.reader().await?;
+        Ok(source::tags_of(&mut reader, name, digest).await?)
+    }
+
+    /// Puts a label on an artifact: the one of this name of the installation, or else of the project, where it is made
+    /// unless it is there.
+    pub(super) async fn put_label(
+        &self,
+        (name, digest): (&RepositoryName, &Digest),
+        label: &RemoteLabel,
+    ) -> Copied<()> {
+        let standing = self.standing(name).await?;
+        let caller = Works::caller();
+        let gone = |_| CopyError::Tenancy(tenancy::Error::ProjectGone);
+        let permit = permit::permit_project(&caller, standing.as_ref()).map_err(gone)?;
+        let id = match self.label_named(&permit, &label.name).await? {
+            Some(id) => id,
+            None => {
+                let (description, color) = (label.description.clone(), label.color.clone());
+                let new = NewLabel::new(&label.name, description, color)
+                    .map_err(|error| CopyError::Label(label.name.clone(), error))?;
+                let making = permit::permit_project(&caller, standing.as_ref()).map_err(gone)?;
+                let making = LabelPermit::Project(making);
+                let now = self.0.now().await?;
+                match tenancy::label::create(&self.0.db, &making, new, now).await {
+                    Ok(id) => id,
+                    Err(error @ tenancy::Error::LabelExists(..)) => {
+                        let found = self.label_named(&permit, &label.name).await?;
+                        found.ok_or(CopyError::Tenancy(error))?
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        };
+        let artifact = (name.clone(), Reference::Digest(*digest));
+        let now = self.0.now().await?;
+        match tenancy::label::attach(&self.0.db, &permit, artifact, id, now).await {
+            Ok(()) | Err(tenancy::Error::LabelAttached(_)) => Ok(()),
+            Err(error) => Err(error.into()),
         }
+    }
+
+    async fn label_named(
+        &self,
+        permit: &ProjectPermit<on::ArtifactLabel, to::Create>,
+        name: &str,
+    ) -> Copied<Option<LabelId>> {
+        let mut reader = self.0.db.reader().await?;
+        for scope in [None, Some(permit.project().id)] {
+            let named = Selection::all().with(label::NAME, Test::Is(name.to_owned()));
+            let (found, _) = label::list(&mut reader, scope, &named).await?;
+            if let Some(found) = found.into_iter().next() {
+                return Ok(Some(found.id));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Makes the project of a repository. Returns false where it is there.
+    pub(super) async fn make_project(
+        &self,
+        name: &RepositoryName,
+        metadata: &BTreeMap<String, String>,
+    ) -> Copied<bool> {
         let settings = self.0.settings.current();
         let creation = settings.project_creation_restriction;
         let permit = permit::permit_create_project(&Works::caller(), creation);
         let permit = permit.map_err(|_| CopyError::Tenancy(tenancy::Error::ProjectGone))?;
-        let new = NewProject::named(name.project(), false, settings.new_project_limit());
+        let parsed = metadata.iter();
+        let parsed = parsed.filter_map(|(name, value)| ProjectSetting::parse(name, value));
+        let new = NewProject {
+            name: name.project(),
+            public: metadata.get(PUBLIC).is_some_and(|value| value == "true"),
+            limit: settings.new_project_limit(),
+            settings: parsed.collect(),
+        };
         match tenancy::project::create(&self.0.db, &permit, new, self.0.now().await?).await {
             Ok(_) => Ok(true),
             Err(tenancy::Error::ProjectExists(_)) => Ok(false),
@@ -242,6 +348,43 @@ impl Here {
         };
         self.0.registry.push_manifest(&permit, new).await?;
         Ok(())
+    }
+
+    /// Takes the version of a tag of another site, unless what the tag is here is later.
+    pub(super) async fn accept(
+        &self,
+        name: &RepositoryName,
+        tag: &Tag,
+        state: &TagState,
+    ) -> Copied<Sent> {
+        if let Some(ahead) = ahead(state.at, self.0.now().await?) {
+            return Err(CopyError::Ahead(format!("{name} {tag}"), ahead));
+        }
+        let standing = self.standing(name).await?;
+        let (caller, version) = (Works::caller(), (state.at, state.origin));
+        let gone = || CopyError::Tenancy(tenancy::Error::ProjectGone);
+        let registry = &self.0.registry;
+        let accepted = match state.digest {
+            Some(digest) => {
+                let permit = permit::permit_project(&caller, standing.as_ref());
+                let permit = permit.map_err(|_| gone())?;
+                registry
+                    .accept_tag(&permit, name, (tag, digest), version)
+                    .await?
+            }
+            None => {
+                let permit = permit::permit_project(&caller, standing.as_ref());
+                let permit = permit.map_err(|_| gone())?;
+                registry
+                    .accept_deletion(&permit, name, tag, version)
+                    .await?
+            }
+        };
+        Ok(match accepted {
+            Accepted::Taken(_) => Sent::Taken,
+            Accepted::Same => Sent::Same,
+            Accepted::Kept(kept) => Sent::Kept(kept),
+        })
     }
 
     /// Deletes what a reference names; false where it is not there.

@@ -26,6 +26,8 @@ pub(crate) struct Candidate {
     pub(crate) reference: Reference,
     /// Its digest, where the list says it.
     pub(crate) digest: Option<Digest>,
+    /// Whether it has labels, as far as the list says it.
+    pub(crate) is_labelled: bool,
 }
 
 impl Site {
@@ -56,8 +58,10 @@ impl Site {
                     let Ok(digest) = artifact.digest.parse() else {
                         continue;
                     };
-                    if filters.labels(&artifact.labels()) {
-                        passing((digest, artifact.tags()), filters, &mut all);
+                    let labels = artifact.labels();
+                    if filters.labels(&labels) {
+                        let artifact = (digest, artifact.tags(), !labels.is_empty());
+                        passing(artifact, filters, &mut all);
                     }
                 }
                 Ok(all)
@@ -74,6 +78,7 @@ impl Site {
                     .map(|tag| Candidate {
                         reference: Reference::Tag(tag),
                         digest,
+                        is_labelled: false,
                     })
                     .collect())
             }
@@ -85,18 +90,24 @@ fn is_passing(tag: &Tag, filters: &Filters) -> bool {
     referred_by(tag).is_none() && filters.tag(tag.as_str())
 }
 
-fn passing((digest, tags): (Digest, Vec<Tag>), filters: &Filters, into: &mut Vec<Candidate>) {
+fn passing(
+    (digest, tags, is_labelled): (Digest, Vec<Tag>, bool),
+    filters: &Filters,
+    into: &mut Vec<Candidate>,
+) {
     let digest_known = Some(digest);
     if tags.is_empty() && filters.tag("") {
         into.push(Candidate {
             reference: Reference::Digest(digest),
             digest: digest_known,
+            is_labelled,
         });
     }
     let tags = tags.into_iter().filter(|tag| is_passing(tag, filters));
     into.extend(tags.map(|tag| Candidate {
         reference: Reference::Tag(tag),
         digest: digest_known,
+        is_labelled,
     }));
 }
 
@@ -158,7 +169,12 @@ async fn candidates_here(
         after = last.id;
         for artifact in page {
             if filters.labels(&artifact.labels) {
-                passing((artifact.digest, artifact.tags), filters, &mut all);
+                let is_labelled = !artifact.labels.is_empty();
+                passing(
+                    (artifact.digest, artifact.tags, is_labelled),
+                    filters,
+                    &mut all,
+                );
             }
         }
     }

@@ -27,10 +27,15 @@ pub struct Order {
 pub struct Change {
     /// The repository.
     pub repository: String,
-    /// The tag, or else the digest.
+    /// The tag, or else the digest; [`Change::WHOLE`] for the repository.
     pub reference: String,
     /// Whether it was deleted.
     pub deleted: bool,
+}
+
+impl Change {
+    /// Stands for all of a repository.
+    pub const WHOLE: &'static str = "*";
 }
 
 /// What the names at source and destination are, for a policy.

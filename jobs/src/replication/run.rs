@@ -1,8 +1,11 @@
 //! The job that runs an execution.
 
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use db::execution::{self, Status, task};
+use db::fence;
+use db::job::LaneLimit;
 use db::list::{Direction, Page, Selection, Test};
 use db::registry as registries;
 use db::replication::policy as policies;
@@ -31,7 +34,12 @@ pub(crate) struct ReplicationRun(pub(crate) Works);
 
 impl Job for ReplicationRun {
     const KIND: &'static str = "replication";
-    const LIMIT: i64 = 4;
+    const LIMIT: i64 = 6;
+    // No registry, such as one that hardly answers, and no policy keeps the others waiting.
+    const LANE: LaneLimit = LaneLimit {
+        group: 3,
+        member: 2,
+    };
     // What fails at other registries is tried again by each task.
     const RETRY: Retry = Retry {
         runs: 8,
@@ -41,8 +49,13 @@ impl Job for ReplicationRun {
     type Payload = Order;
 
     async fn run(&self, order: Order, context: &mut Context) -> Outcome {
-        match Box::pin(self.execute(&order, context.job())).await {
-            Ok(()) | Err(CopyError::Stopped) => Outcome::Done(None),
+        // What was stopped writes nothing more.
+        let done = fence::until_cancelled(Box::pin(self.execute(&order, context.job()))).await;
+        match done {
+            // A job that another process has taken is ended by that one.
+            Ok(()) | Err(CopyError::Stopped | CopyError::Database(db::Error::Fenced)) => {
+                Outcome::Done(None)
+            }
             Err(CopyError::Database(error)) => Outcome::Failed(error.into()),
             Err(error) => match self.fail(&order, error.to_string()).await {
                 Ok(()) => Outcome::Done(Some(error.to_string())),
@@ -77,6 +90,7 @@ impl ReplicationRun {
             filters: &filters,
             order,
             job,
+            is_down: AtomicBool::new(false),
         };
         Box::pin(self.work(&running)).await
     }
@@ -96,7 +110,8 @@ impl ReplicationRun {
             Way::Push => (here, there),
             Way::Pull => (there, here),
         };
-        Ok(Route::new((order.policy, content), source, target))
+        let ids = (order.policy, order.execution);
+        Ok(Route::new(ids, content, source, target))
     }
 
     /// Works on the tasks that have not ended, until none is left.

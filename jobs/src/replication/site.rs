@@ -1,12 +1,17 @@
 //! A source or a destination: this registry, or another one.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
-use model::{Digest, Reference, RepositoryName, Tag};
-use remote::Remote;
+use model::{Digest, ProjectSetting, Reference, RepositoryName, Tag};
+use remote::{Remote, RemoteLabel};
 use serde_json::Value;
 
 use super::error::{Copied, CopyError};
 use super::here::Here;
+
+/// Whether everyone may pull from a project, among its metadata.
+pub(super) const PUBLIC: &str = "public";
 
 /// A source or a destination.
 #[derive(Clone)]
@@ -43,15 +48,16 @@ impl Site {
         }
     }
 
-    /// Makes what a repository needs to be pushed to. Returns whether a project was made.
-    pub(crate) async fn prepare(&self, repository: &str, public: bool) -> Copied<bool> {
+    /// Makes the project that a repository needs to be pushed to. Returns whether it was made.
+    pub(crate) async fn make_project(
+        &self,
+        repository: &str,
+        metadata: &BTreeMap<String, String>,
+    ) -> Copied<bool> {
+        let name = own(repository)?;
         match self {
-            Self::Here(here) => Box::pin(here.prepare(&own(repository)?)).await,
-            Self::There(remote) if remote.kind().has_projects() => {
-                own(repository)?;
-                Ok(Box::pin(remote.ensure_project(repository, public)).await?)
-            }
-            Self::There(_) => Ok(false),
+            Self::Here(here) => Box::pin(here.make_project(&name, metadata)).await,
+            Self::There(remote) => Ok(Box::pin(remote.make_project(repository, metadata)).await?),
         }
     }
 
@@ -61,7 +67,56 @@ impl Site {
             Self::There(remote) if remote.kind().has_projects() => {
                 Ok(!Box::pin(remote.has_project(repository)).await?)
             }
-            Self::Here(_) | Self::There(_) => Ok(false),
+            Self::Here(here) => Box::pin(here.lacks_project(&own(repository)?)).await,
+            Self::There(_) => Ok(false),
+        }
+    }
+
+    /// What is set for the project of a repository, as far as that can be known and means the same elsewhere.
+    pub(crate) async fn metadata(&self, repository: &str) -> Copied<BTreeMap<String, String>> {
+        let mut metadata = match self {
+            Self::Here(here) => Box::pin(here.metadata(&own(repository)?)).await?,
+            Self::There(remote) if remote.kind().has_projects() => {
+                Box::pin(remote.metadata(repository)).await?
+            }
+            Self::There(_) => BTreeMap::new(),
+        };
+        metadata
+            .retain(|name, value| name == PUBLIC || ProjectSetting::parse(name, value).is_some());
+        Ok(metadata)
+    }
+
+    /// Whether artifacts have labels.
+    pub(crate) fn has_labels(&self) -> bool {
+        match self {
+            Self::Here(_) => true,
+            Self::There(remote) => remote.kind().has_projects(),
+        }
+    }
+
+    /// Labels of an artifact.
+    pub(crate) async fn labels(
+        &self,
+        repository: &str,
+        digest: &Digest,
+    ) -> Copied<Vec<RemoteLabel>> {
+        match self {
+            Self::Here(here) => Box::pin(here.labels(&own(repository)?, digest)).await,
+            Self::There(remote) => Ok(Box::pin(remote.labels_of(repository, digest)).await?),
+        }
+    }
+
+    /// Puts a label on an artifact.
+    pub(crate) async fn put_label(
+        &self,
+        (repository, digest): (&str, &Digest),
+        label: &RemoteLabel,
+    ) -> Copied<()> {
+        match self {
+            Self::Here(here) => Box::pin(here.put_label((&own(repository)?, digest), label)).await,
+            Self::There(remote) => {
+                Ok(Box::pin(remote.put_label((repository, digest), label)).await?)
+            }
         }
     }
 
@@ -168,14 +223,42 @@ impl Site {
         .is_some())
     }
 
-    /// Stores a manifest. One that is attached to another is listed there, also by a registry that does not do so by
-    /// itself.
+    /// Those of the referrers of a manifest that a registry without an API for them does not list.
+    pub(crate) async fn unlisted(
+        &self,
+        repository: &str,
+        subject: &Digest,
+        referrers: &[Digest],
+    ) -> Copied<Vec<Digest>> {
+        match self {
+            Self::Here(_) => Ok(Vec::new()),
+            Self::There(remote) => {
+                Ok(Box::pin(remote.unlisted(repository, subject, referrers)).await?)
+            }
+        }
+    }
+
+    /// Lists these among the referrers of a manifest.
+    pub(crate) async fn list_referrers(
+        &self,
+        repository: &str,
+        subject: &Digest,
+        descriptors: Vec<Value>,
+    ) -> Copied<()> {
+        match self {
+            Self::There(remote) if !descriptors.is_empty() => {
+                Ok(Box::pin(remote.list_referrers(repository, subject, descriptors)).await?)
+            }
+            Self::Here(_) | Self::There(_) => Ok(()),
+        }
+    }
+
+    /// Stores a manifest.
     pub(crate) async fn put(
         &self,
         repository: &str,
         reference: &Reference,
         found: &Found,
-        attached: Option<(&Digest, Value)>,
     ) -> Copied<()> {
         let content = (found.media_type.as_str(), found.bytes.clone());
         match self {
@@ -183,13 +266,7 @@ impl Site {
                 Box::pin(here.put_manifest(&own(repository)?, reference, content)).await
             }
             Self::There(remote) => {
-                let stored = Box::pin(remote.put_manifest(repository, reference, content)).await?;
-                if let Some((subject, descriptor)) = attached
-                    && !stored.lists_subject
-                {
-                    Box::pin(remote.list_referrer(repository, subject, descriptor)).await?;
-                }
-                Ok(())
+                Ok(Box::pin(remote.put_manifest(repository, reference, content)).await?)
             }
         }
     }

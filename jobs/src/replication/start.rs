@@ -1,8 +1,9 @@
 //! Starting, repeating and stopping executions.
 
 use db::execution::{self, Cause, Status, Vendor, task};
-use db::job::{self, NewJob, Priority};
+use db::job::{self, Lane, NewJob, Priority};
 use db::list::{Page, Selection, Test};
+use db::replication::lag::Scope;
 use db::replication::policy as policies;
 use db::{Db, Reader, Tx};
 use model::{
@@ -28,6 +29,8 @@ pub(super) struct Wanted {
     pub(super) dry_run: bool,
     pub(super) only: Vec<String>,
     pub(super) changes: Vec<Change>,
+    /// The execution whose failed tasks are repeated.
+    pub(super) repeats: Option<ExecutionId>,
 }
 
 impl Wanted {
@@ -38,7 +41,23 @@ impl Wanted {
             dry_run: false,
             only: Vec::new(),
             changes: Vec::new(),
+            repeats: None,
         }
+    }
+
+    /// What else there is to say about the execution.
+    fn attrs(&self, is_skipped: bool) -> String {
+        let scope = match (self.dry_run || is_skipped, self.repeats) {
+            (true, _) => Scope::Nothing,
+            (_, Some(_)) => Scope::Repeated,
+            _ if self.changes.is_empty() => Scope::Whole,
+            _ => Scope::Changes,
+        };
+        let mut attrs = serde_json::json!({"dry_run": self.dry_run, "scope": scope.word()});
+        if let Some(repeats) = self.repeats {
+            attrs["repeats"] = repeats.0.into();
+        }
+        attrs.to_string()
     }
 }
 
@@ -92,6 +111,7 @@ pub async fn retry(
             }
             let wanted = Wanted {
                 only: tasks.into_iter().map(|task| task.subject).collect(),
+                repeats: Some(id),
                 ..Wanted::of(ReplicationPolicyId(failed.vendor_id), Cause::Manual)
             };
             begin(tx, wanted, &origin, now).await
@@ -146,7 +166,7 @@ pub(super) async fn begin(
         Cause::Manual => (origin.principal.id(), origin.principal.name().to_owned()),
         Cause::Schedule | Cause::Event => (None, String::new()),
     };
-    let attrs = serde_json::json!({"dry_run": wanted.dry_run}).to_string();
+    let attrs = wanted.attrs(is_skipped);
     let new = execution::New {
         vendor: Vendor::Replication,
         vendor_id: id.0,
@@ -176,6 +196,10 @@ pub(super) async fn begin(
         payload_version: ReplicationRun::VERSION,
         payload,
         dedup_key: None,
+        lane: Some(Lane {
+            group: policy.registry.to_string(),
+            member: id.to_string(),
+        }),
         priority: Priority::Normal,
         due_at: now,
     };

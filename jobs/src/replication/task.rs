@@ -1,13 +1,14 @@
 //! One task: a repository.
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use db::execution::Status;
 use db::execution::task::{self, Ending, Task};
 use futures_util::{StreamExt as _, stream};
 use model::replication::Filters;
-use model::{JobId, Reference};
+use model::{Digest, JobId, Reference};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
@@ -16,7 +17,9 @@ use super::error::Copied;
 use super::failures::Failures;
 use super::journal::Journal;
 use super::list::Candidate;
-use super::order::Order;
+use super::order::{Change, Order};
+use super::site::PUBLIC;
+use super::told::{self, Did, Told};
 use super::works::Works;
 
 /// Artifacts that are copied side by side.
@@ -53,6 +56,16 @@ pub struct TaskAttrs {
     pub bytes: u64,
 }
 
+impl TaskAttrs {
+    fn did(&self) -> Did {
+        Did {
+            items: self.items,
+            there: self.copied + self.present,
+            failed: self.failed,
+        }
+    }
+}
+
 /// Runs a task to its end, for a job.
 pub(super) struct Running<'a> {
     pub(super) works: &'a Works,
@@ -60,6 +73,8 @@ pub(super) struct Running<'a> {
     pub(super) filters: &'a Filters,
     pub(super) order: &'a Order,
     pub(super) job: JobId,
+    /// Whether the last task failed for a reason that all others would fail for: they are tried once, until one succeeds.
+    pub(super) is_down: AtomicBool,
 }
 
 impl Running<'_> {
@@ -72,6 +87,7 @@ impl Running<'_> {
                 return Ok(());
             };
             let mut attrs: TaskAttrs = serde_json::from_str(&taken.attrs).unwrap_or_default();
+            let told = self.told(&taken, &attrs);
             let done = self.written(&journal, &attrs).await;
             let counts = journal.counts();
             attrs.copied = counts.copied;
@@ -82,6 +98,7 @@ impl Running<'_> {
             attrs.bytes = counts.bytes;
             let (status, message) = match done {
                 Ok(()) => {
+                    self.is_down.store(false, Ordering::Relaxed);
                     let (copied, present, kept) = (attrs.copied, attrs.present, attrs.kept);
                     journal.info(format!(
                         "done: {copied} copied, {present} there already, {kept} kept, {} deleted, {} bytes moved",
@@ -91,7 +108,11 @@ impl Running<'_> {
                 }
                 Err(error) => {
                     journal.error(error.to_string());
-                    if error.is_transient() && taken.run_count < RUNS {
+                    let is_last = taken.run_count >= RUNS || self.is_down.load(Ordering::Relaxed);
+                    if is_last {
+                        self.is_down.store(error.is_general(), Ordering::Relaxed);
+                    }
+                    if error.is_transient() && !is_last {
                         journal.warn(format!("tried again in {} s", wait.as_secs()));
                         journal.flush().await?;
                         tokio::time::sleep(wait).await;
@@ -103,17 +124,31 @@ impl Running<'_> {
                 }
             };
             journal.flush().await?;
-            return self.end(at, (status, message), &attrs).await;
+            return self.end(at, (status, message), attrs, told).await;
         }
+    }
+
+    /// What webhooks tell of a task, unless nothing is done.
+    fn told(&self, task: &Task, attrs: &TaskAttrs) -> Option<Told> {
+        let names = (&*attrs.source, &*attrs.destination);
+        Told::of(self.route, task, names).filter(|_| !self.order.dry_run)
     }
 
     async fn take(&self, waiting: &Task) -> Copied<Option<Task>> {
         let (at, job) = ((self.order.execution, waiting.id), self.job);
         let now = self.works.now().await?;
-        let taken = self
-            .works
-            .db
-            .write(move |tx| Box::pin(task::take(tx, at, job, now)));
+        let attrs: TaskAttrs = serde_json::from_str(&waiting.attrs).unwrap_or_default();
+        let told = self.told(waiting, &attrs);
+        let taken = self.works.db.write(move |tx| {
+            Box::pin(async move {
+                let taken = task::take(tx, at, job, now).await?;
+                let is_first = taken.as_ref().is_some_and(|task| task.run_count == 1);
+                if let Some(told) = told.filter(|_| is_first) {
+                    told::note(tx, told, (Status::Running, &attrs.did()), now).await?;
+                }
+                Ok::<_, db::Error>(taken)
+            })
+        });
         Ok(taken.await?)
     }
 
@@ -121,9 +156,10 @@ impl Running<'_> {
         &self,
         at: (model::ExecutionId, model::TaskId),
         (status, message): (Status, String),
-        attrs: &TaskAttrs,
+        counted: TaskAttrs,
+        told: Option<Told>,
     ) -> Copied<()> {
-        let attrs = serde_json::to_string(attrs).unwrap_or_default();
+        let attrs = serde_json::to_string(&counted).unwrap_or_default();
         let now = self.works.now().await?;
         let ended = self.works.db.write(move |tx| {
             Box::pin(async move {
@@ -132,7 +168,12 @@ impl Running<'_> {
                     message: &message,
                     attrs: Some(&attrs),
                 };
-                task::end(tx, at, &ending, now).await
+                if task::end(tx, at, &ending, now).await?
+                    && let Some(told) = told
+                {
+                    told::note(tx, told, (status, &counted.did()), now).await?;
+                }
+                Ok::<_, db::Error>(())
             })
         });
         ended.await?;
@@ -175,14 +216,17 @@ impl Running<'_> {
             },
             false => Mode::Copy,
         };
-        let copying = Copying::new((self.route, journal), names, mode);
+        let mut copying = Copying::new((self.route, journal), names, mode);
+        Box::pin(copying.compare_versions()).await?;
         if self.order.changes.is_empty() {
-            return Box::pin(self.all(&copying, attrs)).await;
+            return Box::pin(self.all(copying, attrs)).await;
         }
         let changes = self.order.changes.iter();
         let own = changes.filter(|change| change.repository == from);
         let (mut changed, mut gone) = (BTreeSet::new(), BTreeSet::new());
+        let mut is_all_gone = false;
         for change in own {
+            is_all_gone |= change.reference == Change::WHOLE;
             if let Ok(reference) = change.reference.parse::<Reference>() {
                 match change.deleted {
                     true => gone.insert(reference.to_string()),
@@ -195,9 +239,25 @@ impl Running<'_> {
         };
         if !changed.is_empty() {
             self.prepare(&copying, attrs).await?;
-            Box::pin(self.changed(&copying, parsed(changed))).await?;
+            let mut changed = parsed(changed);
+            let digests: Vec<Digest> = changed.iter().filter_map(digest_of).collect();
+            for digest in digests {
+                let tags = copying.tags_of(&digest).await?.into_iter();
+                changed.extend(tags.filter(|tag| self.filters.tag(&tag.to_string())));
+            }
+            let mut seen = HashSet::new();
+            changed.retain(|reference| seen.insert(reference.to_string()));
+            Box::pin(self.changed(&copying, changed)).await?;
         }
         if self.route.policy.deletion {
+            if let Some(versions) = &copying.versions
+                && (is_all_gone || !gone.is_empty())
+            {
+                Box::pin(copying.versioned_deletions(versions, self.filters)).await?;
+            }
+            if is_all_gone {
+                copying.sweep(&HashSet::new()).await?;
+            }
             let mut failures = Failures::default();
             for reference in parsed(gone) {
                 let done = copying.deleted(&reference).await;
@@ -215,7 +275,13 @@ impl Running<'_> {
             return Ok(());
         }
         let to = attrs.destination.as_str();
-        if self.route.target.prepare(to, attrs.public).await? {
+        if !self.route.target.lacks_project(to).await? {
+            return Ok(());
+        }
+        let mut metadata = self.route.source.metadata(&attrs.source).await?;
+        let public = metadata.entry(PUBLIC.to_owned());
+        public.or_insert_with(|| attrs.public.to_string());
+        if self.route.target.make_project(to, &metadata).await? {
             copying.journal.info(format!(
                 "the project of {to} is made at {}",
                 self.route.target.name()
@@ -225,9 +291,12 @@ impl Running<'_> {
     }
 
     /// All of the repository that passes the filters.
-    async fn all(&self, copying: &Copying<'_>, attrs: &TaskAttrs) -> Copied<()> {
+    async fn all(&self, mut copying: Copying<'_>, attrs: &TaskAttrs) -> Copied<()> {
         let source = &self.route.source;
         let candidates = source.candidates(&attrs.source, self.filters).await?;
+        let unlabelled = candidates.iter().filter(|it| !it.is_labelled);
+        copying.unlabelled = unlabelled.filter_map(|it| it.digest).collect();
+        let copying = &copying;
         let present: HashSet<String> = candidates
             .iter()
             .map(|candidate| candidate.reference.to_string())
@@ -240,10 +309,13 @@ impl Running<'_> {
             (candidate.reference, done)
         });
         collected(copying, results.buffer_unordered(ARTIFACTS)).await?;
-        match self.route.policy.deletion {
-            true => copying.sweep(&present).await,
-            false => Ok(()),
+        if !self.route.policy.deletion {
+            return Ok(());
         }
+        if let Some(versions) = &copying.versions {
+            Box::pin(copying.versioned_deletions(versions, self.filters)).await?;
+        }
+        copying.sweep(&present).await
     }
 
     /// What happened to these references.
@@ -264,6 +336,13 @@ impl Running<'_> {
             (reference, done)
         });
         collected(copying, results.buffer_unordered(ARTIFACTS)).await
+    }
+}
+
+fn digest_of(reference: &Reference) -> Option<Digest> {
+    match reference {
+        Reference::Digest(digest) => Some(*digest),
+        Reference::Tag(_) => None,
     }
 }
 

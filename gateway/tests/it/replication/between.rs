@@ -8,17 +8,17 @@ use super::site::{
 use crate::harness::{Image, Server, fresh, image, index_of, media};
 
 /// What is pushed to a repository.
-struct Set {
-    index: String,
+pub(super) struct Set {
+    pub(super) index: String,
     one: Image,
-    signature: Image,
+    pub(super) signature: Image,
     about_signature: Image,
     cosign_tag: String,
 }
 
 /// Pushes an index of two images under the tag `v1`, with a signature of the index, something attached to that, and a
 /// signature of one of the images by cosign's tag; an image of another tag; and one without a tag.
-async fn push_set(at: &Server, repository: &str, seed: &str) -> Set {
+pub(super) async fn push_set(at: &Server, repository: &str, seed: &str) -> Set {
     let admin = at.admin();
     let (one, two) = (image(&format!("{seed} one")), image(&format!("{seed} two")));
     for image in [&one, &two] {
@@ -61,7 +61,7 @@ async fn push_set(at: &Server, repository: &str, seed: &str) -> Set {
 }
 
 /// All of a set is there.
-async fn has_all(at: &Server, repository: &str, set: &Set) {
+pub(super) async fn has_all(at: &Server, repository: &str, set: &Set) {
     assert_eq!(
         digest(at, repository, "v1").await.as_ref(),
         Some(&set.index)

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::site::{add, digest, gantry, policy, push, referrers, site};
+use super::site::{add, comes, digest, gantry, policy, push, referrers, site};
 use crate::harness::{Server, eventually, image};
 
 /// A policy that starts with what happens here.
@@ -10,14 +10,6 @@ fn on_push(name: &str, to: i64, names: &str) -> Value {
     let mut wanted = push(name, to, names);
     wanted["trigger"] = json!({"type": "event_based"});
     wanted
-}
-
-async fn comes(at: &Server, repository: &str, reference: &str, expected: Option<&str>) {
-    eventually(20, "it comes by itself", async || {
-        let found = digest(at, repository, reference).await;
-        (found.as_deref() == expected).then_some(())
-    })
-    .await;
 }
 
 #[tokio::test]

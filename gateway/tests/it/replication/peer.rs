@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 use testkit::peer::{Certificate, Kept, Peer};
 
-use super::site::{add, digest, policy, pull, push, referrers, run, site, sum};
+use super::site::{add, digest, gantry, policy, pull, push, referrers, run, site, sum};
 use crate::harness::{Image, fresh, image, index_of, media};
 
 /// A distribution registry, and the body by which it is added.
-fn distribution(folder: &std::path::Path) -> (Peer, Value) {
+pub(super) fn distribution(folder: &std::path::Path) -> (Peer, Value) {
     let certificate = Certificate::make(folder).expect("openssl makes a certificate");
     let peer = Peer::distribution(&certificate, folder, Kept::Files(&folder.join("data")));
     let peer = peer.expect("set GANTRY_TEST_DISTRIBUTION: go install github.com/distribution/distribution/v3/cmd/registry@v3.1.1");
@@ -66,4 +66,48 @@ async fn a_repository_goes_to_distribution_and_back() {
     assert_eq!(digest(&here, &name, "v1").await.as_ref(), Some(&index));
     let attached = referrers(&here, &name, &index).await;
     assert_eq!(attached, [signature.digest]);
+}
+
+#[tokio::test]
+async fn a_registry_with_a_token_service_is_pushed_to_and_pulled_from_by_name_and_password() {
+    // Spoken to as Docker Hub and others are: by the specification and its token service alone.
+    let (here, there) = (site().await, site().await);
+    let project = here.private_project().await;
+    let repository = project.repository("app");
+    let app = image("by token");
+    here.admin().push_image(&repository, "v1", &app).await;
+    let space = fresh("space");
+    let body = json!({"project_name": space, "metadata": {"public": "false"}});
+    let made = there.admin().post("/api/v2.0/projects").json(&body).await;
+    made.expect(201);
+    let mut other = gantry(&there, "by-token");
+    other["type"] = json!("docker-registry");
+    let registry = add(&here, &other).await;
+    let mut wanted = push("out", registry, &repository);
+    wanted["dest_namespace"] = json!(space);
+    let out = policy(&here, &wanted).await;
+    assert_eq!(sum(&run(&here, out).await, "copied"), 1);
+    let name = format!("{space}/app");
+    assert_eq!(
+        digest(&there, &name, "v1").await.as_ref(),
+        Some(&app.digest)
+    );
+    let mut wanted = pull("in", registry, &name);
+    let back = fresh("back");
+    wanted["dest_namespace"] = json!(back);
+    let into = policy(&here, &wanted).await;
+    assert_eq!(sum(&run(&here, into).await, "copied"), 1);
+    let copy = digest(&here, &format!("{back}/app"), "v1").await;
+    assert_eq!(copy, Some(app.digest));
+
+    let credential = json!({"type": "basic", "access_key": "admin", "access_secret": "wrong"});
+    other["credential"] = credential;
+    let refused = here
+        .admin()
+        .post("/api/v2.0/registries/ping")
+        .json(&other)
+        .await;
+    let message = refused.expect(400).message();
+    assert!(message.contains("refuses the credentials"), "{message}");
+    there.may_complain();
 }

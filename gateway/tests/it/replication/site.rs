@@ -1,5 +1,8 @@
 //! A server that replicates: its registries, policies and executions, by REST.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::harness::{ADMIN_PASSWORD, Answer, Server, eventually};
@@ -27,6 +30,70 @@ fn id_of(made: &Answer) -> i64 {
     let location = made.location();
     let last = location.rsplit('/').next().expect("a path has parts");
     last.parse().expect("an id is a number")
+}
+
+/// As [`gantry`], reached at another address.
+pub(super) fn gantry_at(other: &Server, name: &str, address: SocketAddr) -> Value {
+    let mut body = gantry(other, name);
+    body["url"] = json!(format!("https://{address}"));
+    body
+}
+
+/// A policy that starts with what happens here, and passes deletions on.
+pub(super) fn following(mut wanted: Value) -> Value {
+    wanted["trigger"] = json!({"type": "event_based"});
+    wanted["deletion"] = json!(true);
+    wanted
+}
+
+/// Has what is pushed and deleted at one server go to another one by itself.
+pub(super) async fn leads(from: &Server, to: &Server, names: &str) -> i64 {
+    let name = format!("to-{}", to.port());
+    let registry = add(from, &gantry(to, &name)).await;
+    policy(from, &following(push(&name, registry, names))).await
+}
+
+/// Waits until a reference names this, or nothing.
+pub(super) async fn comes(at: &Server, repository: &str, reference: &str, expected: Option<&str>) {
+    eventually(60, "it comes by itself", async || {
+        let found = digest(at, repository, reference).await;
+        (found.as_deref() == expected).then_some(())
+    })
+    .await;
+}
+
+/// How often something was stored in, or deleted from, a repository, by the log.
+pub(super) async fn changes(at: &Server, repository: &str) -> usize {
+    let query = format!("q=resource%3D~{repository}&page_size=100");
+    let path = format!("/api/v2.0/auditlog-exts?{query}");
+    let logged = at.admin().get(&path).await.expect(200).json();
+    let changes = logged.as_array().expect("a list").iter();
+    changes
+        .filter(|entry| {
+            ["create", "delete"].contains(&entry["operation"].as_str().unwrap_or_default())
+        })
+        .count()
+}
+
+/// Waits until nothing changes any more: for longer than a copy takes to begin.
+pub(super) async fn settled(sites: &[&Server], repository: &str) -> Vec<usize> {
+    let counted = async || {
+        let mut counts = Vec::new();
+        for at in sites {
+            counts.push(changes(at, repository).await);
+        }
+        counts
+    };
+    let mut before = counted().await;
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let now = counted().await;
+        if now == before {
+            return now;
+        }
+        before = now;
+    }
+    panic!("{repository} goes to and fro: {before:?}");
 }
 
 /// Adds a registry: its id.

@@ -33,6 +33,8 @@ export interface Policy {
   speed?: number;
   copy_by_chunk?: boolean;
   single_active_replication?: boolean;
+  /** How far it is behind; missing while it is disabled. */
+  lag_seconds?: number;
 }
 
 export interface Execution {
