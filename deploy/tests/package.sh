@@ -70,7 +70,7 @@ boot() {
 
 # find_leader: the first process inside is the child of systemd-nspawn.
 find_leader() {
-    leader=$(pgrep -P "$nspawn" | head -n 1)
+    leader=$(cut -d ' ' -f 1 "/proc/$nspawn/task/$nspawn/children")
     [ -n "$leader" ]
 }
 

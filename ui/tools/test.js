@@ -4,8 +4,19 @@
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 
-const ALONE = ['budget'];
-const PAGES = ['faults', 'firefox', 'habits', 'hostile', 'own', 'pages', 'pictures', 'restart'];
+const ALONE = ['budget', 'scale'];
+const PAGES = [
+  'dialogs',
+  'faults',
+  'firefox',
+  'habits',
+  'hostile',
+  'own',
+  'pages',
+  'pictures',
+  'restart',
+  'walk',
+];
 
 const names = readdirSync('tests')
   .filter((file) => file.endsWith('.test.js'))

@@ -29,7 +29,7 @@ pub(super) struct NodeConfig {
     /// HOST or HOST:PORT by which images name the registry; default: that of [server] external_url.
     #[arg(long, value_name = "HOST[:PORT]", value_parser = registry)]
     registry: Option<String>,
-    /// A PEM file of the authorities that nodes trust. Default: Gantry's own CA; with a certificate in [tls], none.
+    /// A PEM file of the authorities that nodes trust. Default: Gantry's own CA; with a certificate by [tls] or [acme], none.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
     /// Let nodes trust what their system trusts.
@@ -74,8 +74,8 @@ impl NodeConfig {
         let host = self.registry.unwrap_or_else(|| config.external_host());
         let ca = match &self.ca {
             Some(file) => Some(authorities(file)?),
-            None if self.no_ca || !config.tls.certificate.is_empty() => None,
-            None => Some(own_authority(config)?),
+            None if self.no_ca || has_another_certificate(&config) => None,
+            None => Some(own_authorities(config)?),
         };
         let node = Node {
             ca,
@@ -101,12 +101,17 @@ fn authorities(file: &Path) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// The certificate of Gantry's own CA.
-fn own_authority(config: Config) -> anyhow::Result<String> {
+/// Whether the server's certificate is one of files or by ACME.
+fn has_another_certificate(config: &Config) -> bool {
+    !config.tls.certificate.is_empty() || !config.acme.directory.is_empty()
+}
+
+/// The certificates of Gantry's own CA: two while it is replaced.
+fn own_authorities(config: Config) -> anyhow::Result<String> {
     let mut pem = String::new();
     local::run(config, async |local| {
-        let own = bootstrap::authority(&local.db, &local.master, local.now()).await?;
-        own.certificate_pem().clone_into(&mut pem);
+        let own = bootstrap::authorities(&local.db, &local.master, local.now());
+        pem = own.await?.bundle();
         Ok(ExitCode::SUCCESS)
     })?;
     Ok(pem)
