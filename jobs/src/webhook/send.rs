@@ -31,6 +31,8 @@ const EVERY: Duration = Duration::from_millis(250);
 /// How often what is not sent any more is ended, and how much of it in one transaction.
 const CLEANING: Duration = Duration::from_secs(2);
 const CLEANED: i64 = 50;
+/// Such transactions in a row: nothing is sent meanwhile.
+const CLEANINGS: usize = 20;
 /// Executions of a policy that are removed at a time.
 const PRUNED: i64 = 1_000;
 /// How often something is sent that a receiver refuses, and the first wait, which triples.
@@ -283,9 +285,9 @@ impl Dispatch {
         Ok(())
     }
 
-    /// Ends what is not sent any more, and removes what is gone.
+    /// Ends what is not sent any more, and removes what is gone; the rest of much waits for the next time.
     async fn clean(&self) -> Result<()> {
-        loop {
+        for _ in 0..CLEANINGS {
             let now = self.0.db.now(&*self.0.clock).await?;
             let mut reader = self.0.db.reader().await?;
             let stale = cleaning::stale(&mut reader, now, CLEANED).await?;
@@ -305,6 +307,7 @@ impl Dispatch {
             });
             cleaned.await?;
         }
+        Ok(())
     }
 }
 
