@@ -24,7 +24,7 @@ ROOT = HERE.parent
 COMPATIBILITY = ROOT / "docs" / "harbor-compatibility.md"
 CONTRACT = ROOT / "admin-api" / "tests" / "api" / "harbor-operations.txt"
 # Topics and names that other issues are about.
-LATER = {"replication-registries", "webhooks", "scanners-scans-security", "preheat"}
+LATER = {"replication-registries", "scanners-scans-security", "preheat"}
 LATER_NAMES = re.compile(r"^(proxy|replication|sbom)-|-prevented-|-scan\b|-scan-|-sbom-")
 # What an exchange depends on, by its name or who asks: without the operation, it is not asked.
 NEEDED = [

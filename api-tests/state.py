@@ -127,6 +127,19 @@ def retained(world):
         time.sleep(0.1)
 
 
+def hooked(world):
+    """A policy of webhooks with the recorded number, whose address has no scheme."""
+    path = world.mapping.path("/projects/2/webhook/policies")
+    policy = {"name": "w2", "enabled": True, "event_types": ["PUSH_ARTIFACT", "DELETE_ARTIFACT"],
+              "targets": [{"type": "http", "address": "zzz"}]}
+    for recorded in (2, 3):
+        made = world.api("alice", "POST", path, policy)
+        if made.status == 409:
+            return
+        if recorded == 2:
+            world.api("alice", "DELETE", f"{path}/{made.header('Location').split('/')[-1]}")
+
+
 V1 = "d955ecb61ec72964e4e6643432e31d077a8fb550f3b05cd3c65ff014130f42ce"
 V2 = "b664d78b1d14dafd63a80ac43880e0cfd107177668faa05728983452d6dc17a6"
 SUBJECT = "ba1abb4ddbfd5b171aa508a2501778ac63909ede6104724b956067aa69f61237"
@@ -153,6 +166,7 @@ STEPS = [
     (263, asked("alice", "PUT", "/projects/gold/repositories/app", {"description": "hello"})),
     (342, asked("alice", "DELETE", "/projects/gold/immutabletagrules/1")),
     (380, quota(2, 2)),
+    (403, hooked),
     (423, retained),
     (440, settings(project_creation_restriction="adminonly")),
     (441, settings(project_creation_restriction="everyone")),

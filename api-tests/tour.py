@@ -5,7 +5,10 @@ The clients are harbor-api-client, as published, and one that openapi-generator 
 operations and checks the values that come back. Exits with 1 where a stop fails, or where an operation is on no stop.
 """
 import argparse
+import http.server
+import json
 import sys
+import threading
 import time
 import traceback
 
@@ -271,6 +274,63 @@ def retention(api):
     api.refuses(404, "getRetention", number)
 
 
+def webhooks(api):
+    api.createProject(api.make("ProjectReq", project_name="hooked"))
+    known = api.GetSupportedEventTypes("hooked")
+    assert "PUSH_ARTIFACT" in known["event_type"] and known["notify_type"] == ["http", "slack"]
+    with Receiver() as there:
+        api.CreateWebhookPolicyOfProject("hooked", webhook(api, "ci", there.url))
+        number = api.new_id()
+        api.refuses(409, "CreateWebhookPolicyOfProject", "hooked", webhook(api, "ci", there.url))
+        api.refuses(400, "CreateWebhookPolicyOfProject", "hooked", webhook(api, "other", "ftp://ci.example"))
+        assert [one["name"] for one in api.ListWebhookPoliciesOfProject("hooked")] == ["ci"]
+        pusher(api).image("hooked/app", "v1")
+        executions = lambda: api.ListExecutionsOfWebhookPolicy("hooked", number)
+        assert ended(lambda: executions()[0]["status"] if executions() else "Running") == "Success"
+        assert there.taken == ["v1"]
+        execution = executions()[0]["id"]
+        task = api.ListTasksOfWebhookExecution("hooked", number, execution)[0]
+        assert (task["status"], task["run_count"]) == ("Success", 1)
+        assert "status 204" in api.GetLogsOfWebhookTask("hooked", number, execution, task["id"])
+        assert [one["event_type"] for one in api.LastTrigger("hooked")] == ["PUSH_ARTIFACT"]
+        assert [one["status"] for one in api.ListWebhookJobs("hooked", number)] == ["Success"]
+        changed = webhook(api, "renamed", there.url)
+        api.UpdateWebhookPolicyOfProject("hooked", number, changed)
+        assert api.GetWebhookPolicyOfProject("hooked", number)["name"] == "renamed"
+    api.DeleteWebhookPolicyOfProject("hooked", number)
+    api.refuses(404, "GetWebhookPolicyOfProject", "hooked", number)
+
+
+def webhook(api, name, address):
+    target = api.make("WebhookTargetObject", type="http", address=address)
+    return api.make("WebhookPolicy", name=name, enabled=True, event_types=["PUSH_ARTIFACT"], targets=[target])
+
+
+class Receiver:
+    """A receiver of webhooks: the tags of what it took."""
+
+    def __enter__(self):
+        taken = self.taken = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                taken.append(body["event_data"]["resources"][0]["tag"])
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+
+
 def retention_policy(api, project, count):
     select = lambda decoration, text: api.make("RetentionSelector", kind="doublestar", decoration=decoration, pattern=text)
     rule = api.make("RetentionRule", action="retain", template="latestPushedK", params={"latestPushedK": count},
@@ -481,7 +541,7 @@ def policy(api, there, other):
     api.refuses(404, "getReplicationPolicy", number)
 
 
-STOPS = [system, configuration, users, projects, members, repositories, descriptions, artifacts, labels, labelled, immutability, retention, robots,
+STOPS = [system, configuration, users, projects, members, repositories, descriptions, artifacts, labels, labelled, immutability, retention, webhooks, robots,
          permissions, groups, audit, audit_before_2_13, collection, purge, jobs, allowlist, directory, provider, replication]
 
 

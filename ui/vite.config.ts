@@ -1,5 +1,6 @@
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig } from 'vitest/config';
+import { numbers } from './tools/messages.js';
 
 /** The registry that `npm run dev` and `npm run preview` pass requests on to. */
 const registry = process.env.GANTRY_URL ?? 'https://127.0.0.1:8443';
@@ -29,7 +30,7 @@ function nameOf(module: string, name: string): string {
 
 export default defineConfig({
   base: '/ui/',
-  plugins: [svelte()],
+  plugins: [svelte(), numbers()],
   build: {
     outDir: process.env.UI_DIST ?? '../ui-dist',
     emptyOutDir: true,

@@ -1,7 +1,6 @@
 //! The caller of a request. `auth` checks credentials; this module turns its refusals into this API's errors. What
 //! callers may do is in `allowed`.
 
-use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 use auth::session::{Renewal, SessionKey};
@@ -31,13 +30,15 @@ impl FromRequestParts<Arc<AdminState>> for By {
             return Ok(Self(caller));
         }
         let ClientAddress(address) = *parts.extensions.get().ok_or(Error::NoAddress)?;
+        let sender = Sender::of(address, &parts.headers).at(place(parts));
         let caller = match (basic(parts), session(parts)) {
-            (Some(header), _) => {
-                let sender = Sender::of(address, &parts.headers).at(place(parts));
-                identify(app, header, sender).await?
+            (Some(header), _) => identify(app, header, sender).await?,
+            // Whatever the token is, the request is not the session's: it needed no CSRF token.
+            (None, _) if bearer(parts).is_some() => {
+                by_id_token(app, bearer(parts).unwrap_or_default(), sender).await?
             }
-            (None, Some(key)) => by_session(app, &key, (address, renewal(parts))).await?,
-            (None, None) => Caller::anonymous(address),
+            (None, Some(key)) => by_session(app, &key, (sender, renewal(parts))).await?,
+            (None, None) => app.identity.anonymous(sender),
         };
         if let Some(asked) = asked {
             asked.set(&caller);
@@ -64,11 +65,31 @@ impl Asked {
     }
 }
 
-/// The `Authorization` header, unless it holds a registry token, which is valid for `/v2/` only.
+/// The `Authorization` header, if it holds a name and a password.
 fn basic(parts: &Parts) -> Option<&str> {
     let header = parts.headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, _) = header.split_once(' ')?;
     scheme.eq_ignore_ascii_case("basic").then_some(header)
+}
+
+/// The token in the `Authorization` header, which may be an ID token of the OIDC provider.
+fn bearer(parts: &Parts) -> Option<&str> {
+    let header = parts.headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// The caller of an ID token; a token of somebody else, such as a registry token, makes nobody of the caller.
+async fn by_id_token(app: &AdminState, token: &str, sender: Sender<'_>) -> Result<Caller, Error> {
+    use auth::oidc::Error as E;
+    match app.identity.by_id_token(token, sender).await {
+        Ok(Some(caller)) => Ok(caller),
+        Ok(None)
+        | Err(
+            auth::Error::Void | auth::Error::Provider(E::Token(_) | E::Ended(_) | E::NotConfigured),
+        ) => Ok(app.identity.anonymous(sender)),
+        Err(other) => Err(unidentified(other)),
+    }
 }
 
 /// The key of the browser's session.
@@ -109,9 +130,9 @@ fn renewal(parts: &Parts) -> Renewal {
 async fn by_session(
     app: &AdminState,
     key: &SessionKey,
-    (address, renewal): (IpAddr, Renewal),
+    (sender, renewal): (Sender<'_>, Renewal),
 ) -> Result<Caller, Error> {
-    let caller = app.identity.by_session(key, address, renewal).await;
+    let caller = app.identity.by_session(key, sender, renewal).await;
     caller.map_err(unidentified)
 }
 
@@ -127,7 +148,7 @@ async fn identify(app: &AdminState, header: &str, sender: Sender<'_>) -> Result<
             | auth::Error::RobotExpired
             | auth::Error::Token(_)
             | auth::Error::Void,
-        ) => Ok(Caller::anonymous(sender.address)),
+        ) => Ok(app.identity.anonymous(sender)),
         Err(other) => Err(unidentified(other)),
     }
 }

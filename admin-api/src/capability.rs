@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::allowed::Everyone;
 
 /// The features, each with the version of its requests and answers.
-const FEATURES: [(&str, u32); 22] = [
+const FEATURES: [(&str, u32); 23] = [
     ("access_explain", 1),
     ("access_matrix", 1),
     ("audit_export", 1),
@@ -32,6 +32,7 @@ const FEATURES: [(&str, u32); 22] = [
     ("tag_history", 1),
     ("tags", 1),
     ("usage", 1),
+    ("webhooks", 1),
 ];
 
 /// The answer.

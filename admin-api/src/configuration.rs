@@ -5,14 +5,14 @@ use axum::extract::State;
 use policy::SystemPermit;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tenancy::setting::{Changes, DECLARED, Declaration, Kind};
+use tenancy::setting::{Changes, DECLARED, Declaration, Kind, Values};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::allowed::Granted;
 use crate::json::{BodyOf, Unread};
-use crate::{App, Error};
+use crate::{AdminState, App, Error};
 
 /// Each setting with its value, and whether it can be changed.
 pub(crate) struct Shown;
@@ -109,6 +109,33 @@ pub(crate) async fn update(
     let given = given.into_iter().filter(|(_, value)| !value.is_null());
     let changes = given.map(|(name, value)| Ok((Declaration::named(&name)?, value)));
     let changes: Result<Changes, tenancy::Error> = changes.collect();
+    let changes = changes?;
+    refuse_unreachable(&app, &changes).await?;
     let now = app.clock.now();
-    Ok(app.settings.change(&permit, changes?, now).await?)
+    Ok(app.settings.change(&permit, changes, now).await?)
+}
+
+/// Refuses an address of a syslog server that cannot be reached, as Harbor does.
+async fn refuse_unreachable(app: &AdminState, changes: &Changes) -> Result<(), Error> {
+    const ENDPOINT: &str = "audit_log_forward_endpoint";
+    let current = app.settings.current();
+    let mut wanted = (*current).clone();
+    for (declaration, value) in changes {
+        let put = declaration.put_into(&mut wanted, value);
+        put.map_err(tenancy::Error::from)?;
+    }
+    let place = |values: &Values| {
+        let protocol = values.audit_log_forward_protocol;
+        (values.audit_log_forward_endpoint.clone(), protocol)
+    };
+    // One that is fixed is not changed, and may be anywhere.
+    let is_fixed = app
+        .settings
+        .is_fixed(Declaration::named(ENDPOINT).map_err(tenancy::Error::from)?);
+    let is_same = place(&wanted) == place(&current);
+    if is_fixed || is_same || wanted.audit_log_forward_endpoint.is_empty() {
+        return Ok(());
+    }
+    let reached = app.forwarding.reach_syslog(wanted).await;
+    reached.map_err(|why| Error::BadRequest(format!("{ENDPOINT}: it cannot be reached: {why}")))
 }

@@ -1,13 +1,14 @@
 //! Keeps pages of other sites from acting with a browser's session: requests that change something need a token, which
-//! only pages of this server can read. Requests below `/api` without a session cookie are not of a session, and need
-//! none. [`auth::csrf`] makes the tokens.
+//! only pages of this server can read. Requests below `/api` without a session cookie, or with an `Authorization` header,
+//! are not of a session, and need none; but a browser also sends a remembered Basic password by itself, so those that it
+//! says come from another site are refused. [`auth::csrf`] makes the tokens.
 
 use auth::csrf::Csrf;
 use auth::session::SessionKey;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::header::SET_COOKIE;
+use http::header::{AUTHORIZATION, HOST, ORIGIN, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::{App, Error, cookie};
@@ -27,6 +28,15 @@ pub(crate) enum SessionChange {
 /// Refuses requests that need a token and have none. Every response to a browser carries a new token, so that it can
 /// retry.
 pub(crate) async fn guard(State(app): App, request: Request, next: Next) -> Response {
+    if is_by_credentials(&request) {
+        let own = app.settings.current().external_url.clone();
+        return match is_of_other_site(&request, &own) {
+            true => {
+                Error::Forbidden("the request comes from another site".to_owned()).into_response()
+            }
+            false => next.run(request).await,
+        };
+    }
     let Some(browser) = Browser::of(&request) else {
         return next.run(request).await;
     };
@@ -37,6 +47,42 @@ pub(crate) async fn guard(State(app): App, request: Request, next: Next) -> Resp
     };
     browser.answer(&app.csrf, &mut response);
     response
+}
+
+/// Whether a request below `/api` has credentials of its own.
+fn is_by_credentials(request: &Request) -> bool {
+    let header = request.headers().get(AUTHORIZATION);
+    let header = header.and_then(|header| header.to_str().ok());
+    let scheme = header.and_then(|header| Some(header.split_once(' ')?.0));
+    let is_known = |scheme: &str| {
+        scheme.eq_ignore_ascii_case("basic") || scheme.eq_ignore_ascii_case("bearer")
+    };
+    scheme.is_some_and(is_known) && !request.uri().path().starts_with("/c/")
+}
+
+/// Whether a browser says that a page of another site makes a request that changes something. `own` is where people
+/// reach this server.
+fn is_of_other_site(request: &Request, own: &str) -> bool {
+    if request.method().is_safe() {
+        return false;
+    }
+    if let Some(site) = request.headers().get("sec-fetch-site") {
+        return site == "cross-site" || site == "same-site";
+    }
+    // Browsers that do not say that say at least where the page is from.
+    let Some(origin) = request.headers().get(ORIGIN) else {
+        return false;
+    };
+    let origin = origin.to_str().unwrap_or_default();
+    let host = request
+        .headers()
+        .get(HOST)
+        .and_then(|host| host.to_str().ok());
+    let host = host.or(request.uri().authority().map(http::uri::Authority::as_str));
+    let at = origin.split_once("://").map(|(_, at)| at);
+    let is_own =
+        at.is_some() && at == host || origin == own.trim_end_matches('/') && !own.is_empty();
+    !is_own
 }
 
 /// A client whose session, or whose attempt to get one, other sites could abuse.

@@ -404,6 +404,8 @@ impl From<tenancy::Error> for Error {
             E::ProjectExists(name) => {
                 Self::Conflict(format!("The project named {name} already exists"))
             }
+            E::ProjectDeletionRestricted => Self::Forbidden(text),
+            E::ProjectNotRestorable(_) => Self::NotFound(text),
             E::ProjectHoldsArtifacts(_) => Self::Precondition(NOT_EMPTY.to_owned()),
             E::UserExists { name, email } => {
                 Self::Conflict(format!("user {name} or email {email} already exists"))
@@ -420,7 +422,13 @@ impl From<tenancy::Error> for Error {
             E::UserExternal(_) => Self::Forbidden(text),
             E::NameTaken(_) => Self::Conflict(text),
             E::NoCliSecret(_) => Self::Precondition(text),
-            E::SignInExpired => Self::BadRequest(text),
+            E::SignInExpired | E::ExpectedInvalid(_) => Self::BadRequest(text),
+            E::ExpectedExists(_)
+            | E::TooManyExpected(_)
+            | E::AlreadyLinked(_)
+            | E::PersonTaken(_) => Self::Conflict(text),
+            E::ExpectedUnknown(_) => Self::NotFound(text),
+            E::NotLinked(_) | E::NoEmail(_) => Self::Precondition(text),
             E::NameInvalid(_) => Self::BadRequest(text),
             E::CallerVoid => Self::NotSignedIn,
             E::LinkVoid => Self::BadRequest(text),
@@ -437,15 +445,19 @@ impl From<tenancy::Error> for Error {
             | E::RobotExists(_)
             | E::RegistryExists(_)
             | E::PolicyExists(_)
+            | E::WebhookExists(_)
             | E::GroupExists(_) => Self::Conflict(text),
             E::TooManyExecutions(_)
             | E::RegistryUsed(_)
             | E::PolicyDisabled(_)
+            | E::TargetGone
             | E::PolicyRuns(_) => Self::Precondition(text),
             E::TooManyRules(_)
             | E::TooManyWorkloadRules(_)
             | E::TooManyRegistries(_)
             | E::TooManyPolicies(_)
+            | E::TooManyWebhooks(_)
+            | E::SecretMissing(_)
             | E::TooManyLabels(_)
             | E::RetentionExists { .. } => Self::BadRequest(text),
             E::ProjectGone
@@ -458,11 +470,17 @@ impl From<tenancy::Error> for Error {
             | E::ExecutionUnknown(_)
             | E::RegistryUnknown(_)
             | E::PolicyUnknown(_)
+            | E::WebhookUnknown(_)
+            | E::DeliveryUnknown(_)
             | E::UserUnknown(_)
             | E::PrincipalUnknown(_)
             | E::RobotUnknown(_)
             | E::GroupUnknown(_)
             | E::MemberUnknown { .. } => Self::NotFound(text),
+            E::CertificateInvalid(error) => Self::BadRequest(error.to_string()),
+            E::CertificateName(_) => Self::BadRequest(text),
+            E::CertificateUnknown(_) => Self::NotFound(text),
+            E::NoAcme => Self::Precondition(text),
             E::Setting(invalid) => invalid.into(),
             E::Secret(error) => error.into(),
             E::Password(error) => error.into(),

@@ -47,6 +47,7 @@ mod query;
 mod quota;
 mod read_only;
 mod registry;
+mod registry_notification;
 mod replication;
 mod repository;
 mod retention;
@@ -61,16 +62,20 @@ mod systeminfo;
 mod tag;
 mod usage;
 mod user;
+mod webhook;
 mod workload_rule;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use ::registry::Registry;
 use auth::csrf::Csrf;
 use auth::identity::Identity;
 use db::Db;
+use jobs::audit_forward::Forwarding;
+use jobs::webhook::Webhooks;
 use model::{Clock, Timestamp};
 use tenancy::secret::MasterKey;
 use tenancy::setting::Settings;
@@ -104,6 +109,8 @@ pub struct AdminState {
     pub clock: Arc<dyn Clock>,
     /// Settings that administrators change.
     pub settings: Arc<Settings>,
+    /// Trying webhooks out.
+    pub webhooks: Webhooks,
     /// What `systeminfo` reports about this installation.
     pub info: SystemInfo,
     /// This process.
@@ -112,8 +119,12 @@ pub struct AdminState {
     pub certificates: Certificates,
     /// Costly results, shared by all requests.
     pub heavy: Heavy,
+    /// Whether this process was given another password of `admin` than the one that is stored.
+    pub unused_password: Arc<AtomicBool>,
     /// Problems of database, store and clock, as of a few seconds ago.
     pub component_errors: watch::Receiver<ComponentErrors>,
+    /// How the audit log is forwarded.
+    pub forwarding: Arc<Forwarding>,
 }
 
 /// This process as shown among those that run jobs.
@@ -134,8 +145,6 @@ pub struct SystemInfo {
     pub version: String,
     /// Kind of blob store: `filesystem`, `s3`.
     pub storage_provider: &'static str,
-    /// The private CA's certificate, which clients need to trust, if there is one.
-    pub ca_pem: Option<String>,
     /// The folder whose file system `systeminfo/volumes` reports.
     pub data_folder: PathBuf,
 }

@@ -1,6 +1,7 @@
 //! Members of projects: users, and groups of users.
 
 pub(crate) mod create;
+pub(crate) mod expected;
 pub(crate) mod get;
 pub(crate) mod update;
 

@@ -340,6 +340,29 @@ impl<S: Send + Sync> FromRequestParts<S> for UserRef {
     }
 }
 
+/// The deleted project in a path.
+pub(crate) struct DeletedProjectRef(pub(crate) ProjectId);
+
+impl Input for DeletedProjectRef {
+    fn parameters() -> Vec<Parameter> {
+        vec![in_path(
+            "project_id",
+            Type::Integer,
+            "The deleted project's ID.",
+        )]
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for DeletedProjectRef {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        int_param(parts, state, "project_id")
+            .await
+            .map(|id| Self(ProjectId(id)))
+    }
+}
+
 /// The robot in a path.
 pub(crate) struct RobotRef(pub(crate) RobotId);
 

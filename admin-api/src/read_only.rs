@@ -10,10 +10,11 @@ use http::{Extensions, Method};
 use crate::{AdminState, Error};
 
 /// Routes that may write nevertheless.
-const OPEN: [(&str, &str); 11] = [
+const OPEN: [(&str, &str); 12] = [
     ("PUT", "/api/v2.0/configurations"),
     ("POST", "/c/login"),
     ("POST", "/api/ext/v1/mail/test"),
+    ("POST", "/api/ext/v1/audit-forward/test"),
     ("POST", "/c/userExists"),
     ("POST", "/c/oidc/onboard"),
     ("POST", "/api/ext/v1/oidc/backchannel_logout"),

@@ -45,16 +45,43 @@ pub(crate) struct View {
     level: &'static str,
     name: String,
     permissions: Vec<RobotPermission>,
+    /// The secret before the present one, while it works.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous_secret: Option<PreviousSecret>,
     update_time: String,
 }
 
+/// A robot's secret that was replaced and still works.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PreviousSecret {
+    /// Until when it works.
+    expires_at: String,
+    /// How often it was used since it was replaced; a minute's uses may be missing.
+    uses: i64,
+    /// When it was used last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_used_at: Option<String>,
+}
+
+impl PreviousSecret {
+    fn of(robot: &Robot, now: Timestamp) -> Option<Self> {
+        let (_, until) = robot.previous_secret(now)?;
+        Some(Self {
+            expires_at: until.to_string(),
+            uses: robot.previous_uses,
+            last_used_at: robot.previous_used_at.map(|at| at.to_string()),
+        })
+    }
+}
+
 impl View {
-    fn new(robot: Robot, permissions: Vec<RobotPermission>) -> Result<Self, Error> {
+    fn new(robot: Robot, permissions: Vec<RobotPermission>, now: Timestamp) -> Result<Self, Error> {
         let (creator_type, creator_ref) = match robot.maker()? {
             RobotMaker::User(id) => ("local", id.0),
             RobotMaker::Robot(id) => ("robot", id.0),
         };
         Ok(Self {
+            previous_secret: PreviousSecret::of(&robot, now),
             creation_time: robot.created_at.to_string(),
             creator_ref,
             creator_type,

@@ -19,8 +19,9 @@ use crate::{
     AdminState, Error, access, account, artifact, audit, bulk, capability, certificate,
     configuration, csrf, cve_allowlist, execution, explore, group, health, home, icon,
     immutable_rule, job_service, label, ldap, mail, me, member, notice, oidc, openapi, permission,
-    ping, project, quota, read_only, registry, replication, repository, retention, robot, search,
-    session, statistics, storage, systeminfo, tag, usage, user, workload_rule,
+    ping, project, quota, read_only, registry, registry_notification, replication, repository,
+    retention, robot, search, session, statistics, storage, systeminfo, tag, usage, user, webhook,
+    workload_rule,
 };
 
 /// Declares handlers: `routes!` reads their attributes, and `with` their signatures.
@@ -48,6 +49,9 @@ fn declarations() -> Declarations {
         user::get::get,
         user::update::update,
         user::delete::delete,
+        user::erase::erase,
+        user::link::join,
+        user::link::unlink,
         user::password::set,
         user::sysadmin::set,
         oidc::cli_secret::set,
@@ -59,6 +63,8 @@ fn declarations() -> Declarations {
         project::update::update,
         project::delete::delete,
         project::delete::deletable,
+        project::deleted::list,
+        project::deleted::restore,
         project::summary::summary,
         project::owner::set,
         project::metadata::list,
@@ -104,6 +110,9 @@ fn declarations() -> Declarations {
         audit::series::count,
         audit::series::pulls,
         audit::series::pushes,
+        audit::forward::list,
+        audit::forward::test,
+        registry_notification::list,
 
         label::list::list,
         label::create::create,
@@ -153,6 +162,7 @@ fn declarations() -> Declarations {
         execution::purge_audit::log,
 
         job_service::schedule::list,
+        job_service::schedule::next,
         job_service::schedule::paused,
         job_service::worker::pools,
         job_service::worker::workers,
@@ -193,6 +203,23 @@ fn declarations() -> Declarations {
         replication::version::set,
         replication::version::delete,
 
+        webhook::policy::list,
+        webhook::policy::create,
+        webhook::policy::get,
+        webhook::policy::update,
+        webhook::policy::delete,
+        webhook::execution::list,
+        webhook::execution::tasks,
+        webhook::execution::log,
+        webhook::legacy::last_trigger,
+        webhook::legacy::jobs,
+        webhook::legacy::events,
+        webhook::delivery::list,
+        webhook::delivery::get,
+        webhook::delivery::redeliver,
+        webhook::state::list,
+        webhook::state::test,
+
         cve_allowlist::get,
         cve_allowlist::update,
 
@@ -205,6 +232,9 @@ fn declarations() -> Declarations {
         member::get::get,
         member::update::update,
         member::update::remove,
+        member::expected::list,
+        member::expected::create,
+        member::expected::delete,
 
         ldap::ping::ping,
         ldap::user::search,
@@ -246,6 +276,8 @@ fn declarations() -> Declarations {
 
         certificate::list,
         certificate::reload,
+        certificate::acme,
+        certificate::order,
         certificate::authority,
 
         me::preference::get,

@@ -70,7 +70,7 @@ fn details(app: &AdminState, settings: &Values) -> Details {
             url => url.to_owned(),
         },
         harbor_version: info.version.clone(),
-        has_ca_root: info.ca_pem.is_some(),
+        has_ca_root: app.certificates.ca_pem().is_some(),
         notification_enable: settings.notification_enable,
         project_creation_restriction: match settings.project_creation_restriction {
             ProjectCreation::Everyone => "everyone",
@@ -123,9 +123,8 @@ pub(crate) async fn volumes(
 )]
 pub(crate) async fn certificate(_: Everyone, State(app): App) -> Result<Response, Error> {
     let pem = app
-        .info
-        .ca_pem
-        .clone()
+        .certificates
+        .ca_pem()
         .ok_or_else(|| Error::NotFound("there is no private CA certificate".to_owned()))?;
     let headers = [
         (CONTENT_TYPE, "application/octet-stream"),

@@ -2,7 +2,9 @@
 
 pub(crate) mod create;
 pub(crate) mod delete;
+pub(crate) mod erase;
 pub(crate) mod get;
+pub(crate) mod link;
 pub(crate) mod list;
 pub(crate) mod password;
 pub(crate) mod permission;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use db::{Age, Db, binding};
-use model::{Clock, ProjectName, RepositoryName, Timestamp};
+use model::{Client, Clock, ProjectName, RepositoryName, Timestamp};
 use policy::{Action, Authority, Caller, Presented, Workload, WorkloadRule};
 use tenancy::setting::Settings;
 use tracing::instrument;
@@ -74,6 +74,7 @@ impl Bearer {
             presented: Presented::Token,
             grants: Some(verified.grants().clone()),
             address: Some(address),
+            client: Client::at(Some(address)),
         })
     }
 

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use db::audit::recorder::Recorder;
 use db::robot::usage::RobotUses;
 use db::{Age, Db, binding};
-use model::{Clock, Network, Origin, Principal, SessionId};
+use model::{Client, Clock, Network, Origin, Principal, SessionId};
 use outgoing::Guard;
 use policy::{Authority, Caller, Presented};
-use tenancy::password::PasswordHasher;
+use tenancy::password::{Applicant, PasswordHasher};
 use tenancy::secret::MasterKey;
 use tenancy::setting::Settings;
 
@@ -20,7 +20,7 @@ use crate::directory::Directory;
 use crate::error::{Error, Result};
 use crate::login::{self, Counter};
 use crate::oidc::{self, Oidc, SignedIn};
-use crate::password::Passwords;
+use crate::password::{LONGEST_PASSWORD, Passwords};
 use crate::scope::Scope;
 use crate::sender::Sender;
 use crate::session::{Renewal, SessionKey, Sessions};
@@ -28,7 +28,7 @@ use crate::source::{CliSecrets, Ldap, Local, PasswordSource, Robots};
 use crate::throttle::LoginThrottle;
 use crate::token::TokenKeys;
 use crate::verified::VerifiedCredentials;
-use crate::workload::{self, Admission, Workloads};
+use crate::workload::{self, Admission, Admitted, Workloads};
 
 /// Maximum characters of a refused workload's subject and issuer in the history.
 const LONGEST_CLAIMED: usize = 512;
@@ -39,6 +39,7 @@ pub struct Identity {
     clock: Arc<dyn Clock>,
     audit: Arc<Recorder>,
     uses: Arc<RobotUses>,
+    settings: Arc<Settings>,
     hasher: Arc<PasswordHasher>,
     directory: Arc<Directory>,
     oidc: Oidc,
@@ -64,6 +65,7 @@ impl Identity {
             throttle: Arc::default(),
             audit: audit.clone(),
             clock: clock.clone(),
+            settings: settings.clone(),
         };
         let robots = Box::new(Robots::new(db.clone(), hasher.clone()));
         let local = Box::new(Local::new(db.clone(), hasher.clone()));
@@ -80,16 +82,22 @@ impl Identity {
         let sources: Vec<Box<dyn PasswordSource>> =
             vec![robots, secrets, local, Box::new(ldap.clone())];
         Self {
-            passwords: Passwords::new(db.clone(), counter, (sources, Some(ldap)), verified),
+            passwords: Passwords::new(
+                db.clone(),
+                counter,
+                (sources, Some(ldap)),
+                (verified, uses.clone()),
+            ),
             directory,
             oidc,
             bearer: Bearer::new(db.clone(), clock.clone(), keys, settings.clone()),
-            sessions: Sessions::new(db.clone(), clock.clone(), settings),
+            sessions: Sessions::new(db.clone(), clock.clone(), settings.clone()),
             allowances: Allowances::default(),
             workloads,
             db,
             clock,
             audit,
+            settings,
             uses,
             hasher,
         }
@@ -130,6 +138,16 @@ impl Identity {
         &self.hasher
     }
 
+    /// What the history keeps of a sender.
+    pub fn client(&self, sender: Sender<'_>) -> Client {
+        login::client(&self.settings, sender)
+    }
+
+    /// The caller of a request without credentials.
+    pub fn anonymous(&self, sender: Sender<'_>) -> Caller {
+        Caller::anonymous(sender.address).with(self.client(sender))
+    }
+
     /// The caller of an `Authorization` header; anonymous without one. `age` is how old the bindings of a token's
     /// principal may be.
     ///
@@ -143,12 +161,12 @@ impl Identity {
     ) -> Result<Caller> {
         let address = sender.address;
         let Some(header) = authorization else {
-            return Ok(Caller::anonymous(address));
+            return Ok(self.anonymous(sender));
         };
         let (scheme, rest) = header.split_once(' ').ok_or(Error::Malformed)?;
         if scheme.eq_ignore_ascii_case("bearer") {
             let caller = self.bearer.caller(rest.trim(), address, age).await?;
-            return Ok(self.used(caller, address));
+            return Ok(self.used(caller, sender));
         }
         if scheme.eq_ignore_ascii_case("basic") {
             let basic = Basic::decode(rest.trim())?;
@@ -180,11 +198,11 @@ impl Identity {
     }
 
     /// Records the use of a robot.
-    fn used(&self, caller: Caller, address: IpAddr) -> Caller {
+    fn used(&self, caller: Caller, sender: Sender<'_>) -> Caller {
         if let Principal::Robot { id, .. } = caller.principal() {
-            self.uses.note(*id, address, self.clock.now());
+            self.uses.note(*id, sender.address, self.clock.now());
         }
-        caller
+        caller.with(self.client(sender))
     }
 
     /// As [`Identity::by_password`], but anonymous if both are empty, as some clients send them.
@@ -198,7 +216,7 @@ impl Identity {
         age: Age,
     ) -> Result<Caller> {
         if name.is_empty() && password.is_empty() {
-            return Ok(Caller::anonymous(sender.address));
+            return Ok(self.anonymous(sender));
         }
         self.by_password((name, password), sender, age).await
     }
@@ -213,17 +231,29 @@ impl Identity {
         sender: Sender<'_>,
         age: Age,
     ) -> Result<Caller> {
-        let address = sender.address;
         let authority = match Box::pin(self.workloads.admit(credentials.1)).await? {
             Admission::Admitted(authority) => authority,
             // The same answer as for any wrong password: it does not reveal which issuers are known.
             refused @ Admission::Refused { .. } => {
                 self.record_refused(refused, sender);
+                self.spend_a_hash(credentials.1, sender).await?;
                 return Err(Error::WrongCredentials);
             }
             Admission::Unknown => self.passwords.check(credentials, sender, age).await?,
         };
-        Ok(self.used(by(authority, address), address))
+        Ok(self.used(by(authority, sender.address), sender))
+    }
+
+    /// Does the work that a password costs which no source knows: the time of an answer must not tell either.
+    async fn spend_a_hash(&self, password: &str, sender: Sender<'_>) -> Result<()> {
+        if password.len() > LONGEST_PASSWORD {
+            // That costs no hash.
+            return Ok(());
+        }
+        let stranger = Applicant::Stranger(Network::of(sender.address));
+        let slot = self.hasher.slot(stranger).await?;
+        slot.verify(password, None, |_| ()).await?;
+        Ok(())
     }
 
     /// The caller of a workload's token (RFC 8693).
@@ -232,12 +262,64 @@ impl Identity {
     /// Always [`Error::SubjectToken`]: the reason is only in the history.
     pub async fn by_subject_token(&self, token: &str, sender: Sender<'_>) -> Result<Caller> {
         match Box::pin(self.workloads.admit(token)).await? {
-            Admission::Admitted(authority) => Ok(by(authority, sender.address)),
+            Admission::Admitted(authority) => {
+                Ok(by(authority, sender.address).with(self.client(sender)))
+            }
             refused => {
                 self.record_refused(refused, sender);
                 Err(Error::SubjectToken)
             }
         }
+    }
+
+    /// The caller of an ID token of the OIDC provider. `None` if no provider is configured.
+    ///
+    /// # Errors
+    /// [`Error::Provider`] with the reason.
+    pub async fn by_id_token(&self, token: &str, sender: Sender<'_>) -> Result<Option<Caller>> {
+        if !self.oidc.is_configured() {
+            return Ok(None);
+        }
+        let origin = self.anonymous(sender).origin();
+        let bearer = Box::pin(self.oidc.by_id_token(token, origin)).await;
+        let bearer = match bearer {
+            Ok(bearer) => bearer,
+            Err(error) => {
+                if !error.is_outage() || matches!(error, oidc::Error::Token(_)) {
+                    self.record_refused_id_token(&error, sender);
+                }
+                return Err(Error::Provider(error));
+            }
+        };
+        let generation = Some(bearer.generation);
+        let bound = binding::authority(&self.db, bearer.principal, generation, Age::Now).await?;
+        let authority = bound.ok_or(Error::Void)?;
+        Ok(Some(
+            by(authority, sender.address).with(self.client(sender)),
+        ))
+    }
+
+    /// Records why an ID token was refused. Anybody can send some, so no network fills the history with them.
+    fn record_refused_id_token(&self, error: &oidc::Error, sender: Sender<'_>) {
+        let (network, now) = (Network::of(sender.address), self.clock.now());
+        if self.allowances.refused_workload.take(network, now).is_ok() {
+            self.record_refused_sign_in(error, sender);
+        }
+    }
+
+    /// The caller by rules for client certificates, as these are now; `None` if they were all changed or deleted.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn by_certificate(
+        &self,
+        admitted: &Admitted,
+        address: IpAddr,
+        age: Age,
+    ) -> Result<Option<Caller>> {
+        let bound = workload::bind(&self.db, &admitted.workload, &admitted.name, age).await?;
+        let bound = bound.filter(|authority| !authority.has_ended(self.clock.now()));
+        Ok(bound.map(|authority| by(authority, address)))
     }
 
     /// Records why a workload's token was refused.
@@ -254,7 +336,7 @@ impl Identity {
         let claimed: String = claimed.chars().take(LONGEST_CLAIMED).collect();
         let origin = Origin {
             principal: Principal::Claimed(claimed.into()),
-            address: Some(sender.address),
+            client: self.client(sender),
         };
         let event = login::event(now, origin).refused();
         let detail = format!("a workload's token: {reason}");
@@ -270,19 +352,19 @@ impl Identity {
         &self,
         caller: &Caller,
         had: Option<&SessionKey>,
-        agent: &str,
+        sender: Sender<'_>,
     ) -> Result<SessionKey> {
         let user = caller.user().and(caller.id());
         let principal = user.ok_or(Error::WrongCredentials)?;
         let who = (principal, caller.authority.generation, caller.origin());
-        self.sessions.begin(who, (had, None), agent).await
+        self.sessions.begin(who, (had, None), sender).await
     }
 
     /// Records why nobody was signed in by the OIDC provider.
     pub fn record_refused_sign_in(&self, error: &oidc::Error, sender: Sender<'_>) {
         let origin = Origin {
             principal: Principal::Claimed("OIDC".into()),
-            address: Some(sender.address),
+            client: self.client(sender),
         };
         let event = login::event(self.clock.now(), origin).refused();
         self.audit
@@ -306,10 +388,11 @@ impl Identity {
             presented: Presented::Password,
             grants: None,
             address: Some(sender.address),
+            client: self.client(sender),
         };
         let who = (principal, generation, caller.origin());
         let oidc = Some(signed_in.session);
-        let key = self.sessions.begin(who, (had, oidc), sender.agent).await?;
+        let key = self.sessions.begin(who, (had, oidc), sender).await?;
         if self.oidc.is_signed_out(&signed_in.underway).await? {
             self.sessions.end_by_key(&key).await?;
             return Err(Error::Void);
@@ -324,11 +407,14 @@ impl Identity {
     pub async fn by_session(
         &self,
         key: &SessionKey,
-        address: IpAddr,
+        sender: Sender<'_>,
         renewal: Renewal,
     ) -> Result<Caller> {
-        let caller = self.sessions.caller(key, address, renewal).await?;
-        Ok(caller.unwrap_or_else(|| Caller::anonymous(address)))
+        let caller = self.sessions.caller(key, sender.address, renewal).await?;
+        Ok(caller.map_or_else(
+            || self.anonymous(sender),
+            |caller| caller.with(self.client(sender)),
+        ))
     }
 
     /// Ends a session of the caller. Returns whether the caller had it.
@@ -364,5 +450,6 @@ fn by(authority: Arc<Authority>, address: IpAddr) -> Caller {
         presented: Presented::Password,
         grants: None,
         address: Some(address),
+        client: Client::at(Some(address)),
     }
 }

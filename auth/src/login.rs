@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use db::audit::recorder::Recorder;
-use model::{Clock, Event, Operation, Origin, Principal, Subject, Timestamp};
+use model::{Client, Clock, Event, Operation, Origin, Principal, Subject, Timestamp};
 use tenancy::password::Applicant;
+use tenancy::setting::Settings;
 use zeroize::Zeroizing;
 
 use crate::attempts::Attempt;
@@ -14,9 +15,6 @@ use crate::error::{Error, Result};
 use crate::sender::Sender;
 use crate::throttle::{LoginThrottle, Verdict};
 use crate::verified::Verified;
-
-/// Maximum characters of a program's user agent in the history.
-const LONGEST_AGENT: usize = 255;
 
 /// A source's result for a login.
 pub(crate) enum Checked {
@@ -33,8 +31,8 @@ pub(crate) struct Login {
     name: String,
     password: Zeroizing<String>,
     address: IpAddr,
-    /// The program's user agent.
-    agent: String,
+    /// What the history keeps of the program.
+    client: Client,
     applicant: Applicant,
     counter: Counter,
     /// The person with this name, for sources in which people have several names.
@@ -56,7 +54,7 @@ impl Login {
             name: name.to_owned(),
             password: Zeroizing::new(password.to_owned()),
             address: sender.address,
-            agent: sender.agent.chars().take(LONGEST_AGENT).collect(),
+            client: client(&counter.settings, sender),
             applicant,
             counter,
             person: None,
@@ -147,7 +145,7 @@ impl Login {
 
     fn fail(&mut self) {
         self.owes = false;
-        self.counter.failed(&self.name, self.address, &self.agent);
+        self.counter.failed(&self.name, self.address, &self.client);
         if let Some(person) = &self.person {
             self.counter.throttle_failed(person, self.address);
         }
@@ -168,6 +166,7 @@ pub(crate) struct Counter {
     pub(crate) throttle: Arc<LoginThrottle>,
     pub(crate) audit: Arc<Recorder>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) settings: Arc<Settings>,
 }
 
 impl Counter {
@@ -193,20 +192,22 @@ impl Counter {
         self.throttle.failed(account, address, now);
     }
 
-    fn failed(&self, name: &str, address: IpAddr, agent: &str) {
+    fn failed(&self, name: &str, address: IpAddr, client: &Client) {
         self.throttle_failed(name, address);
         let now = self.clock.now();
         let origin = Origin {
             principal: Principal::Claimed(name.into()),
-            address: Some(address),
+            client: client.clone(),
         };
-        let event = event(now, origin).refused();
-        // The agent helps to find a program that still uses an old password.
-        let event = match agent {
-            "" => event,
-            agent => event.with_detail(format!("by {agent}")),
-        };
-        self.audit.record_failed_login(event);
+        self.audit.record_failed_login(event(now, origin).refused());
+    }
+}
+
+/// What the history keeps of a sender.
+pub(crate) fn client(settings: &Settings, sender: Sender<'_>) -> Client {
+    match settings.current().audit_log_clients {
+        true => Client::new(sender.address, sender.agent),
+        false => Client::default(),
     }
 }
 

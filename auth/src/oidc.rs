@@ -8,6 +8,7 @@
 //! set with an asymmetric algorithm: an answer of another provider, an older token or a token for another client is
 //! refused.
 
+mod bearer;
 mod claims;
 mod config;
 mod error;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use db::robot::usage::RobotUses;
 use db::{Age, Db, binding};
 use model::Network;
 use policy::Authority;
@@ -16,10 +17,10 @@ use crate::login::{Checked, Counter, Login};
 use crate::sender::{Place, Sender};
 use crate::source::{Ldap, PasswordSource};
 use crate::throttle::LoginThrottle;
-use crate::verified::{Verified, VerifiedCredentials};
+use crate::verified::{Proof, Verified, VerifiedCredentials};
 
 /// Maximum length of a password to check, in bytes.
-const LONGEST_PASSWORD: usize = 1_024;
+pub(crate) const LONGEST_PASSWORD: usize = 1_024;
 
 /// Maximum length of a name to look up, in bytes.
 const LONGEST_NAME: usize = 255;
@@ -37,6 +38,7 @@ pub(crate) struct Passwords {
     verified: Arc<VerifiedCredentials>,
     attempts: Attempts,
     counter: Counter,
+    uses: Arc<RobotUses>,
 }
 
 impl Passwords {
@@ -44,7 +46,7 @@ impl Passwords {
         db: Db,
         counter: Counter,
         (sources, ldap): (Vec<Box<dyn PasswordSource>>, Option<Ldap>),
-        verified: Arc<VerifiedCredentials>,
+        (verified, uses): (Arc<VerifiedCredentials>, Arc<RobotUses>),
     ) -> Self {
         Self {
             db,
@@ -53,6 +55,7 @@ impl Passwords {
             verified,
             attempts: Attempts::default(),
             counter,
+            uses,
         }
     }
 
@@ -109,6 +112,12 @@ impl Passwords {
         let generation = Some(verified.generation);
         let authority = binding::authority(&self.db, verified.principal, generation, age).await?;
         let now = self.counter.clock.now();
+        if let Proof::PreviousSecret(until) = verified.by {
+            if until <= now {
+                return Err(Error::WrongCredentials);
+            }
+            self.uses.count_previous(verified.principal, now);
+        }
         match authority {
             Some(authority) if authority.has_ended(now) => Err(Error::RobotExpired),
             bound => Ok(bound),

@@ -10,13 +10,14 @@ use std::time::Duration;
 use aws_lc_rs::digest::{SHA256, digest};
 use db::session::{self, AtProvider, NewSession, Session};
 use db::{Age, Db, binding};
-use model::{Clock, Event, Operation, Origin, PrincipalId, SessionId, Subject, Timestamp};
+use model::{Client, Clock, Event, Operation, Origin, PrincipalId, SessionId, Subject, Timestamp};
 use policy::{Caller, Presented};
 use tenancy::setting::Settings;
 use zeroize::Zeroizing;
 
 use crate::error::Result;
 use crate::login;
+use crate::sender::Sender;
 
 /// A session is renewed at most once in this time, so that few requests write.
 const RENEWAL: Duration = Duration::from_secs(60);
@@ -105,16 +106,15 @@ impl Sessions {
         &self,
         (principal, generation, origin): (PrincipalId, i64, Origin),
         (had, oidc): (Option<&SessionKey>, Option<AtProvider>),
-        agent: &str,
+        sender: Sender<'_>,
     ) -> Result<SessionKey> {
         let (key, now) = (SessionKey::random(), self.clock.now());
-        let address = origin.address.map(|address| address.to_string());
         let new = NewSession {
             hash: key.hash(),
             principal,
             generation,
-            address: address.unwrap_or_default(),
-            agent: agent.chars().take(LONGEST_AGENT).collect(),
+            address: sender.address.to_string(),
+            agent: sender.agent.chars().take(LONGEST_AGENT).collect(),
             expires_at: now.plus(self.idle()),
             oidc,
         };
@@ -176,6 +176,7 @@ impl Sessions {
             presented: Presented::Session(id),
             grants: None,
             address: Some(address),
+            client: Client::at(Some(address)),
         }))
     }
 

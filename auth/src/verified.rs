@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
-use model::PrincipalId;
+use model::{PrincipalId, Timestamp};
 use moka::sync::Cache;
 
 use crate::sender::Place;
@@ -35,6 +35,8 @@ pub(crate) struct Verified {
 pub(crate) enum Proof {
     /// A password, or a robot's secret.
     Password,
+    /// The secret before a robot's present one, which works until then.
+    PreviousSecret(Timestamp),
     /// A CLI secret, which is valid only at [`Place::Tools`].
     CliSecret,
 }
@@ -43,7 +45,7 @@ impl Verified {
     /// True if these credentials are valid there.
     pub(crate) fn counts_at(&self, place: Place) -> bool {
         match self.by {
-            Proof::Password => true,
+            Proof::Password | Proof::PreviousSecret(_) => true,
             Proof::CliSecret => place == Place::Tools,
         }
     }

@@ -2,6 +2,7 @@
 //! trusted before its signature is checked; until then its issuer and subject only select rules. Each rule is separate:
 //! its project's administrators decide whose keys count for it, and for no other rule.
 
+mod certificate;
 mod explain;
 mod keys;
 mod rights;
@@ -20,6 +21,7 @@ use outgoing::Guard;
 use policy::{Authority, Workload, WorkloadRule};
 use tracing::instrument;
 
+pub use certificate::{Admitted, CertificateOwner};
 pub use explain::{Explanation, Verdict};
 pub use rule::RuleText;
 

@@ -1,5 +1,5 @@
 //! `cargo xtask bench`: Gantry beside other servers in one run on loopback, alternating. `files` has the cases on files
-//! and SQLite, `s3` those on PostgreSQL and S3 storage. `scale`, `gc`, `audit` and `lists` are of
+//! and SQLite, `s3` those on PostgreSQL and S3 storage. `scale`, `gc`, `audit`, `lists` and `people` are of
 //! Gantry alone.
 
 #![expect(clippy::future_not_send, reason = "clients run where they are awaited")]
@@ -11,6 +11,7 @@ mod gc;
 mod lists;
 mod load;
 mod paper;
+mod people;
 mod profile;
 mod recorder;
 mod report;
@@ -55,6 +56,9 @@ enum Command {
     Audit(Options),
     /// Pages of the REST API's lists among 100,000 artifacts, 10,000 projects and 5,000 users.
     Lists(Options),
+    /// Pulls beside 200 people who sign in at once, and beside a directory that takes ten seconds; what a sign-in costs a
+    /// directory of 50,000 people, and what importing 1,000 costs the server.
+    People(Options),
 }
 
 #[derive(clap::Args)]
@@ -62,13 +66,13 @@ struct Options {
     /// Alternating rounds. Default: 7, in the short form 1.
     #[arg(long)]
     rounds: Option<u32>,
-    /// Only this case; may be given several times. Of gc: collection or deletion.
+    /// Only this case; may be given several times. Of gc: collection or deletion. Of people: sign-ins, directory or crowd.
     #[arg(long)]
     only: Vec<String>,
     /// Seconds, in which answers are checked and no time; writes no document.
     #[arg(long)]
     short: bool,
-    /// Files or replicas, of scale, gc, audit and lists: one process with SQLite, or on PostgreSQL and SeaweedFS. Default: both.
+    /// Files or replicas, of scale, gc, audit, lists and people: one process with SQLite, or on PostgreSQL and SeaweedFS. Default: both.
     #[arg(long)]
     on: Vec<Topology>,
     /// Measure this binary instead of building one.
@@ -124,6 +128,7 @@ fn main() -> ExitCode {
         Some(Command::Gc(options)) => gc::run(options),
         Some(Command::Audit(options)) => audit::run(options),
         Some(Command::Lists(options)) => lists::run(options),
+        Some(Command::People(options)) => people::run(options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -122,9 +122,16 @@ impl<'a> Stage<'a> {
     }
 
     fn settings(&self) -> Vec<(String, String)> {
-        self.backing
+        let mut settings = self
+            .backing
             .as_ref()
-            .map_or_else(Vec::new, Backing::settings)
+            .map_or_else(Vec::new, Backing::settings);
+        // Directories are on this machine.
+        settings.push((
+            "GANTRY_OUTGOING__ALLOW".to_owned(),
+            "127.0.0.0/8".to_owned(),
+        ));
+        settings
     }
 }
 

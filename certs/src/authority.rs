@@ -30,9 +30,11 @@ const BACKDATE: Duration = Duration::hours(1);
 /// The longest common name that X.509 allows (`ub-common-name`); longer names are only in the SANs.
 const LONGEST_COMMON_NAME: usize = 64;
 
-/// A private authority (ECDSA P-256) that signs server certificates.
+/// A private authority (ECDSA P-256) that signs certificates of servers and clients.
 pub struct Authority {
     certificate_pem: String,
+    /// Its certificate as its predecessor signed it, for clients that do not trust it yet.
+    bridge_pem: Option<String>,
     certificate: CertificateDer<'static>,
     not_before: OffsetDateTime,
     not_after: OffsetDateTime,
@@ -51,7 +53,8 @@ impl Authority {
         params.distinguished_name = named(common_name);
         params.not_before = now - BACKDATE;
         params.not_after = now + Duration::days(AUTHORITY_DAYS);
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        // One authority below it: its successor, during a rotation.
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         params.use_authority_key_identifier_extension = true;
         let certificate = params.self_signed(&key).map_err(Error::Issue)?;
@@ -94,11 +97,43 @@ impl Authority {
         let issuer = Issuer::from_ca_cert_der(&certificate, key).map_err(Error::Issue)?;
         Ok(Self {
             certificate_pem,
+            bridge_pem: None,
             certificate,
             not_before,
             not_after,
             issuer,
         })
+    }
+
+    /// Signs the certificate of a successor, so that clients that trust only this authority accept what the successor
+    /// signs.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AuthorityExpired`], [`Error::Issue`].
+    pub fn bridge_to(&self, successor: &Self, now: OffsetDateTime) -> Result<String> {
+        if self.not_after <= now {
+            return Err(Error::AuthorityExpired(self.not_after));
+        }
+        let own = parse(&successor.certificate, "the given certificate")?;
+        let common_name = own.subject().iter_common_name().next();
+        let common_name = common_name.and_then(|name| name.as_str().ok());
+        let mut params = CertificateParams::default();
+        params.distinguished_name = named(common_name.unwrap_or_default());
+        params.not_before = successor.not_before.max(self.not_before);
+        params.not_after = successor.not_after.min(self.not_after);
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params.use_authority_key_identifier_extension = true;
+        let bridge = params.signed_by(successor.issuer.key(), &self.issuer);
+        Ok(bridge.map_err(Error::Issue)?.pem())
+    }
+
+    /// Sends a bridge with each server certificate that it issues.
+    #[must_use]
+    pub fn with_bridge(mut self, bridge_pem: String) -> Self {
+        self.bridge_pem = Some(bridge_pem);
+        self
     }
 
     /// The authority's certificate, which clients install to trust the registry.
@@ -134,6 +169,21 @@ impl Authority {
     ///
     /// [`Error::NoNames`], [`Error::AuthorityExpired`] or [`Error::Issue`].
     pub fn issue(&self, names: &[SubjectName], now: OffsetDateTime, days: u32) -> Result<Issued> {
+        self.issue_for(Use::Server, names, now, days)
+    }
+
+    /// As [`Authority::issue`], for a server or for a client.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Authority::issue`].
+    pub fn issue_for(
+        &self,
+        purpose: Use,
+        names: &[SubjectName],
+        now: OffsetDateTime,
+        days: u32,
+    ) -> Result<Issued> {
         if self.not_after <= now {
             return Err(Error::AuthorityExpired(self.not_after));
         }
@@ -154,11 +204,14 @@ impl Authority {
         // the explicit form also writes the subject key identifier
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.extended_key_usages = vec![match purpose {
+            Use::Server => ExtendedKeyUsagePurpose::ServerAuth,
+            Use::Client => ExtendedKeyUsagePurpose::ClientAuth,
+        }];
         params.use_authority_key_identifier_extension = true;
         let certificate = params.signed_by(&key, &self.issuer).map_err(Error::Issue)?;
         Ok(Issued {
-            chain_pem: certificate.pem(),
+            chain_pem: certificate.pem() + self.bridge_pem.as_deref().unwrap_or_default(),
             key_pem: Zeroizing::new(key.serialize_pem()),
         })
     }
@@ -193,9 +246,19 @@ impl fmt::Debug for Authority {
     }
 }
 
-/// A newly issued server certificate with its key.
+/// What a certificate is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// A server, which proves its names.
+    Server,
+    /// A client, which proves who it is.
+    Client,
+}
+
+/// A newly issued certificate with its key.
 pub struct Issued {
-    /// The chain that the server sends: its own certificate. Clients already have the authority's.
+    /// The chain to send: its own certificate, and the authority's bridge if it has one. Clients already have the
+    /// authority's own certificate.
     pub chain_pem: String,
     /// The private key in PKCS#8 form.
     pub key_pem: Zeroizing<String>,
@@ -264,6 +327,41 @@ mod tests {
             .chain_pem);
         assert!(made.signed(&parse(&leaf, "").unwrap()));
         assert_eq!(taken.key_pem(), made.key_pem());
+    }
+
+    /// Checks a server certificate as clients do.
+    fn accepts(roots: &Authority, chain_pem: &str) -> bool {
+        use rustls::client::WebPkiServerVerifier;
+        use rustls::pki_types::{ServerName, UnixTime};
+        let mut store = rustls::RootCertStore::empty();
+        store.add(der(roots.certificate_pem())).unwrap();
+        let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let verifier =
+            WebPkiServerVerifier::builder_with_provider(std::sync::Arc::new(store), provider)
+                .build()
+                .unwrap();
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(chain_pem.as_bytes())
+            .map(Result::unwrap)
+            .collect();
+        let seconds = u64::try_from(NOW.unix_timestamp()).unwrap();
+        let at = UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
+        let name = ServerName::try_from("a.example").unwrap();
+        let verified = verifier.verify_server_cert(&chain[0], &chain[1..], &name, &[], at);
+        verified.is_ok()
+    }
+
+    #[test]
+    fn a_successor_is_accepted_by_clients_of_either() {
+        let old = Authority::create("Gantry CA", NOW).unwrap();
+        let new = Authority::create("Gantry CA 2", NOW).unwrap();
+        let other = Authority::create("Gantry CA 2", NOW).unwrap();
+        let bare = new.issue(&names(&["a.example"]), NOW, 9).unwrap();
+        assert!(!accepts(&old, &bare.chain_pem) && accepts(&new, &bare.chain_pem));
+        let bridge = old.bridge_to(&new, NOW).unwrap();
+        let new = new.with_bridge(bridge);
+        let bridged = new.issue(&names(&["a.example"]), NOW, 9).unwrap();
+        assert!(accepts(&old, &bridged.chain_pem) && accepts(&new, &bridged.chain_pem));
+        assert!(!accepts(&other, &bridged.chain_pem));
     }
 
     #[test]

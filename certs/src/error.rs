@@ -54,6 +54,9 @@ pub enum Error {
     /// The certificate does not decode as X.509.
     #[error("{0} does not hold a valid X.509 certificate; have it issued again")]
     BrokenCertificate(String, #[source] BoxedCause),
+    /// There is no revocation list in the text.
+    #[error("no revocation list in {0}; it must hold `BEGIN X509 CRL` blocks")]
+    NoRevocationList(String),
     /// There is no private key in the text.
     #[error("no private key in {0}; it must hold one `BEGIN PRIVATE KEY` block")]
     NoKey(String),
@@ -81,7 +84,7 @@ pub enum Error {
     #[error("the given certificate may not sign others; give one with CA:TRUE and keyCertSign")]
     NotAnAuthority,
     /// The authority has expired and can issue nothing that a client would trust.
-    #[error("the authority's certificate expired at {0}; make a new authority")]
+    #[error("the authority's certificate expired at {0}; make a new one: gantry cert rotate")]
     AuthorityExpired(time::OffsetDateTime),
     /// A certificate was requested without any name.
     #[error("a server certificate needs at least one name; set `[server] names`")]

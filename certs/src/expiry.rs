@@ -2,13 +2,13 @@
 
 use time::{Duration, OffsetDateTime};
 
-use crate::server::ServerCertificate;
+use crate::server::Chain;
 
 /// Days before its end from which a certificate is warned about: renewal should have happened by then.
 const WARN_DAYS: i64 = 14;
 
 /// The warning about a certificate's end, if one is due.
-pub fn expiry_warning(certificate: &ServerCertificate, now: OffsetDateTime) -> Option<String> {
+pub fn expiry_warning(certificate: &Chain, now: OffsetDateTime) -> Option<String> {
     let end = certificate.not_after();
     let names = certificate.names().join(", ");
     if now < certificate.not_before() {
@@ -36,6 +36,7 @@ mod tests {
 
     use super::*;
     use crate::authority::{Authority, LEAF_DAYS};
+    use crate::server::ServerCertificate;
 
     const NOW: OffsetDateTime = datetime!(2026-03-01 12:00 UTC);
 

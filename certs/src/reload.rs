@@ -1,6 +1,8 @@
 //! Watches certificate files and replaces the certificate in use when they change. Files are polled: inotify misses
 //! network mounts and Kubernetes' swapped symlinks.
 
+mod trust;
+
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -15,25 +17,27 @@ use tracing::{info, warn};
 
 use crate::error::{Error, Result};
 use crate::file::Pair;
-use crate::hot::HotCertificate;
+use crate::hot::HotCertificates;
 use crate::server::ServerCertificate;
+
+pub use trust::TrustReloader;
 
 /// Polling interval.
 const TICK: Duration = Duration::from_millis(500);
 
-/// Keeps a [`HotCertificate`] in step with two files.
+/// Keeps [`HotCertificates`] in step with their files.
 pub struct FileReloader {
-    files: Pair,
-    hot: Arc<HotCertificate>,
-    seen: Mutex<Seen>,
+    files: Vec<Pair>,
+    hot: Arc<HotCertificates>,
+    seen: Mutex<Vec<Seen>>,
 }
 
 /// The result of checking the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reloaded {
-    /// The next handshake presents a new certificate.
+    /// The next handshakes present a new certificate.
     Replaced,
-    /// The files hold the certificate already in use.
+    /// The files hold the certificates already in use.
     Unchanged,
 }
 
@@ -46,12 +50,13 @@ struct Seen {
 }
 
 impl FileReloader {
-    /// Watches `files` for `hot`, which may just have been loaded from them.
-    pub fn new(files: Pair, hot: Arc<HotCertificate>) -> Arc<Self> {
+    /// Watches `files` for `hot`, which may just have been loaded from them, in the same order.
+    pub fn new(files: Vec<Pair>, hot: Arc<HotCertificates>) -> Arc<Self> {
+        let seen = files.iter().map(|_| Seen::default()).collect();
         Arc::new(Self {
             files,
             hot,
-            seen: Mutex::default(),
+            seen: Mutex::new(seen),
         })
     }
 
@@ -72,7 +77,7 @@ impl FileReloader {
     ///
     /// # Errors
     ///
-    /// What is wrong with the files. The certificate in use stays.
+    /// What is wrong with the first pair that does not load. Its certificate in use stays; all other pairs are loaded.
     pub async fn reload_now(&self) -> Result<Reloaded> {
         self.look(Look::Always).await
     }
@@ -80,8 +85,25 @@ impl FileReloader {
     async fn look(&self, look: Look) -> Result<Reloaded> {
         // held while reading, so that checks are serialized and the certificate read last is presented
         let mut seen = self.seen.lock().await;
+        let mut reloaded = Ok(Reloaded::Unchanged);
+        for (at, files) in self.files.iter().enumerate() {
+            match self.look_at((at, files), &mut seen[at], look).await {
+                Ok(Reloaded::Unchanged) => {}
+                Ok(Reloaded::Replaced) => reloaded = reloaded.map(|_| Reloaded::Replaced),
+                Err(error) => reloaded = reloaded.and(Err(error)),
+            }
+        }
+        reloaded
+    }
+
+    async fn look_at(
+        &self,
+        (at, files): (usize, &Pair),
+        seen: &mut Seen,
+        look: Look,
+    ) -> Result<Reloaded> {
         let (files, loaded) = (
-            self.files.clone(),
+            files.clone(),
             seen.loaded.filter(|_| look == Look::IfChanged),
         );
         let read = spawn_blocking(move || read(&files, loaded)).await;
@@ -92,7 +114,7 @@ impl FileReloader {
                     loaded: Some(prints),
                     failure: None,
                 };
-                Ok(self.present(certificate))
+                Ok(self.present(at, certificate))
             }
             Err(error) => {
                 let failure = error.chain();
@@ -105,8 +127,8 @@ impl FileReloader {
         }
     }
 
-    fn present(&self, certificate: ServerCertificate) -> Reloaded {
-        if certificate.same_chain(&self.hot.current()) {
+    fn present(&self, at: usize, certificate: ServerCertificate) -> Reloaded {
+        if certificate.same_chain(&self.hot.file(at)) {
             return Reloaded::Unchanged;
         }
         info!(
@@ -114,7 +136,7 @@ impl FileReloader {
             certificate.not_after = %certificate.not_after(),
             "certificate replaced",
         );
-        self.hot.replace(certificate);
+        self.hot.replace(at, certificate);
         Reloaded::Replaced
     }
 }
@@ -173,13 +195,14 @@ mod tests {
     use super::*;
     use crate::authority::{Authority, Issued};
     use crate::file::write_pair;
+    use crate::hot::{Presented, Source};
 
     const NOW: OffsetDateTime = datetime!(2026-03-01 12:00 UTC);
 
     struct Bench {
         folder: tempfile::TempDir,
         authority: Authority,
-        hot: Arc<HotCertificate>,
+        hot: Arc<HotCertificates>,
         reloader: Arc<FileReloader>,
     }
 
@@ -191,10 +214,14 @@ mod tests {
                 .issue(&["a.example".parse().unwrap()], NOW, 1)
                 .unwrap();
             let files = write_pair(folder.path(), &pair).unwrap();
-            let hot = HotCertificate::new(
-                ServerCertificate::load(&files.certificate, &files.key).unwrap(),
-            );
-            let reloader = FileReloader::new(files, Arc::clone(&hot));
+            let certificate = ServerCertificate::load(&files.certificate, &files.key).unwrap();
+            let main = Presented {
+                source: Source::Files,
+                label: String::new(),
+                certificate: Arc::new(certificate),
+            };
+            let hot = HotCertificates::new(vec![main], NOW);
+            let reloader = FileReloader::new(vec![files], Arc::clone(&hot));
             Self {
                 folder,
                 authority,
@@ -214,14 +241,14 @@ mod tests {
         }
 
         fn name(&self) -> String {
-            self.hot.current().names()[0].clone()
+            self.hot.main().names()[0].clone()
         }
     }
 
     #[tokio::test]
     async fn files_that_did_not_change_are_left_alone() {
         let bench = Bench::new();
-        let first = bench.hot.current();
+        let first = bench.hot.main();
         for _ in 0..3 {
             assert_eq!(bench.tick().await.unwrap(), Reloaded::Unchanged);
         }
@@ -229,7 +256,7 @@ mod tests {
             bench.reloader.reload_now().await.unwrap(),
             Reloaded::Unchanged
         );
-        assert!(Arc::ptr_eq(&first, &bench.hot.current()));
+        assert!(Arc::ptr_eq(&first, &bench.hot.main()));
     }
 
     #[tokio::test]
@@ -251,14 +278,14 @@ mod tests {
         let (pair, files) = (bench.issue(), Pair::within(bench.folder.path()));
         fs::write(&files.certificate, &pair.chain_pem).unwrap();
         assert!(matches!(bench.tick().await, Err(Error::KeyMismatch { .. })));
-        let failure = bench.reloader.seen.lock().await.failure.clone();
+        let failure = bench.reloader.seen.lock().await[0].failure.clone();
         assert!(bench.tick().await.is_err());
-        assert_eq!(bench.reloader.seen.lock().await.failure, failure);
+        assert_eq!(bench.reloader.seen.lock().await[0].failure, failure);
         assert_eq!(bench.name(), "a.example");
 
         fs::write(&files.key, pair.key_pem.as_bytes()).unwrap();
         assert_eq!(bench.tick().await.unwrap(), Reloaded::Replaced);
-        assert_eq!(bench.reloader.seen.lock().await.failure, None);
+        assert_eq!(bench.reloader.seen.lock().await[0].failure, None);
         assert_eq!(bench.name(), "b.example");
     }
 

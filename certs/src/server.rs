@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 
 use rustls::InconsistentKeys;
 use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 use time::OffsetDateTime;
 use x509_parser::extensions::GeneralName;
@@ -17,14 +19,95 @@ use crate::decode::{decode_chain, decode_key, parse, read};
 use crate::error::{Error, Result};
 use crate::name::SubjectName;
 
-/// What a listener presents: a chain, its key and what an operator asks about them.
-pub struct ServerCertificate {
-    certified_key: Arc<CertifiedKey>,
+/// A chain of certificates as a server sends it, and what an operator asks about it.
+pub struct Chain {
+    certificates: Vec<CertificateDer<'static>>,
     not_before: OffsetDateTime,
     not_after: OffsetDateTime,
     names: Vec<String>,
     serial: String,
     issuer: String,
+}
+
+impl Chain {
+    /// Reads a chain, the server's own certificate first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoCertificate`], [`Error::BrokenCertificate`].
+    pub fn new(certificates: Vec<CertificateDer<'static>>, origin: &str) -> Result<Self> {
+        let leaf = certificates.first();
+        let leaf = leaf.ok_or_else(|| Error::NoCertificate(origin.to_owned()))?;
+        let parsed = parse(leaf, origin)?;
+        Ok(Self {
+            not_before: parsed.validity().not_before.to_datetime(),
+            not_after: parsed.validity().not_after.to_datetime(),
+            names: alternative_names(&parsed),
+            serial: hex::encode(parsed.raw_serial()),
+            issuer: parsed.issuer().to_string(),
+            certificates,
+        })
+    }
+
+    /// The certificates that are sent, the server's own first.
+    pub fn certificates(&self) -> &[CertificateDer<'static>] {
+        &self.certificates
+    }
+
+    /// From when the certificate is valid.
+    pub fn not_before(&self) -> OffsetDateTime {
+        self.not_before
+    }
+
+    /// When the certificate expires.
+    pub fn not_after(&self) -> OffsetDateTime {
+        self.not_after
+    }
+
+    /// The DNS names and IP addresses for which it is valid, in its own order.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// True if it is valid for `name`.
+    pub fn covers(&self, name: &SubjectName) -> bool {
+        let own = self.names.iter().map(|own| own.parse::<SubjectName>());
+        own.flatten().any(|own| own == *name)
+    }
+
+    /// True if clients that use `name` accept it: wildcards stand for one label.
+    pub fn serves(&self, name: &SubjectName) -> bool {
+        let wildcard = match name {
+            SubjectName::Dns(name) => name.split_once('.').map(|(_, rest)| format!("*.{rest}")),
+            SubjectName::Address(_) => None,
+        };
+        let wildcard = wildcard.and_then(|name| name.parse().ok());
+        self.covers(name) || wildcard.is_some_and(|name| self.covers(&name))
+    }
+
+    /// The serial number in lower-case hex.
+    pub fn serial(&self) -> &str {
+        &self.serial
+    }
+
+    /// The distinguished name of its issuer.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+}
+
+/// What a listener presents: a chain and its key.
+pub struct ServerCertificate {
+    certified_key: Arc<CertifiedKey>,
+    chain: Chain,
+}
+
+impl Deref for ServerCertificate {
+    type Target = Chain;
+
+    fn deref(&self) -> &Chain {
+        &self.chain
+    }
 }
 
 impl ServerCertificate {
@@ -62,10 +145,9 @@ impl ServerCertificate {
     ) -> Result<Self> {
         let chain = decode_chain(chain, &chain_origin)?;
         let key = decode_key(key, &key_origin)?;
-        let leaf = chain
-            .first()
-            .ok_or_else(|| Error::NoCertificate(chain_origin.clone()))?
-            .clone();
+        if chain.is_empty() {
+            return Err(Error::NoCertificate(chain_origin));
+        }
         let signing_key = aws_lc_rs::sign::any_supported_type(&key)
             .map_err(|error| Error::UnsupportedKey(key_origin.clone(), error.into()))?;
         let certified_key = CertifiedKey::new(chain, signing_key);
@@ -79,51 +161,15 @@ impl ServerCertificate {
             }
             Err(error) => return Err(Error::BrokenCertificate(chain_origin, error.into())),
         }
-        let parsed = parse(&leaf, &chain_origin)?;
         Ok(Self {
+            chain: Chain::new(certified_key.cert.clone(), &chain_origin)?,
             certified_key: Arc::new(certified_key),
-            not_before: parsed.validity().not_before.to_datetime(),
-            not_after: parsed.validity().not_after.to_datetime(),
-            names: alternative_names(&parsed),
-            serial: hex::encode(parsed.raw_serial()),
-            issuer: parsed.issuer().to_string(),
         })
     }
 
     /// The chain and key in rustls's form.
     pub fn certified_key(&self) -> &Arc<CertifiedKey> {
         &self.certified_key
-    }
-
-    /// From when the certificate is valid.
-    pub fn not_before(&self) -> OffsetDateTime {
-        self.not_before
-    }
-
-    /// When the certificate expires.
-    pub fn not_after(&self) -> OffsetDateTime {
-        self.not_after
-    }
-
-    /// The DNS names and IP addresses for which it is valid, in its own order.
-    pub fn names(&self) -> &[String] {
-        &self.names
-    }
-
-    /// True if it is valid for `name`.
-    pub fn covers(&self, name: &SubjectName) -> bool {
-        let own = self.names.iter().map(|own| own.parse::<SubjectName>());
-        own.flatten().any(|own| own == *name)
-    }
-
-    /// The serial number in lower-case hex.
-    pub fn serial(&self) -> &str {
-        &self.serial
-    }
-
-    /// The distinguished name of its issuer.
-    pub fn issuer(&self) -> &str {
-        &self.issuer
     }
 
     /// True if `authority` signed it; checks the signature.

@@ -3,12 +3,16 @@
 
 pub mod chain;
 pub mod count;
+pub mod erasure;
 mod event;
 mod filter;
+pub mod follower;
+pub mod hour;
 pub mod list;
 pub mod partition;
 pub mod purge;
 pub mod recorder;
+pub mod registry_event;
 mod seal;
 pub mod series;
 
@@ -35,6 +39,8 @@ row! {
         pub principal_name: String = e.principal_name,
         /// The address that it came from.
         pub address: String = e.address,
+        /// The user agent of the program.
+        pub agent: String = e.agent,
         /// What was done.
         pub operation: String = e.operation,
         /// To what kind of thing.

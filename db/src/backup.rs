@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::sql::{Reader, Tx};
 
 /// Tables in an order in which none refers to a later one.
-pub const TABLES: [&str; 50] = [
+pub const TABLES: [&str; 65] = [
     "installation",
     "setting",
     "store_identity",
@@ -29,6 +29,9 @@ pub const TABLES: [&str; 50] = [
     "project_usage",
     "project_refund",
     "member",
+    "former_member",
+    "expected_member",
+    "expected_identity",
     "repository",
     "repository_stat",
     "blob",
@@ -50,6 +53,10 @@ pub const TABLES: [&str; 50] = [
     "audit",
     "audit_seal",
     "audit_purge",
+    "audit_follower",
+    "erasure",
+    "stat_hour",
+    "stat_mark",
     "job",
     "job_log",
     "schedule",
@@ -60,10 +67,18 @@ pub const TABLES: [&str; 50] = [
     "task",
     "task_log",
     "retention_policy",
+    "webhook_policy",
+    "webhook_target",
+    "webhook_delivery",
+    "webhook_note",
+    "webhook_trigger",
+    "certificate",
+    "acme_account",
+    "acme_order",
 ];
 
 /// Tables that are not kept.
-pub const LEFT_OUT: [&str; 11] = [
+pub const LEFT_OUT: [&str; 13] = [
     "manifest_attrs",
     "setting_version",
     "login_failure",
@@ -71,8 +86,10 @@ pub const LEFT_OUT: [&str; 11] = [
     "mailed_link",
     "oidc_ticket",
     "written_batch",
+    "blob_event",
     "replication_upload",
     "replication_reach",
+    "acme_challenge",
     "_sqlx_migrations",
     "schema_least",
 ];
@@ -253,8 +270,8 @@ pub async fn put(tx: &mut Tx, table: &Table, rows: &str) -> Result<u64> {
         .await
 }
 
-/// Makes new rows of a table continue after the existing ids, which SQLite does by itself. Ids of manifests that were
-/// already deleted are assigned again, so no tombstone may still refer to them.
+/// Makes new rows of a table continue after the existing ids, which SQLite does by itself. Ids of rows that were
+/// already deleted are assigned again, so nothing may still refer to them.
 ///
 /// # Errors
 /// When the statement fails.
@@ -263,6 +280,15 @@ pub async fn count_on(tx: &mut Tx, table: &Table) -> Result<()> {
         tx.query(
             "update manifest set last_referrer = (select max(id) from manifest)
              where last_referrer > (select max(id) from manifest)",
+        )
+        .execute()
+        .await?;
+    }
+    if table.table == "audit_follower" {
+        // Ids that only events of blobs had are assigned again.
+        tx.query(
+            "update audit_follower set read_id = (select coalesce(max(id), 0) from audit)
+             where read_id > (select coalesce(max(id), 0) from audit)",
         )
         .execute()
         .await?;

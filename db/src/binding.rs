@@ -311,6 +311,34 @@ pub async fn projects_with(
         .collect()
 }
 
+/// Deleted projects in which a principal had one of these roles, by itself or by a group that it is in now.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn former_projects_with(
+    reader: &mut Reader,
+    principal: PrincipalId,
+    roles: Roles,
+) -> Result<Vec<ProjectId>> {
+    let rows = reader
+        .query_either(
+            "select distinct project_id from former_member
+             where (principal_id = $1 or principal_id in (select group_id from group_member where principal_id = $1))
+             and role in (select value from json_each($2)) order by project_id",
+            "select distinct project_id from former_member
+             where (principal_id = $1 or principal_id in (select group_id from group_member where principal_id = $1))
+             and role = any
+                 (array(select cast(json_array_elements_text(cast($2 as json)) as bigint))) order by project_id",
+        )
+        .bind(principal)
+        .bind(json_list(roles.iter().map(Role::id)))
+        .all()
+        .await?;
+    rows.iter()
+        .map(|row| row.get("former_member", "project_id"))
+        .collect()
+}
+
 /// Whether a principal has a role in any project, by itself or by a group.
 ///
 /// # Errors

@@ -10,7 +10,7 @@
 
 pub mod ending;
 mod prune;
-mod status;
+pub(crate) mod status;
 pub mod task;
 pub mod task_log;
 
@@ -19,7 +19,7 @@ use std::collections::HashMap;
 use model::{ExecutionId, JobId, PrincipalId, Timestamp};
 
 pub use self::ending::{end, fail, planned, stop};
-pub use self::prune::{forget, prune};
+pub use self::prune::{forget, prune, remove, surplus};
 pub use self::status::{MESSAGE_BYTES, Status};
 
 use crate::error::{Error, Result};
@@ -33,12 +33,18 @@ pub enum Vendor {
     Retention,
     /// Replication to or from another registry.
     Replication,
+    /// Something sent to a server.
+    Webhook,
+    /// Something sent to Slack.
+    Slack,
 }
 
 stored_names! {
     Vendor {
         Retention = "RETENTION",
         Replication = "REPLICATION",
+        Webhook = "WEBHOOK",
+        Slack = "SLACK",
     }
 }
 
@@ -255,6 +261,23 @@ pub async fn list(
 ) -> Result<(Vec<Execution>, i64)> {
     let of_policy = Conditions::default()
         .and_value("e.vendor_type = $", vendor)
+        .and_value("e.vendor_id = $", vendor_id)
+        .and("e.forgotten_at is null");
+    let selection = newest_first(selection, STARTED);
+    list::list(reader, &SOURCE, of_policy, &selection, Execution::read).await
+}
+
+/// Executions of a policy that has them of two kinds, as [`list`].
+///
+/// # Errors
+/// When a statement fails.
+pub async fn list_either(
+    reader: &mut Reader,
+    ([one, other], vendor_id): ([Vendor; 2], i64),
+    selection: &Selection,
+) -> Result<(Vec<Execution>, i64)> {
+    let of_policy = Conditions::default()
+        .and_values("e.vendor_type in ($, $)", [one.into(), other.into()])
         .and_value("e.vendor_id = $", vendor_id)
         .and("e.forgotten_at is null");
     let selection = newest_first(selection, STARTED);

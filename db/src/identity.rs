@@ -136,6 +136,56 @@ pub async fn of_name(reader: &mut Reader, source: &str, name: &str) -> Result<Op
     row.as_ref().map(Identity::read).transpose()
 }
 
+/// Users of an issuer, all of them.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn of_issuer(reader: &mut Reader, source: &str, issuer: &str) -> Result<Vec<Identity>> {
+    let rows = reader
+        .query(concat!(
+            select!(),
+            "and substr(i.subject, 1, length($2) + 1) = $2 || ' ' order by i.principal_id"
+        ))
+        .bind(source)
+        .bind(issuer)
+        .all()
+        .await?;
+    rows.iter().map(Identity::read).collect()
+}
+
+/// Gives a user another subject in its source.
+///
+/// # Errors
+/// [`crate::Error::Duplicate`] if another user has it.
+pub async fn set_subject(tx: &mut Tx, principal: PrincipalId, subject: &str) -> Result<()> {
+    tx.query("update identity set subject = $2 where principal_id = $1")
+        .bind(principal)
+        .bind(subject)
+        .execute()
+        .await?;
+    tx.query("update oidc_account set refresh_token = null where principal_id = $1")
+        .bind(principal)
+        .execute()
+        .await?;
+    tx.touch(Touch::Principal(principal));
+    Ok(())
+}
+
+/// Parts a user from its identity: its tokens are void, its sessions end, and what was stored for it goes.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn remove(tx: &mut Tx, principal: PrincipalId) -> Result<()> {
+    for statement in [
+        "delete from identity where principal_id = $1",
+        "delete from oidc_account where principal_id = $1",
+    ] {
+        tx.query(statement).bind(principal).execute().await?;
+    }
+    principal::void_tokens(tx, principal).await?;
+    session::end_others(tx, principal, None).await
+}
+
 /// Users of a source that were not read within a span of time, longest ago first. A time of reading in the future was
 /// set by a fast clock and counts as due.
 ///

@@ -6,18 +6,22 @@
 mod content;
 
 mod accessory;
+pub mod acme;
 pub mod artifact;
 pub mod audit;
 pub mod backup;
 mod batch;
 pub mod binding;
 pub mod blob;
+pub mod blob_event;
 pub mod broken;
 mod cache;
+pub mod certificate;
 pub mod clock;
 mod database;
 mod error;
 pub mod execution;
+pub mod expected;
 pub mod fence;
 pub mod garbage;
 pub mod gc;
@@ -62,6 +66,7 @@ pub mod untagged;
 pub mod upload;
 pub mod usage;
 pub mod user;
+pub mod webhook;
 pub mod workload_rule;
 mod writer;
 

@@ -218,6 +218,31 @@ pub async fn count_by_role(reader: &mut Reader, project: ProjectId) -> Result<Ve
         .collect()
 }
 
+/// Ends all memberships of a project that is deleted, and keeps them for its restoration.
+pub(crate) async fn end_all(tx: &mut Tx, project: ProjectId) -> Result<()> {
+    for statement in [
+        "insert into former_member (project_id, principal_id, role, created_at)
+         select project_id, principal_id, role, created_at from member where project_id = $1",
+        "delete from member where project_id = $1",
+        "delete from expected_member where project_id = $1",
+    ] {
+        tx.query(statement).bind(project).execute().await?;
+    }
+    Ok(())
+}
+
+/// Gives a restored project its members back, except those that were deleted meanwhile.
+pub(crate) async fn restore_all(tx: &mut Tx, project: ProjectId) -> Result<()> {
+    for statement in [
+        "insert into member (project_id, principal_id, role, created_at)
+         select project_id, principal_id, role, created_at from former_member where project_id = $1 order by principal_id",
+        "delete from former_member where project_id = $1",
+    ] {
+        tx.query(statement).bind(project).execute().await?;
+    }
+    Ok(())
+}
+
 /// Changes a member's role.
 ///
 /// # Errors

@@ -111,6 +111,8 @@ pub(crate) async fn delete(tx: &mut Tx, id: PrincipalId, now: Timestamp) -> Resu
         .await?;
     for statement in [
         "delete from member where principal_id = $1",
+        "delete from former_member where principal_id = $1",
+        "delete from expected_identity where principal_id = $1",
         "delete from group_member where principal_id = $1 or group_id = $1",
         "delete from preference where principal_id = $1",
         "delete from notice_dismissal where principal_id = $1",

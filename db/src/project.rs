@@ -1,5 +1,7 @@
 //! Projects and their settings.
 
+pub mod deleted;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use model::{PrincipalId, ProjectId, ProjectName, Timestamp, UserId};
@@ -9,7 +11,7 @@ use crate::error::Result;
 use crate::list::{self, Conditions, Field, Kind, Lean, Selection, Source};
 use crate::sql::{Reader, Tx, Value, json_list, row};
 use crate::touch::Touch;
-use crate::{member, quota, retention, robot, upload, workload_rule};
+use crate::{member, quota, retention, robot, upload, webhook, workload_rule};
 
 row! {
     columns project_columns;
@@ -517,7 +519,8 @@ pub async fn remove_metadata(tx: &mut Tx, id: ProjectId, name: &str) -> Result<(
 }
 
 /// Deletes a project without artifacts, in a transaction with its exclusive lock: its name becomes free, its members,
-/// robots, retention policy and workload rules are deleted, its uploads end. Links of its repositories are left to the garbage
+/// robots, retention policy and workload rules are deleted, its uploads end ([`deleted::restore`] brings back members
+/// alone). Links of its repositories are left to the garbage
 /// collection. Returns false if there are artifacts.
 ///
 /// # Errors
@@ -526,14 +529,12 @@ pub async fn delete(tx: &mut Tx, project: &ProjectFacts, now: Timestamp) -> Resu
     if holds_artifacts(tx, project.id).await? {
         return Ok(false);
     }
-    tx.query("delete from member where project_id = $1")
-        .bind(project.id)
-        .execute()
-        .await?;
+    member::end_all(tx, project.id).await?;
     upload::end_all(tx, project.id, now).await?;
     robot::delete_of_project(tx, project.id, now).await?;
     workload_rule::delete_of_project(tx, project.id, now).await?;
     retention::delete_of_project(tx, project.id, now).await?;
+    webhook::policy::delete_of_project(tx, project.id, now).await?;
     for statement in [
         "update repository set deleted_at = $2, updated_at = $2 where project_id = $1 and deleted_at is null",
         "update project set deleted_at = $2, updated_at = $2 where id = $1",

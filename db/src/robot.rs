@@ -1,5 +1,6 @@
 //! Robots. What they share with other principals is in [`crate::principal`]; what they may do, in [`permission`].
 
+pub mod expiry;
 mod permission;
 pub mod usage;
 
@@ -30,6 +31,13 @@ row! {
         pub description: String = r.description,
         /// SHA-256 of a random secret, or argon2id of a chosen one.
         pub secret_hash: String = r.secret_hash,
+        previous_hash: Option<String> = r.previous_hash,
+        /// Until when the secret before it works too.
+        pub previous_until: Option<Timestamp> = r.previous_until,
+        /// How often that was used since it was replaced.
+        pub previous_uses: i64 = r.previous_uses,
+        /// When it was used last.
+        pub previous_used_at: Option<Timestamp> = r.previous_used_at,
         /// Days for which it is valid; -1 for ever.
         pub duration: i64 = r.duration,
         /// When it expires.
@@ -56,6 +64,12 @@ row! {
 }
 
 impl Robot {
+    /// The hash of the secret before the present one, and until when it works too, if it does.
+    pub fn previous_secret(&self, now: Timestamp) -> Option<(&str, Timestamp)> {
+        let until = self.previous_until.filter(|until| *until > now)?;
+        Some((self.previous_hash.as_deref()?, until))
+    }
+
     /// Who made it.
     ///
     /// # Errors
@@ -243,7 +257,8 @@ pub struct Changes {
 /// When a statement fails.
 pub async fn update(tx: &mut Tx, robot: &Robot, changes: &Changes, now: Timestamp) -> Result<()> {
     tx.query(
-        "update robot set description = $2, duration = $3, expires_at = $4, disabled = $5, updated_at = $6 where id = $1",
+        "update robot set description = $2, duration = $3, expires_at = $4, disabled = $5, updated_at = $6,
+             expiry_stage = case when expires_at = $4 then expiry_stage end where id = $1",
     )
     .bind(robot.id)
     .bind(changes.description.as_str())
@@ -260,17 +275,29 @@ pub async fn update(tx: &mut Tx, robot: &Robot, changes: &Changes, now: Timestam
     Ok(())
 }
 
-/// Gives a robot another secret, and voids all existing tokens.
+/// Gives a robot another secret, and voids all existing tokens. The present secret works until `previous_until` too; the
+/// one before it does not.
 ///
 /// # Errors
 /// When a statement fails.
-pub async fn set_secret(tx: &mut Tx, robot: &Robot, hash: &str, now: Timestamp) -> Result<()> {
-    tx.query("update robot set secret_hash = $2, updated_at = $3 where id = $1")
-        .bind(robot.id)
-        .bind(hash)
-        .bind(now)
-        .execute()
-        .await?;
+pub async fn set_secret(
+    tx: &mut Tx,
+    robot: &Robot,
+    (hash, previous_until): (&str, Option<Timestamp>),
+    now: Timestamp,
+) -> Result<()> {
+    let previous = previous_until.map(|_| robot.secret_hash.as_str());
+    tx.query(
+        "update robot set secret_hash = $2, previous_hash = $3, previous_until = $4, previous_uses = 0,
+             previous_used_at = null, updated_at = $5 where id = $1",
+    )
+    .bind(robot.id)
+    .bind(hash)
+    .bind(previous)
+    .bind(previous_until)
+    .bind(now)
+    .execute()
+    .await?;
     principal::void_tokens(tx, robot.principal_id).await
 }
 

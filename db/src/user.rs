@@ -5,7 +5,7 @@ use model::{PrincipalId, Timestamp, UserId};
 use crate::error::Result;
 use crate::list::{self, Conditions, Direction, Field, Kind, Page, Selection, Source, Test};
 use crate::principal;
-use crate::sql::{Reader, Tx, row};
+use crate::sql::{Reader, Row, Tx, row};
 use crate::touch::Touch;
 
 row! {
@@ -437,6 +437,19 @@ pub async fn set_password(tx: &mut Tx, user: &User, hash: &str, now: Timestamp) 
     principal::void_tokens(tx, user.principal_id).await
 }
 
+/// Removes the password: the user signs in by a directory or a provider alone.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn remove_password(tx: &mut Tx, id: UserId, now: Timestamp) -> Result<()> {
+    tx.query("update user_account set password_hash = null, unverified = 0, updated_at = $2 where id = $1")
+        .bind(id)
+        .bind(now)
+        .execute()
+        .await?;
+    Ok(())
+}
+
 /// Grants or revokes the right to do everything.
 ///
 /// # Errors
@@ -483,6 +496,92 @@ pub async fn is_last_sysadmin(tx: &mut Tx, id: UserId) -> Result<bool> {
         .await?;
     let first = rows.first().map(|row| row.get("user_account", "id"));
     Ok(rows.len() == 1 && first.transpose()? == Some(id.0))
+}
+
+/// A user, deleted or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnyUser {
+    /// Its id.
+    pub id: UserId,
+    /// Its id among principals.
+    pub principal: PrincipalId,
+    /// The name that it has or had.
+    pub name: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Whether it was deleted.
+    pub is_deleted: bool,
+}
+
+impl AnyUser {
+    fn read(row: &Row) -> Result<Self> {
+        Ok(Self {
+            id: row.get("user_account", "id")?,
+            principal: row.get("user_account", "principal_id")?,
+            name: row.get("principal", "name")?,
+            created_at: row.get("user_account", "created_at")?,
+            is_deleted: row.get("principal", "is_deleted")?,
+        })
+    }
+}
+
+macro_rules! select_any {
+    () => {
+        "select u.id, u.principal_id, p.name, u.created_at, (case when p.deleted_at is null then 0 else 1 end) as is_deleted
+         from user_account u join principal p on p.id = u.principal_id "
+    };
+}
+
+/// The user with an id, deleted or not.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn any_by_id(reader: &mut Reader, id: UserId) -> Result<Option<AnyUser>> {
+    let row = reader
+        .query(concat!(select_any!(), "where u.id = $1"))
+        .bind(id)
+        .optional()
+        .await?;
+    row.as_ref().map(AnyUser::read).transpose()
+}
+
+/// Users that have or had a name, at most 100, the newest first.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn any_by_name(reader: &mut Reader, name: &str) -> Result<Vec<AnyUser>> {
+    let rows = reader
+        .query(concat!(
+            select_any!(),
+            "where p.kind = 'user' and p.name = $1 order by u.id desc limit 100"
+        ))
+        .bind(name)
+        .all()
+        .await?;
+    rows.iter().map(AnyUser::read).collect()
+}
+
+/// Replaces the name of a deleted user, and what else is known about the person.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn erase(tx: &mut Tx, principal: PrincipalId, pseudonym: &str) -> Result<()> {
+    for statement in [
+        "update principal set name = $2 where id = $1",
+        "update execution set operator = $2 where principal_id = $1",
+    ] {
+        tx.query(statement)
+            .bind(principal)
+            .bind(pseudonym)
+            .execute()
+            .await?;
+    }
+    tx.query("update user_account set realname = '', comment = '' where principal_id = $1")
+        .bind(principal)
+        .execute()
+        .await?;
+    tx.touch(Touch::Principal(principal));
+    Ok(())
 }
 
 /// Deletes a user: its name becomes free, its mail address and its memberships go.

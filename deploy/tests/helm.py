@@ -62,6 +62,7 @@ CASES = [
     ("admin.existingSecretKey", {"admin.existingSecret": "adm"}, "k", "Deployment", "spec.template.spec.containers.gantry.env.GANTRY_ADMIN_PASSWORD.valueFrom.secretKeyRef.key"),
     ("database.existingSecret", MANY, "db2", "Deployment", "spec.template.spec.containers.gantry.env.GANTRY_DATABASE__URL.valueFrom.secretKeyRef.name"),
     ("database.existingSecretKey", MANY, "k", "Deployment", "spec.template.spec.containers.gantry.env.GANTRY_DATABASE__URL.valueFrom.secretKeyRef.key"),
+    ("database.passwordKey", MANY, "pw", "Deployment", "spec.template.spec.volumes.database.secret.items.0.key"),
     ("s3.existingSecret", MANY, "s4", "Deployment", "spec.template.spec.containers.gantry.env.GANTRY_STORAGE__S3__ACCESS_KEY_ID.valueFrom.secretKeyRef.name"),
     ("s3.accessKeyIdKey", MANY, "k", "Deployment", "spec.template.spec.containers.gantry.env.GANTRY_STORAGE__S3__ACCESS_KEY_ID.valueFrom.secretKeyRef.key"),
     ("s3.secretAccessKeyKey", MANY, "k", "Deployment", "spec.template.spec.containers.gantry.env.GANTRY_STORAGE__S3__SECRET_ACCESS_KEY.valueFrom.secretKeyRef.key"),
@@ -144,6 +145,7 @@ REFUSED = [
     ({"replicas": 2}, "replicas above 1"),
     ({"autoscaling.enabled": True}, "autoscaling needs"),
     ({"database.existingSecret": "db"}, "needs a master key"),
+    ({"database.passwordKey": "password"}, "existingSecret, which is missing"),
     ({**JOB, "masterKey.existingSecret": "k"}, "both set"),
     ({**JOB, "masterKey.job.image": ""}, "job.image is missing"),
     ({**CERT, "tls.existingSecret": "s"}, "both set"),
@@ -331,6 +333,9 @@ def check_config(name, objects, deployment):
     if key in checked:
         return
     checked.add(key)
+    if "GANTRY_DATABASE__PASSWORD_FILE" in environment:
+        environment["GANTRY_DATABASE__PASSWORD_FILE"] = f"{work}/gantry-database/password"
+        environment["GANTRY_DATABASE__URL"] = "postgres://a@c/d"
     for mounted in ["gantry-tls", "gantry-master-key"]:
         text = text.replace(f"/etc/{mounted}", str(pathlib.Path(work) / mounted))
     path = pathlib.Path(work) / "gantry.toml"
@@ -344,8 +349,9 @@ def check_config(name, objects, deployment):
 
 def stand_ins():
     """A certificate and a master key where the cluster would mount them."""
-    for folder in ["gantry-tls", "gantry-master-key"]:
+    for folder in ["gantry-tls", "gantry-master-key", "gantry-database"]:
         (pathlib.Path(work) / folder).mkdir()
+    (pathlib.Path(work) / "gantry-database" / "password").write_text("a%b?c;d@e\n")
     pair = ["-keyout", f"{work}/gantry-tls/tls.key", "-out", f"{work}/gantry-tls/tls.crt"]
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj"]
     names = ["/CN=registry.example", "-addext", "subjectAltName=DNS:registry.example", "-days", "90"]

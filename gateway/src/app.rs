@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use admin_api::ComponentErrors;
 use auth::identity::Identity;
-use certs::HotCertificate;
+use certs::{HotCertificates, Roots, SubjectName, Tls};
 use db::Db;
 use db::audit::recorder::Recorder;
 use db::clock::DatabaseClock;
@@ -35,7 +35,16 @@ pub(crate) struct App {
     pub(crate) clock: Arc<dyn Clock>,
     /// The same clock, which is corrected by the database's.
     pub(crate) shared_clock: Arc<DatabaseClock>,
-    pub(crate) certificate: Arc<HotCertificate>,
+    /// The certificates that listeners present.
+    pub(crate) certificates: Arc<HotCertificates>,
+    /// TLS of the registry's listener.
+    pub(crate) tls: Arc<Tls>,
+    /// Names that clients are known to use.
+    pub(crate) wanted_names: Vec<SubjectName>,
+    /// Authorities that clients have.
+    pub(crate) roots: Roots,
+    /// What is obtained by ACME, if anything is.
+    pub(crate) acme: Option<Arc<jobs::acme::Terms>>,
     pub(crate) admin: axum::Router,
     pub(crate) metrics: Metrics,
     pub(crate) access_log: Option<Arc<AccessLog>>,

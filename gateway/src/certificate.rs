@@ -1,19 +1,55 @@
-//! The server certificate: its files, its names, and when a new one is issued. Writing and watching the files, and
-//! warnings about expiry, are in `certs`.
+//! The server certificates: their files, names, and when a new one is issued. Writing and watching the files, and what
+//! is wrong with certificates, are in `certs`; those in the database are in `stored`.
+
+pub(crate) mod stored;
+pub(crate) mod watch;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context as _;
-use certs::{Authority, LEAF_DAYS, Pair, ServerCertificate, SubjectName};
+use certs::{Authority, LEAF_DAYS, Pair, Presented, ServerCertificate, Source, SubjectName};
 use model::Timestamp;
 
+use crate::bootstrap::Authorities;
 use crate::config::Config;
 use crate::folder;
 
 /// Days before expiry at which our own certificate is renewed.
 const RENEW_DAYS: i64 = 30;
 
-/// The files of the server certificate, ours or the operator's.
+/// The certificates of all files, the main one first.
+///
+/// # Errors
+/// If one does not load.
+pub(crate) fn load(config: &Config) -> anyhow::Result<(Vec<Pair>, Vec<Presented>)> {
+    let main = match config.tls.certificate.is_empty() {
+        true => Source::Ca,
+        false => Source::Files,
+    };
+    let more = config
+        .tls
+        .more_certificates
+        .iter()
+        .zip(&config.tls.more_keys);
+    let more = more.map(|(certificate, key)| Pair {
+        certificate: certificate.into(),
+        key: key.into(),
+    });
+    let pairs: Vec<Pair> = std::iter::once(files(config)).chain(more).collect();
+    let presented = pairs.iter().enumerate().map(|(at, pair)| {
+        let certificate = ServerCertificate::load(&pair.certificate, &pair.key)?;
+        Ok(Presented {
+            source: if at == 0 { main } else { Source::Files },
+            label: pair.certificate.display().to_string(),
+            certificate: Arc::new(certificate),
+        })
+    });
+    let presented = presented.collect::<anyhow::Result<_>>()?;
+    Ok((pairs, presented))
+}
+
+/// The files of the main certificate, ours or the operator's.
 pub(crate) fn files(config: &Config) -> Pair {
     let tls = &config.tls;
     if tls.certificate.is_empty() {
@@ -34,11 +70,12 @@ pub(crate) fn files(config: &Config) -> Pair {
 /// If a file cannot be read or written.
 pub(crate) fn prepare(
     config: &Config,
-    authority: &Authority,
+    authorities: &Authorities,
     now: Timestamp,
 ) -> anyhow::Result<Pair> {
+    let authority = &authorities.current;
     folder::make(&config.certs())?;
-    certs::write_public(&config.ca_file(), authority.certificate_pem())?;
+    certs::write_public(&config.ca_file(), &authorities.bundle())?;
     let pair = files(config);
     if !config.tls.certificate.is_empty() {
         return Ok(pair);
@@ -54,7 +91,7 @@ pub(crate) fn prepare(
         };
         match ServerCertificate::load(&pair.certificate, &pair.key) {
             Ok(current) if is_own && is_good(&current, &names, now) => return Ok(pair),
-            Ok(current) if is_own || current.issuer() == authority.subject()? => {}
+            Ok(current) if is_own || Authorities::is_own(current.issuer()) => {}
             Err(error) if is_own => tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "issuing a new server certificate, because its files do not match"
@@ -156,6 +193,20 @@ fn issue(
     Ok(pair)
 }
 
+/// The names that clients are known to use: those of the settings and of the external URL.
+pub(crate) fn wanted_names(config: &Config) -> Vec<SubjectName> {
+    let host = config.external_host().parse::<http::uri::Authority>();
+    let host = host.ok().map(|host| host.host().to_owned());
+    let names = config.server.names.iter().cloned().chain(host);
+    let mut wanted: Vec<SubjectName> = Vec::new();
+    for name in names.filter_map(|name| name.parse().ok()) {
+        if !wanted.contains(&name) {
+            wanted.push(name);
+        }
+    }
+    wanted
+}
+
 /// The configured names, those of the external URL and the machine, localhost, the loopback addresses and the
 /// listener's address.
 fn names(config: &Config) -> anyhow::Result<Vec<SubjectName>> {
@@ -243,7 +294,14 @@ mod tests {
     struct Bench {
         _folder: tempfile::TempDir,
         config: Config,
-        authority: Authority,
+        authorities: Authorities,
+    }
+
+    fn authorities(name: &str) -> Authorities {
+        Authorities {
+            current: Authority::create(name, NOW.date_time()).unwrap(),
+            previous: None,
+        }
     }
 
     impl Bench {
@@ -255,17 +313,17 @@ mod tests {
             Self {
                 _folder: folder,
                 config,
-                authority: Authority::create("CA", NOW.date_time()).unwrap(),
+                authorities: authorities("Gantry private CA"),
             }
         }
 
         fn prepare(&self, now: Timestamp) -> ServerCertificate {
-            let pair = prepare(&self.config, &self.authority, now).unwrap();
+            let pair = prepare(&self.config, &self.authorities, now).unwrap();
             ServerCertificate::load(&pair.certificate, &pair.key).unwrap()
         }
 
         fn renew(&self, renewal: Renewal) -> anyhow::Result<ServerCertificate> {
-            let pair = renew(&self.config, &self.authority, NOW, renewal)?;
+            let pair = renew(&self.config, &self.authorities.current, NOW, renewal)?;
             Ok(ServerCertificate::load(&pair.certificate, &pair.key)?)
         }
     }
@@ -286,9 +344,11 @@ mod tests {
     fn a_pair_that_a_crash_tore_apart_is_issued_anew() {
         let bench = Bench::new(&["a.example"]);
         let first = bench.prepare(NOW);
-        let other = bench
-            .authority
-            .issue(&["a.example".parse().unwrap()], NOW.date_time(), 9);
+        let other =
+            bench
+                .authorities
+                .current
+                .issue(&["a.example".parse().unwrap()], NOW.date_time(), 9);
         // The next pair's key is there, but not yet its certificate.
         fs::write(files(&bench.config).key, other.unwrap().key_pem.as_bytes()).unwrap();
         assert_ne!(bench.prepare(NOW).serial(), first.serial());
@@ -306,14 +366,14 @@ mod tests {
         let first = bench.prepare(NOW);
         let pair = files(&bench.config);
         let renewed = |now| {
-            renew_in_time(&bench.config, &bench.authority, now).unwrap();
+            renew_in_time(&bench.config, &bench.authorities.current, now).unwrap();
             ServerCertificate::load(&pair.certificate, &pair.key).unwrap()
         };
         assert_eq!(renewed(days(1)).serial(), first.serial());
         assert_ne!(renewed(days(370)).serial(), first.serial());
         for half_written in ["", "no certificate"] {
             fs::write(&pair.certificate, half_written).unwrap();
-            renew_in_time(&bench.config, &bench.authority, days(370)).unwrap();
+            renew_in_time(&bench.config, &bench.authorities.current, days(370)).unwrap();
             assert_eq!(fs::read_to_string(&pair.certificate).unwrap(), half_written);
         }
     }
@@ -334,8 +394,10 @@ mod tests {
     fn the_certificate_of_an_earlier_authority_is_issued_anew() {
         let mut bench = Bench::new(&["a.example"]);
         bench.prepare(NOW);
-        bench.authority = Authority::create("CA", NOW.date_time()).unwrap();
-        assert!(bench.prepare(NOW).issued_by(&bench.authority));
+        for name in ["Gantry private CA", "Gantry private CA 2"] {
+            bench.authorities = authorities(name);
+            assert!(bench.prepare(NOW).issued_by(&bench.authorities.current));
+        }
     }
 
     #[test]
@@ -390,7 +452,7 @@ mod tests {
         }
         assert!(!certificate.names().contains(&"12345".to_owned()));
         bench.config.server.names = vec!["12345".to_owned()];
-        let refused = prepare(&bench.config, &bench.authority, NOW).unwrap_err();
+        let refused = prepare(&bench.config, &bench.authorities, NOW).unwrap_err();
         assert!(refused.to_string().contains("[server] names"), "{refused}");
     }
 

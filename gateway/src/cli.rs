@@ -4,7 +4,9 @@ mod artifact;
 mod audit;
 mod backup;
 mod cert;
+mod completion;
 mod config;
+mod credential_provider;
 mod db;
 mod gc;
 mod group;
@@ -13,6 +15,7 @@ mod label;
 mod ldap;
 mod local;
 mod member;
+mod node_config;
 mod oidc;
 mod out;
 mod parse;
@@ -28,6 +31,7 @@ mod secret;
 mod storage;
 mod tag;
 mod user;
+mod webhook;
 mod workload;
 
 use std::net::SocketAddr;
@@ -35,7 +39,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use self::out::line as print;
 use crate::serve::{Start, serve};
@@ -47,7 +51,15 @@ struct Cli {
     #[command(flatten)]
     common: Common,
     #[command(subcommand)]
-    command: Command,
+    command: Word,
+}
+
+#[derive(Subcommand)]
+enum Word {
+    #[command(flatten)]
+    Command(Box<Command>),
+    #[command(flatten)]
+    Tool(Tool),
 }
 
 /// Options of all commands.
@@ -104,6 +116,9 @@ enum Command {
     /// Manage rules that let CI jobs and pods sign in with tokens of their own issuers.
     #[command(subcommand)]
     Workload(workload::Command),
+    /// Manage policies by which events of a project are sent to other servers, and show what was sent.
+    #[command(subcommand)]
+    Webhook(webhook::Command),
     /// Manage other registries, to which artifacts are copied and from which they come.
     #[command(subcommand)]
     Registry(registry::Command),
@@ -116,7 +131,7 @@ enum Command {
     /// List, create, delete and restore tags.
     #[command(subcommand)]
     Tag(tag::Command),
-    /// Show or renew certificates.
+    /// Show, check, issue, renew and import certificates, and replace the private CA.
     #[command(subcommand)]
     Cert(cert::Command),
     /// Read and verify the audit log.
@@ -142,6 +157,19 @@ enum Command {
     /// Create secrets.
     #[command(subcommand)]
     Secret(secret::Command),
+    /// Write the files by which nodes of a Kubernetes cluster trust this registry and sign in at it.
+    NodeConfig(node_config::NodeConfig),
+}
+
+// Commands without an installation: nodes and packagers run them.
+#[derive(Subcommand)]
+enum Tool {
+    /// The kubelet's plugin by which pods pull as themselves: it reads a request from standard input.
+    CredentialProvider(credential_provider::CredentialProvider),
+    /// Print a script that completes the command line in a shell.
+    Completion(completion::Completion),
+    /// Write man pages.
+    Man(completion::Man),
     /// Print the version.
     Version,
 }
@@ -188,11 +216,24 @@ fn not_a_command(error: &clap::Error) -> ExitCode {
 const WRONG_USAGE: u8 = 2;
 
 fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
-    let mut config = crate::config::load(cli.common.config.as_deref(), std::env::vars_os())?;
-    if let Some(data) = cli.common.data {
+    match cli.command {
+        Word::Command(command) => with_settings(*command, cli.common),
+        Word::Tool(Tool::CredentialProvider(command)) => command.run(),
+        Word::Tool(Tool::Completion(command)) => command.run(Cli::command()),
+        Word::Tool(Tool::Man(command)) => command.run(Cli::command()),
+        Word::Tool(Tool::Version) => {
+            print(concat!("gantry ", env!("CARGO_PKG_VERSION")));
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn with_settings(command: Command, common: Common) -> anyhow::Result<ExitCode> {
+    let mut config = crate::config::load(common.config.as_deref(), std::env::vars_os())?;
+    if let Some(data) = common.data {
         config.server.data = data;
     }
-    match cli.command {
+    match command {
         Command::Serve(options) => {
             config.server.listen = options.listen.unwrap_or(config.server.listen);
             config.server.metrics_listen = options
@@ -219,11 +260,12 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Rule(command) => local::run(config, async |local| command.run(local).await),
         Command::Retention(command) => local::run(config, async |local| command.run(local).await),
         Command::Workload(command) => local::run(config, async |local| command.run(local).await),
+        Command::Webhook(command) => local::run(config, async |local| command.run(local).await),
         Command::Registry(command) => local::run(config, async |local| command.run(local).await),
         Command::Replication(command) => local::run(config, async |local| command.run(local).await),
         Command::Artifact(command) => local::run(config, async |local| command.run(local).await),
         Command::Tag(command) => local::run(config, async |local| command.run(local).await),
-        Command::Cert(command) => local::run(config, async |local| command.run(local).await),
+        Command::Cert(command) => command.start(config),
         Command::Audit(command) => local::run(config, async |local| command.run(local).await),
         Command::Storage(command) => local::run(config, async |local| command.run(local).await),
         Command::Gc(command) => local::run(config, async |local| command.run(local).await),
@@ -232,17 +274,12 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Restore(command) => local::runtime()?.block_on(command.run(config)),
         Command::Db(command) => local::runtime()?.block_on(command.run(&config)),
         Command::Secret(command) => command.run(),
-        Command::Version => {
-            print(concat!("gantry ", env!("CARGO_PKG_VERSION")));
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::NodeConfig(command) => command.run(config),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     /// All subcommands of a command, as they are typed.

@@ -1,6 +1,7 @@
 //! Settings: one TOML file, every key with a default, overridden by `GANTRY_SECTION__KEY`.
 //! Reading them is `load`, parsing single values `form`, `log_level` and `collector`, checking them `check`.
 
+mod acme;
 mod admin_password;
 mod check;
 pub(crate) mod collector;
@@ -25,6 +26,7 @@ use crate::pace::Least;
 
 pub(crate) use check::Invalid;
 pub(crate) use database_url::DatabaseUrl;
+pub(crate) use form::parse_external_url;
 pub(crate) use load::{ConfigError, load};
 
 /// All settings.
@@ -33,6 +35,7 @@ pub(crate) use load::{ConfigError, load};
 pub(crate) struct Config {
     pub(crate) server: Server,
     pub(crate) tls: Tls,
+    pub(crate) acme: Acme,
     pub(crate) storage: Storage,
     pub(crate) database: Database,
     pub(crate) secrets: Secrets,
@@ -107,6 +110,63 @@ pub(crate) struct Tls {
     pub(crate) certificate: String,
     /// PEM file of its key. Default: empty.
     pub(crate) key: String,
+    /// PEM files of further certificate chains, each presented to clients that ask for one of its names. Default: none.
+    pub(crate) more_certificates: Vec<String>,
+    /// PEM files of their keys, in the same order. Default: none.
+    pub(crate) more_keys: Vec<String>,
+    /// PEM file of the authorities whose client certificates are accepted, besides all other ways to sign in; empty to
+    /// ask for none. Default: empty.
+    pub(crate) client_ca: String,
+    /// PEM file of revocation lists of these authorities; empty for none. Default: empty.
+    pub(crate) client_crl: String,
+}
+
+/// A server certificate obtained by ACME.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Acme {
+    /// URL of the ACME server's directory, whose terms of service are thereby accepted; empty for none. Default: empty.
+    pub(crate) directory: String,
+    /// Names of the certificate; none for the host of `external_url`, or the first of `[server] names`. Default: none.
+    pub(crate) names: Vec<String>,
+    /// Mail addresses that the server may write to. Default: none.
+    pub(crate) contact: Vec<String>,
+    /// How names are proved: `http-01`, `tls-alpn-01` or `dns-01`. Default: `http-01`.
+    pub(crate) challenge: String,
+    /// Program that sets and removes DNS records, for `dns-01`. Default: empty.
+    pub(crate) dns_command: String,
+    /// Key ID of the account at the authority, if it wants accounts to be bound; empty for none. Default: empty.
+    pub(crate) eab_key_id: String,
+    /// File with the key that belongs to it, in base64url. Default: empty.
+    pub(crate) eab_hmac_key_file: String,
+    /// PEM file of the authorities that may have signed the ACME server's own certificate; empty for those of the
+    /// system. Default: empty.
+    pub(crate) ca_file: String,
+    /// Profile of the certificate, if the server has several; empty for its default. Default: empty.
+    pub(crate) profile: String,
+    /// `HOST:PORT` at which our own proof is tried before the server is asked to look; empty for the name to be proved,
+    /// `off` for not at all. Default: empty.
+    pub(crate) check_address: String,
+    /// Seconds to wait after the first failure; the wait doubles with each further one, up to 6 hours. Default: 60.
+    pub(crate) retry_secs: u64,
+}
+
+impl Default for Acme {
+    fn default() -> Self {
+        Self {
+            directory: String::new(),
+            names: Vec::new(),
+            contact: Vec::new(),
+            challenge: "http-01".to_owned(),
+            dns_command: String::new(),
+            eab_key_id: String::new(),
+            eab_hmac_key_file: String::new(),
+            ca_file: String::new(),
+            profile: String::new(),
+            check_address: String::new(),
+            retry_secs: 60,
+        }
+    }
 }
 
 /// Where blob bytes are kept.
@@ -192,6 +252,8 @@ impl Default for Storage {
 pub(crate) struct Database {
     /// `postgres://…`; empty for SQLite in the data folder. Default: empty.
     pub(crate) url: DatabaseUrl,
+    /// File with the password of the user in `url`, as it is: no character has to be escaped. Default: empty.
+    pub(crate) password_file: String,
 }
 
 /// Files that hold secrets.
@@ -417,6 +479,15 @@ impl Config {
     /// The file of the CA's certificate, for clients. Its folder holds no keys, so that clients can be pointed at it.
     pub(crate) fn ca_file(&self) -> PathBuf {
         self.certs().join("ca.crt")
+    }
+
+    /// The files by which certificates of clients are checked, if clients are asked for any.
+    pub(crate) fn client_trust(&self) -> Option<certs::TrustFiles> {
+        let tls = &self.tls;
+        (!tls.client_ca.is_empty()).then(|| certs::TrustFiles {
+            authorities: tls.client_ca.clone().into(),
+            revoked: (!tls.client_crl.is_empty()).then(|| tls.client_crl.clone().into()),
+        })
     }
 
     /// The address of the redirecting listener, if there is one.

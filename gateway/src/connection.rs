@@ -16,27 +16,31 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use certs::ClientCertificate;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use pingora::apps::ServerApp;
 use pingora::protocols::Stream;
 use pingora::server::ShutdownWatch;
+use rustls::server::Acceptor;
 use storage::budget::{Budget, Holder, Terms};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use self::http1::{HeadMemory, Heads};
 use self::http2::Exchange;
 use self::paced::Paced;
 use crate::app::App;
+use crate::challenge;
+use crate::client_certificate::Shown;
 use crate::http::answer::unreadable;
 use crate::http::peer::{Listener, Peer};
 use crate::http::request_body::{Inner, RequestBody};
 use crate::http::response_body::Free;
 use crate::proxy_protocol;
 use crate::request::serve;
-use crate::wire::Wire;
+use crate::wire::{Wire, WireState};
 
 /// How long to wait for a new connection's first request while draining.
 const FIRST_REQUEST: Duration = Duration::from_millis(300);
@@ -57,8 +61,6 @@ const SIDE_CONNECTIONS: usize = 256;
 pub(crate) struct Connections {
     app: Arc<App>,
     listener: Listener,
-    /// TLS; only for the registry's own listener.
-    tls: Option<TlsAcceptor>,
     places: Arc<Budget>,
     open: Open,
 }
@@ -91,12 +93,11 @@ impl Drop for Opened {
 
 impl Connections {
     /// For the registry.
-    pub(crate) fn public(app: Arc<App>, tls: TlsAcceptor, most: usize, open: Open) -> Self {
+    pub(crate) fn public(app: Arc<App>, most: usize, open: Open) -> Self {
         let each = app.config.limits.connections_per_address;
         Self {
             app,
             listener: Listener::Public,
-            tls: Some(tls),
             places: Budget::new(Terms {
                 most: each,
                 ..most.into()
@@ -110,7 +111,6 @@ impl Connections {
         Self {
             app,
             listener,
-            tls: None,
             places: Budget::new(SIDE_CONNECTIONS),
             open,
         }
@@ -130,24 +130,37 @@ impl Connections {
             .places
             .try_take(holder, 1)
             .ok_or("too many connections")?;
-        let peer = Arc::new(Peer {
-            address,
-            free: Free::default(),
-            trusted,
-            listener: self.listener,
-            wire: Arc::default(),
-        });
-        let io = Paced::new(io, self.app.config.limits.least(), peer.wire.clone());
-        let Some(tls) = &self.tls else {
-            self.http1(io, peer, BUFFER, shutdown).await;
-            return Ok(());
+        let wire: Arc<WireState> = Arc::default();
+        let peer = |certificate| {
+            Arc::new(Peer {
+                address,
+                free: Free::default(),
+                trusted,
+                listener: self.listener,
+                wire: wire.clone(),
+                certificate,
+            })
         };
-        let shaking = self.shake_hands(tls, io, holder);
+        let io = Paced::new(io, self.app.config.limits.least(), wire.clone());
+        // Only the registry's own listener has TLS.
+        if self.listener != Listener::Public {
+            self.http1(io, peer(None), BUFFER, shutdown).await;
+            return Ok(());
+        }
+        let shaking = self.shake_hands(io, holder);
         let mut io = tokio::time::timeout(self.handshake_time(), shaking)
             .await
             .unwrap_or(Err("TLS handshake late"))?;
         let (encrypted, plain) = self.buffers();
         io.get_mut().1.set_buffer_limit(Some(encrypted));
+        if certs::was_challenge(io.get_ref().1.alpn_protocol()) {
+            // The handshake was the answer.
+            return Ok(());
+        }
+        let chain = io.get_ref().1.peer_certificates();
+        let certificate = chain.and_then(ClientCertificate::new);
+        let certificate = certificate.map(|certificate| Arc::new(Shown::new(certificate)));
+        let peer = peer(certificate);
         // The negotiated protocol is used; reading the first bytes to find out would have no time limit.
         if io.get_ref().1.alpn_protocol() == Some(b"h2") {
             self.http2(io, peer, shutdown).await;
@@ -160,14 +173,21 @@ impl Connections {
     /// Handshakes take memory and much processor time, so their number at a time is limited.
     async fn shake_hands(
         &self,
-        tls: &TlsAcceptor,
         io: Paced,
         holder: Holder,
     ) -> Result<TlsStream<Pin<Box<Paced>>>, &'static str> {
         let place = self.app.handshakes.take(holder, 1, self.handshake_time());
         let _place = place.await.map_err(|_| "too many TLS handshakes")?;
-        let shaken = tls.accept(Box::pin(io)).await;
-        shaken.map_err(|_| "TLS handshake failed")
+        let failed = |_| "TLS handshake failed";
+        let hello = LazyConfigAcceptor::new(Acceptor::default(), Box::pin(io));
+        let hello = hello.await.map_err(failed)?;
+        let config = match certs::challenged_name(&hello.client_hello()) {
+            None => self.app.tls.config(),
+            Some(name) => Box::pin(challenge::config(&self.app, &name))
+                .await
+                .ok_or("no ACME challenge for the name")?,
+        };
+        hello.into_stream(config).await.map_err(failed)
     }
 
     /// Places for reading the last bytes of a closed connection. A balancer's connections are those of many clients.

@@ -6,6 +6,7 @@ pub(crate) mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
+use db::webhook::target as webhook_targets;
 use db::replication::lag;
 use db::{notice, upload};
 use http::{HeaderValue, Response, StatusCode, header};
@@ -82,6 +83,11 @@ async fn metrics(app: &App) -> Response<Body> {
                 gauge.with_label_values(&[&days.to_string()]).set(count);
             }
         }
+        if let Ok((failing, skipped)) = webhook_targets::count_failing(&mut reader).await {
+            let gauge = &metrics.webhook_targets;
+            gauge.with_label_values(&["failing"]).set(failing);
+            gauge.with_label_values(&["skipped"]).set(skipped);
+        }
     }
     look_at_replication(app).await;
     metrics
@@ -102,10 +108,19 @@ async fn metrics(app: &App) -> Response<Body> {
         .pool_connections
         .with_label_values(&["idle"])
         .set(idle as i64);
-    let expiry = app.certificate.current().not_after().unix_timestamp();
-    metrics.certificate_expiry.set(expiry as f64);
+    let in_use = app.certificates.in_use();
+    let first = in_use
+        .iter()
+        .map(|presented| presented.certificate.not_after())
+        .min();
+    if let Some(end) = first {
+        metrics.certificate_expiry.set(end.unix_timestamp() as f64);
+    }
     metrics.collected(&app.collected);
     metrics.jobs.look(&app.db, &*app.clock).await;
+    let settings = app.settings.current();
+    let followers = &metrics.followers;
+    followers.look(&app.db, &settings, &*app.clock).await;
     metrics.audit_dropped.set(app.audit.dropped() as i64);
     let mut response = Response::new(Body::full(metrics.text()));
     response.headers_mut().insert(

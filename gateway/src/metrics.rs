@@ -1,6 +1,7 @@
 //! Metrics for Prometheus. Labels come from closed sets: route template, method, status class, kind of job, and IDs of
 //! policies, of which there is a greatest number.
 
+mod follower;
 mod job;
 
 use std::sync::atomic::Ordering;
@@ -15,6 +16,7 @@ use prometheus::{
     IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use self::follower::FollowerMetrics;
 use self::job::JobMetrics;
 use crate::route::RouteName;
 
@@ -48,7 +50,11 @@ pub(crate) struct Metrics {
     pub(crate) cache_entries: IntGaugeVec,
     pub(crate) pool_connections: IntGaugeVec,
     pub(crate) certificate_expiry: Gauge,
+    pub(crate) acme_state: IntGaugeVec,
+    pub(crate) acme_failed: IntGaugeVec,
+    pub(crate) acme_failures: IntGauge,
     pub(crate) robots_ending: IntGaugeVec,
+    pub(crate) webhook_targets: IntGaugeVec,
     pub(crate) replication_lag: GaugeVec,
     pub(crate) database_up: IntGauge,
     pub(crate) clock_skew: Gauge,
@@ -62,6 +68,7 @@ pub(crate) struct Metrics {
     pub(crate) gc_deleted: IntCounter,
     pub(crate) gc_freed: IntCounter,
     pub(crate) jobs: JobMetrics,
+    pub(crate) followers: FollowerMetrics,
 }
 
 impl Metrics {
@@ -136,7 +143,25 @@ impl Metrics {
             )?,
             certificate_expiry: Gauge::new(
                 "gantry_certificate_expiry_timestamp_seconds",
-                "When the server certificate ends, in seconds since 1970.",
+                "When the first of the server certificates in use ends, in seconds since 1970.",
+            )?,
+            acme_state: IntGaugeVec::new(
+                Opts::new(
+                    "gantry_acme_state",
+                    "1 for where obtaining the certificate by ACME stands, else 0.",
+                ),
+                &["state"],
+            )?,
+            acme_failed: IntGaugeVec::new(
+                Opts::new(
+                    "gantry_acme_failed",
+                    "1 for why the last attempt to obtain a certificate by ACME failed, else 0.",
+                ),
+                &["reason"],
+            )?,
+            acme_failures: gauge(
+                "gantry_acme_failures",
+                "Failed attempts to obtain a certificate by ACME since the last that succeeded.",
             )?,
             robots_ending: IntGaugeVec::new(
                 Opts::new(
@@ -144,6 +169,13 @@ impl Metrics {
                     "Robots that are not disabled and end within so many days; with 0 those that have ended.",
                 ),
                 &["days"],
+            )?,
+            webhook_targets: IntGaugeVec::new(
+                Opts::new(
+                    "gantry_webhook_targets",
+                    "Targets of webhooks that do not answer (failing), and those of them that were given up (skipped).",
+                ),
+                &["state"],
             )?,
             replication_lag: GaugeVec::new(
                 Opts::new(
@@ -189,6 +221,7 @@ impl Metrics {
             gc_deleted: counter("gantry_gc_objects_deleted_total", "Objects deleted.")?,
             gc_freed: counter("gantry_gc_freed_bytes_total", "Bytes of objects deleted.")?,
             jobs: JobMetrics::register(&registry, jobs)?,
+            followers: FollowerMetrics::register(&registry)?,
             registry,
         };
         metrics.register()?;
@@ -200,7 +233,7 @@ impl Metrics {
         build
             .with_label_values(&[env!("CARGO_PKG_VERSION")])
             .set(1.0);
-        let all: [Box<dyn prometheus::core::Collector>; 27] = [
+        let all: [Box<dyn prometheus::core::Collector>; 31] = [
             Box::new(self.requests.clone()),
             Box::new(self.durations.clone()),
             Box::new(self.statements.clone()),
@@ -213,7 +246,11 @@ impl Metrics {
             Box::new(self.cache_entries.clone()),
             Box::new(self.pool_connections.clone()),
             Box::new(self.certificate_expiry.clone()),
+            Box::new(self.acme_state.clone()),
+            Box::new(self.acme_failed.clone()),
+            Box::new(self.acme_failures.clone()),
             Box::new(self.robots_ending.clone()),
+            Box::new(self.webhook_targets.clone()),
             Box::new(self.replication_lag.clone()),
             Box::new(self.database_up.clone()),
             Box::new(self.clock_skew.clone()),

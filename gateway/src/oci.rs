@@ -24,6 +24,7 @@ use crate::app::App;
 use crate::http::answer::json;
 use crate::http::header::{authorization, text};
 use crate::http::host::external_host;
+use crate::http::peer::Peer;
 use crate::http::query::{pairs, refuse_many};
 use crate::http::request_body::RequestBody;
 use crate::http::response_body::Body;
@@ -54,12 +55,12 @@ struct Call<'a> {
 /// Answers a request below `/v2`. The answer's extensions hold the [`Caller`] if it is known.
 pub(crate) async fn answer(
     app: &Arc<App>,
-    address: IpAddr,
+    (peer, address): (&Peer, IpAddr),
     route: Result<Route, BadRoute>,
     request: Request<RequestBody>,
 ) -> Response<Body> {
     let mut response = match route {
-        Ok(route) => operate(app, address, route, request)
+        Ok(route) => operate(app, (peer, address), route, request)
             .await
             .unwrap_or_else(OciError::response),
         Err(bad) => OciError::Route(bad).response(),
@@ -72,7 +73,7 @@ pub(crate) async fn answer(
 
 async fn operate(
     app: &Arc<App>,
-    address: IpAddr,
+    (peer, address): (&Peer, IpAddr),
     route: Route,
     request: Request<RequestBody>,
 ) -> Answer {
@@ -86,15 +87,23 @@ async fn operate(
         error: None,
     };
     let authorization = authorization(&parts.headers);
+    let age = age(&route, &parts.method);
     let caller = match authorization {
         Ok(authorization) => {
-            let age = age(&route, &parts.method);
             let sender = Sender::of(address, &parts.headers).at(Place::Tools);
             app.identity.caller(authorization, sender, age).await
         }
         Err(malformed) => Err(malformed),
     };
     let caller = caller.map_err(|error| OciError::Identity(error, challenge.clone()))?;
+    let caller = match &peer.certificate {
+        None => caller,
+        Some(presented) => {
+            let headers = &parts.headers;
+            let caller = Box::pin(presented.caller(app, (caller, headers), age)).await;
+            caller.map_err(|not| OciError::without_caller(not, &challenge))?
+        }
+    };
     let call = Call {
         app,
         caller,
@@ -103,10 +112,20 @@ async fn operate(
         headers: parts.headers,
         query,
     };
+    let pushed_to = pushed_to(&route, &call.method);
     let answer = match call.refuse_writing() {
         Ok(()) => call.answer(route, body).await,
         Err(refused) => Err(refused),
     };
+    let over_quota = match (&answer, pushed_to) {
+        (Err(OciError::Registry(error @ registry::Error::QuotaExceeded(_))), Some(name)) => {
+            Some((name, error.to_string()))
+        }
+        _ => None,
+    };
+    if let Some((name, why)) = over_quota {
+        Box::pin(call.record_over_quota(&name, &why)).await;
+    }
     let mut response = answer.unwrap_or_else(OciError::response);
     response.extensions_mut().insert(call.caller);
     Ok(response)
@@ -123,6 +142,17 @@ fn age(route: &Route, method: &Method) -> Age {
         Age::Moments
     } else {
         Age::Now
+    }
+}
+
+/// The repository into which a request pushes, if it does.
+fn pushed_to(route: &Route, method: &Method) -> Option<RepositoryName> {
+    let writes = method == Method::PUT || method == Method::POST || method == Method::PATCH;
+    match route {
+        Route::Manifest(name, _) | Route::UploadStart(name) | Route::Upload(name, _) if writes => {
+            Some(name.clone())
+        }
+        _ => None,
     }
 }
 

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tenancy::password::{BUSY_RETRY, PasswordError};
 use tenancy::setting::READ_ONLY;
 
+use crate::client_certificate::NotCaller;
 use crate::http::answer::{envelope, json as json_answer};
 use crate::http::query::TooManyParameters;
 use crate::http::response_body::Body;
@@ -40,6 +41,8 @@ pub(crate) enum OciError {
     ReadOnly,
     /// The caller could not be determined.
     Identity(auth::Error, Challenge),
+    /// The client's certificate is accepted no longer.
+    Certificate(certs::Refused, Challenge),
     /// The registry failed.
     Registry(Error),
 }
@@ -109,6 +112,14 @@ impl OciError {
         }
     }
 
+    /// A request with a client certificate has no caller.
+    pub(crate) fn without_caller(not: NotCaller, challenge: &Challenge) -> Self {
+        match not {
+            NotCaller::Refused(refused) => Self::Certificate(refused, challenge.clone()),
+            NotCaller::Unknown(error) => Self::Identity(error, challenge.clone()),
+        }
+    }
+
     /// The answer.
     pub(crate) fn response(self) -> Response<Body> {
         match self {
@@ -126,6 +137,7 @@ impl OciError {
             Self::Grant(code, message) => grant_refused(code, message),
             Self::ReadOnly => envelope(StatusCode::FORBIDDEN, "DENIED", READ_ONLY),
             Self::Identity(error, challenge) => identity(&error, challenge),
+            Self::Certificate(refused, challenge) => unauthorized(&refused, &challenge),
             Self::Registry(error) => registry(&error),
         }
     }
@@ -217,14 +229,7 @@ fn identity(error: &auth::Error, mut challenge: Challenge) -> Response<Body> {
         | E::RobotExpired
         | E::NotAdmitted(_)
         | E::Provider(_)
-        | E::Ended(_) => {
-            let mut response =
-                envelope(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", &error.to_string());
-            response
-                .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, challenge.header());
-            response
-        }
+        | E::Ended(_) => unauthorized(error, &challenge),
         E::SubjectToken => grant_refused("invalid_request", &error.to_string()),
         E::Token(_) | E::Void => {
             challenge.error = Some("invalid_token");
@@ -258,6 +263,15 @@ fn identity(error: &auth::Error, mut challenge: Challenge) -> Response<Body> {
             unavailable("cannot find out who is calling")
         }
     }
+}
+
+/// Other credentials are needed.
+fn unauthorized(error: &dyn std::error::Error, challenge: &Challenge) -> Response<Body> {
+    let mut response = envelope(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", &error.to_string());
+    response
+        .headers_mut()
+        .insert(header::WWW_AUTHENTICATE, challenge.header());
+    response
 }
 
 /// A refused token exchange, in the form for OAuth2 clients (RFC 6749, section 5.2) and in the form for registry

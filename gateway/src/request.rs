@@ -28,7 +28,7 @@ use crate::http::response_body::Body;
 use crate::oci_error::OciError;
 use crate::route::{self, RouteName, span_name};
 use crate::telemetry::continue_trace;
-use crate::{health, oci, token, ui};
+use crate::{challenge, health, oci, token, ui};
 
 /// Answers a request. Never fails: errors are answers too.
 pub(crate) async fn serve(
@@ -140,14 +140,23 @@ async fn answer(
 ) -> (RouteName, Response<Body>) {
     match peer.listener {
         Listener::Metrics => Box::pin(health::answer(app, request.uri().path())).await,
-        Listener::Redirect => (RouteName::Redirect, redirect::answer(app, &request)),
+        Listener::Redirect => match challenge::token(app, request.uri().path()) {
+            // The database is asked for anybody.
+            Some(_) if !app.rate.allows(address) => (RouteName::Redirect, too_many_requests()),
+            Some(token) => (
+                RouteName::Redirect,
+                Box::pin(challenge::answer(app, token)).await,
+            ),
+            None => (RouteName::Redirect, redirect::answer(app, &request)),
+        },
         Listener::Public if !app.rate.allows(address) => (RouteName::Other, too_many_requests()),
-        Listener::Public => public(app, address, request).await,
+        Listener::Public => public(app, peer, address, request).await,
     }
 }
 
 async fn public(
     app: &Arc<App>,
+    peer: &Peer,
     address: IpAddr,
     request: Request<RequestBody>,
 ) -> (RouteName, Response<Body>) {
@@ -155,13 +164,22 @@ async fn public(
     if path.starts_with("/v2") {
         let (name, route) = route::parse(request.method(), &path);
         drop(path);
-        return (name, oci::answer(app, address, route, request).await);
+        return (
+            name,
+            oci::answer(app, (peer, address), route, request).await,
+        );
+    }
+    if let Some(token) = challenge::token(app, &path) {
+        return (
+            RouteName::Other,
+            Box::pin(challenge::answer(app, token)).await,
+        );
     }
     let name = RouteName::of(&path);
     let response = match name {
         RouteName::Token => {
             drop(path);
-            Box::pin(token::answer(app, address, request)).await
+            Box::pin(token::answer(app, (peer, address), request)).await
         }
         RouteName::Jwks => token::jwks(app),
         RouteName::Health => Box::pin(health::answer(app, &path)).await.1,

@@ -5,20 +5,23 @@
 //! one line, so that no process runs without a listener.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use admin_api::{Certificates, ComponentErrors};
 use anyhow::Context as _;
 use auth::csrf::Csrf;
 use auth::identity::Identity;
-use certs::{Authority, FileReloader, HotCertificate, ServerCertificate};
+use certs::{ClientTrust, FileReloader, HotCertificates, Roots, Tls, TrustReloader};
 use db::Db;
 use db::audit::recorder::Recorder;
 use db::clock::DatabaseClock;
 use db::robot::usage::RobotUses;
 use jobs::Jobs;
+use jobs::audit_forward::Forwarding;
 use jobs::engine::Stats;
 use jobs::sweep::Leftovers;
+use jobs::webhook::Webhooks;
 use model::{Clock, SystemClock};
 use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, Server};
@@ -30,14 +33,13 @@ use tenancy::password::{NewPassword, PasswordHasher};
 use tenancy::setting::Settings;
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, watch};
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access_log::AccessLog;
 use crate::app::App;
-use crate::bootstrap;
-use crate::certificate;
+use crate::bootstrap::{self, Authorities};
+use crate::certificate::{self, watch::Watch};
 use crate::config::{Backend, Config, Pulls};
 use crate::connection::{Connections, Open};
 use crate::data_lock;
@@ -54,9 +56,6 @@ use crate::stores;
 use crate::tasks::Tasks;
 use crate::telemetry::Telemetry;
 use crate::welcome;
-
-/// How often the expiry of the server certificate is checked.
-const RENEWAL_CHECK: Duration = Duration::from_secs(12 * 3_600);
 
 /// HTTP/2 requests running at a time, some 10 KiB each; at most two thirds of one source.
 const STREAMS: usize = 4_096;
@@ -120,13 +119,14 @@ pub(crate) fn serve(config: Config, start: Start) -> anyhow::Result<()> {
         jobs,
         leftovers,
         errors,
-        authority,
+        certificates,
         reloader,
+        unused_password: _,
     } = opened;
     let tasks = Tasks::start(&runtime, &app, (jobs, leftovers), reloader, telemetry);
     tasks.spawn(
         &runtime,
-        renew_in_time(app.clone(), authority, tasks.cancel.clone()),
+        certificates.run(app.clone(), tasks.cancel.clone()),
     );
     tasks.spawn(
         &runtime,
@@ -228,8 +228,10 @@ struct Opened {
     leftovers: Leftovers,
     /// Receives what is wrong with database, store and clock.
     errors: watch::Sender<ComponentErrors>,
-    authority: Authority,
+    certificates: CertificateTasks,
     reloader: Arc<FileReloader>,
+    /// Whether another password of `admin` is set than the one that is stored.
+    unused_password: Arc<AtomicBool>,
 }
 
 impl Opened {
@@ -243,7 +245,8 @@ impl Opened {
             ..
         } = &*self.app;
         let (hasher, now) = (PasswordHasher::new(), clock.now());
-        bootstrap::administrator(db, (config, settings), &hasher, now).await
+        let hashes = (&hasher, &*self.unused_password);
+        bootstrap::administrator(db, (config, settings), hashes, now).await
     }
 }
 
@@ -257,15 +260,37 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
     let (stores, _) = stores::attach(&config, &db, &*clock).await?;
     let master = bootstrap::master_key(&config, &db).await?;
     let settings = Settings::open(db.clone(), master.clone(), config.fixed_settings()?).await?;
+    settings.begin_followers().await?;
     let now = clock.now();
     if let Err(error) = db::audit::partition::make_ahead(&db, now).await {
         let error = anyhow::Error::from(error);
         tracing::warn!(error = %format!("{error:#}"), "the audit log's next partitions are not made yet");
     }
-    let authority = bootstrap::authority(&db, &master, now).await?;
-    let files = certificate::prepare(&config, &authority, now)?;
-    let certificate = HotCertificate::new(ServerCertificate::load(&files.certificate, &files.key)?);
-    let reloader = FileReloader::new(files, certificate.clone());
+    let authorities = bootstrap::authorities(&db, &master, now).await?;
+    certificate::prepare(&config, &authorities, now)?;
+    let (files, presented) = certificate::load(&config)?;
+    let hot = HotCertificates::new(presented, now.date_time());
+    hot.set_stored(
+        certificate::watch::at_start(&db, &master).await,
+        now.date_time(),
+    );
+    let reloader = FileReloader::new(files, hot.clone());
+    let trust = config.client_trust();
+    let tls = trust.as_ref().map(ClientTrust::load).transpose()?;
+    let tls = Arc::new(Tls::new(hot.clone(), tls)?);
+    let acme = match config.acme_terms() {
+        Ok(terms) => terms,
+        // They were checked before.
+        Err(wrong) => anyhow::bail!("[acme] is not valid: {wrong:?}"),
+    };
+    let wanted_names = certificate::wanted_names(&config);
+    let roots = Roots::of_the_system().with(&authorities.bundle());
+    let own_ca = config
+        .tls
+        .certificate
+        .is_empty()
+        .then(|| authorities.bundle());
+    let (ca, clients_ca) = watch::channel(own_ca);
     let keys = bootstrap::token_keys(&db, &master).await?;
     let audit = Arc::new(Recorder::default());
     let uses = Arc::new(RobotUses::default());
@@ -276,23 +301,41 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
         (keys, master.clone()),
         (settings.clone(), Arc::new(config.outgoing.guard())),
     ));
+    let forwarding = Arc::new(Forwarding::new(
+        settings.clone(),
+        Arc::new(config.outgoing.guard()),
+        config.external_host(),
+    ));
     let registry = Arc::new(registry(&config, &db, &clock, &master, stores.joined()));
+    registry.report_blobs(settings.current().has_endpoints());
+    let webhooks = Webhooks::new(
+        (db.clone(), clock.clone()),
+        (master.clone(), settings.clone()),
+        &identity.directory().guard(),
+        &config.external_host(),
+    )?;
     let progress = Arc::new(jobs::gc::Progress::default());
     let stats = Arc::new(Stats::default());
     let has_external_url = !config.server.external_url.is_empty();
+    let unused_password = Arc::new(AtomicBool::new(false));
     let app = Arc::new(App {
         external_host: has_external_url.then(|| config.external_host()),
         admin: admin(
             &config,
             (&db, &identity, &settings, &clock),
             (&registry, &master),
+            (&forwarding, &webhooks),
             Csrf::new(&master),
-            authority.certificate_pem(),
             Certificates {
-                hot: certificate.clone(),
+                hot: hot.clone(),
                 reloader: reloader.clone(),
+                tls: tls.clone(),
+                wanted_names: wanted_names.clone(),
+                roots: roots.clone(),
+                ca: clients_ca,
+                acme: acme.clone(),
             },
-            component_errors.clone(),
+            (component_errors.clone(), unused_password.clone()),
         ),
         component_errors,
         access_log: config
@@ -315,7 +358,11 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
         audit: audit.clone(),
         clock: clock.clone(),
         shared_clock: shared_clock.clone(),
-        certificate: certificate.clone(),
+        certificates: hot,
+        tls: tls.clone(),
+        wanted_names,
+        roots,
+        acme: acme.clone(),
         config,
     });
     let gc = gc_settings(&app.config);
@@ -326,13 +373,23 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
         identity,
         audit,
         uses,
-        master,
+        master: master.clone(),
         clock,
         shared_clock,
         settings,
         gc,
         progress,
         stats,
+        forwarding,
+        external_host: app.config.external_host(),
+        webhooks,
+        acme,
+    };
+    let certificates = CertificateTasks {
+        master,
+        authorities,
+        ca,
+        trust: trust.map(|files| TrustReloader::new(files, tls)),
     };
     let alone = start == Start::Fresh && app.config.database.is_sqlite();
     let leftovers = if alone {
@@ -345,8 +402,9 @@ async fn open(config: Config, start: Start) -> anyhow::Result<Opened> {
         jobs,
         leftovers,
         errors,
-        authority,
+        certificates,
         reloader,
+        unused_password,
     })
 }
 
@@ -380,10 +438,10 @@ fn admin(
     config: &Config,
     (db, identity, settings, clock): (&Db, &Arc<Identity>, &Arc<Settings>, &Arc<dyn Clock>),
     (registry, master): (&Arc<Registry>, &Arc<tenancy::secret::MasterKey>),
+    (forwarding, webhooks): (&Arc<Forwarding>, &Webhooks),
     csrf: Csrf,
-    ca: &str,
     certificates: Certificates,
-    component_errors: watch::Receiver<ComponentErrors>,
+    (component_errors, unused_password): (watch::Receiver<ComponentErrors>, Arc<AtomicBool>),
 ) -> axum::Router {
     let info = admin_api::SystemInfo {
         external_host: config.external_host(),
@@ -392,7 +450,6 @@ fn admin(
             Backend::Files => "filesystem",
             Backend::S3 => "s3",
         },
-        ca_pem: config.tls.certificate.is_empty().then(|| ca.to_owned()),
         data_folder: config.server.data.clone(),
     };
     admin_api::router(Arc::new(admin_api::AdminState {
@@ -403,6 +460,7 @@ fn admin(
         csrf,
         clock: clock.clone(),
         settings: settings.clone(),
+        webhooks: webhooks.clone(),
         info,
         process: admin_api::ProcessInfo {
             id: registry.process().to_string(),
@@ -410,23 +468,38 @@ fn admin(
         },
         certificates,
         heavy: admin_api::Heavy::default(),
+        unused_password,
         component_errors,
+        forwarding: forwarding.clone(),
     }))
 }
 
-/// Issues a new server certificate before our own current one expires; the reloader loads it.
-async fn renew_in_time(app: Arc<App>, authority: Authority, cancel: CancellationToken) {
-    let mut ticks = tokio::time::interval(RENEWAL_CHECK);
-    loop {
-        tokio::select! {
-            () = cancel.cancelled() => return,
-            _ = ticks.tick() => {}
-        }
-        let renewed = certificate::renew_in_time(&app.config, &authority, app.clock.now());
-        if let Err(error) = renewed {
-            let error = format!("{error:#}");
-            tracing::error!(error, "the server certificate cannot be renewed");
-        }
+/// What keeps the certificates up to date.
+struct CertificateTasks {
+    master: Arc<tenancy::secret::MasterKey>,
+    authorities: Authorities,
+    /// Receives what clients should trust.
+    ca: watch::Sender<Option<String>>,
+    /// Reads the files by which clients are checked, if there are any.
+    trust: Option<Arc<TrustReloader>>,
+}
+
+impl CertificateTasks {
+    async fn run(self, app: Arc<App>, cancel: CancellationToken) {
+        let watch = Watch {
+            app,
+            master: self.master,
+            authorities: self.authorities,
+            ca: self.ca,
+        };
+        let trust = self.trust;
+        let stop = cancel.clone();
+        let reloading = async move {
+            if let Some(trust) = trust {
+                trust.run(stop).await;
+            }
+        };
+        tokio::join!(watch.run(cancel), reloading);
     }
 }
 
@@ -451,7 +524,6 @@ fn server(
     };
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
-    let tls = TlsAcceptor::from(certs::server_config(app.certificate.clone())?);
     let (close_metrics, metrics_closed) = watch::channel(false);
     let open = Open::default();
     for (listener, address, _) in listen::addresses(&app.config) {
@@ -460,7 +532,7 @@ fn server(
         let connections = match listener {
             Listener::Public => {
                 let most = descriptors::connections(app.config.limits.connections);
-                Connections::public(app.clone(), tls.clone(), most, open.clone())
+                Connections::public(app.clone(), most, open.clone())
             }
             Listener::Redirect => Connections::beside(app.clone(), listener, open.clone()),
             // Not counted: it is open until the process ends.

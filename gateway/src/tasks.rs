@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use certs::{FileReloader, Reloaded, expiry_warning};
+use certs::{FileReloader, Reloaded, findings_in_use};
 use db::Db;
 use jobs::Jobs;
 use jobs::failures::causes;
@@ -157,7 +157,7 @@ async fn is_gone(db: &Db, last: &LastLook) {
     }
 }
 
-/// Reloads the certificate on SIGHUP, and warns if it expires soon, whether or not it is new.
+/// Reloads the certificates on SIGHUP, and warns of what is wrong with them, whether or not they are new.
 async fn reload_on_hangup(app: Arc<App>, reloader: Arc<FileReloader>, cancel: CancellationToken) {
     let Ok(mut hangups) = signal(SignalKind::hangup()) else {
         return;
@@ -172,11 +172,12 @@ async fn reload_on_hangup(app: Arc<App>, reloader: Arc<FileReloader>, cancel: Ca
         };
         tracing::info!(?reloaded, "certificate checked on SIGHUP");
         // For a new one, the watch warns.
-        if reloaded == Reloaded::Unchanged
-            && let Some(warning) =
-                expiry_warning(&app.certificate.current(), app.clock.now().date_time())
-        {
-            tracing::warn!("{warning}");
+        if reloaded == Reloaded::Unchanged {
+            let now = app.clock.now().date_time();
+            let in_use = findings_in_use(&app.certificates, &app.wanted_names, &app.roots, now);
+            for warning in in_use.into_iter().flat_map(|(_, found)| found) {
+                tracing::warn!("{warning}");
+            }
         }
     }
 }

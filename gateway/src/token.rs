@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::http::answer::{envelope, json as json_answer};
 use crate::http::header::authorization;
 use crate::http::host::host_of;
+use crate::http::peer::Peer;
 use crate::http::query;
 use crate::http::request_body::{RequestBody, Short};
 use crate::http::response_body::Body;
@@ -38,17 +39,17 @@ pub(crate) fn jwks(app: &App) -> Response<Body> {
 
 pub(crate) async fn answer(
     app: &Arc<App>,
-    address: IpAddr,
+    (peer, address): (&Peer, IpAddr),
     request: Request<RequestBody>,
 ) -> Response<Body> {
-    issue(app, address, request)
+    issue(app, (peer, address), request)
         .await
         .unwrap_or_else(OciError::response)
 }
 
 async fn issue(
     app: &App,
-    address: IpAddr,
+    (peer, address): (&Peer, IpAddr),
     request: Request<RequestBody>,
 ) -> Result<Response<Body>, OciError> {
     let (parts, body) = request.into_parts();
@@ -86,6 +87,11 @@ async fn issue(
         scope: None,
         error: None,
     };
+    // A certificate gets no token, which would outlive its revocation: requests that come with it need none.
+    if let Some(presented) = &peer.certificate {
+        let checked = presented.check(app);
+        checked.map_err(|refused| OciError::Certificate(refused, challenge.clone()))?;
+    }
     let sender = Sender::of(address, &parts.headers).at(Place::Tools);
     let caller = match grant {
         Some(grant) => by_grant(app, sender, (grant, one)).await?,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use db::Db;
-use model::{AccountMail, Clock, MailLanguage};
+use model::{AccountMail, Client, Clock, MailLanguage};
 use outgoing::Guard;
 use tenancy::mailed_link::{self, NewLink};
 use tenancy::setting::Settings;
@@ -108,6 +108,8 @@ impl AccountMails {
             match self.send_links(&links, &mail).await {
                 Ok(()) => {
                     let now = self.db.now(&*self.clock).await?;
+                    let keeps = self.settings.current().audit_log_clients;
+                    let asked_from = Client::at(asked_from.filter(|_| keeps));
                     mailed_link::record_mailed(&self.db, &links, asked_from, now).await?;
                 }
                 Err(error) => unsent = Some(error),

@@ -8,8 +8,8 @@ use db::Db;
 use db::audit::purge::{self, Extent, Rule, Types};
 use db::job_log::Level;
 use model::{
-    Clock, EVENT_TYPES, Event, EventType, Operation, Origin, Principal, ResourceType, Subject,
-    SystemTask, Timestamp,
+    Client, Clock, EVENT_TYPES, Event, EventType, Operation, Origin, Principal, ResourceType,
+    Subject, SystemTask, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use tenancy::secret::MasterKey;
@@ -87,7 +87,7 @@ impl Job for AuditPurge {
     async fn run(&self, ordered: Ordered<Parameters>, context: &mut Context) -> Outcome {
         let by = Origin {
             principal: Principal::System(SystemTask::AuditPurge),
-            address: None,
+            client: Client::default(),
         };
         let mut tell = |text: String| context.log(Level::Info, text);
         match self.purge(&ordered.parameters, by, &mut tell).await {

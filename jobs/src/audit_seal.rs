@@ -6,11 +6,11 @@ use std::time::Duration;
 use db::Db;
 use db::audit::chain;
 use model::Clock;
-use parking_lot::Mutex;
 use tenancy::secret::MasterKey;
 
 use crate::Result;
 use crate::engine::{Context, Job, Outcome, Retry, Standing};
+use crate::horizon::Settling;
 
 /// Purpose under which the signing key is derived.
 const PURPOSE: &str = "audit-chain";
@@ -25,8 +25,8 @@ pub struct AuditSeal {
     db: Db,
     clock: Arc<dyn Clock>,
     master: Arc<MasterKey>,
-    /// How far the audit log may be sealed once certain transactions have ended.
-    horizon: Mutex<Option<chain::Horizon>>,
+    /// How far the audit log may be sealed.
+    settling: Settling,
 }
 
 impl Job for AuditSeal {
@@ -55,7 +55,7 @@ impl AuditSeal {
             db,
             clock,
             master,
-            horizon: Mutex::default(),
+            settling: Settling::default(),
         }
     }
 
@@ -67,17 +67,10 @@ impl AuditSeal {
         if !waiting {
             return Ok(());
         }
-        let before = self.horizon.lock().take();
-        let horizon = match before {
-            Some(horizon) => horizon,
-            None => chain::horizon(&mut tx).await?,
-        };
-        if !chain::is_settled(&mut tx, &horizon).await? {
-            *self.horizon.lock() = Some(horizon);
+        let Some(up_to) = self.settling.last(&mut tx).await? else {
             return Ok(());
-        }
+        };
         drop(tx);
-        let up_to = horizon.last_id;
         while waiting {
             let (master, now) = (self.master.clone(), self.clock.now());
             let sealed = self.db.write(move |tx| {

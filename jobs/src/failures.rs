@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 /// How often a continuing failure is logged again.
 const REPEAT: Duration = Duration::from_secs(60);
+/// Number of different causes that are logged in that time; more say nothing new.
+const MOST_CAUSES: usize = 8;
 
 /// Consecutive failures of one task.
 #[derive(Debug, Default)]
@@ -12,9 +14,9 @@ pub struct Failures(Option<Run>);
 #[derive(Debug)]
 struct Run {
     since: Instant,
-    reported: Instant,
     count: u32,
-    cause: String,
+    /// Each cause with the time of its last report.
+    reported: Vec<(String, Instant)>,
 }
 
 /// A failure to log.
@@ -27,27 +29,22 @@ pub struct Report {
 }
 
 impl Failures {
-    /// Records a failure, and returns a report if it should be logged: the first, one with another cause, and one per
-    /// minute.
+    /// Records a failure, and returns a report if it should be logged: each cause once a minute, also where several
+    /// alternate.
     pub fn failed(&mut self, cause: &str, now: Instant) -> Option<Report> {
-        let Some(run) = &mut self.0 else {
-            self.0 = Some(Run {
-                since: now,
-                reported: now,
-                count: 1,
-                cause: cause.to_owned(),
-            });
-            return Some(Report {
-                failures: 1,
-                seconds: 0,
-            });
-        };
+        let run = self.0.get_or_insert_with(|| Run {
+            since: now,
+            count: 0,
+            reported: Vec::new(),
+        });
         run.count += 1;
-        if run.cause == cause && now.duration_since(run.reported) < REPEAT {
+        run.reported
+            .retain(|(_, reported)| now.duration_since(*reported) < REPEAT);
+        let is_known = run.reported.iter().any(|(reported, _)| reported == cause);
+        if is_known || run.reported.len() == MOST_CAUSES {
             return None;
         }
-        run.reported = now;
-        cause.clone_into(&mut run.cause);
+        run.reported.push((cause.to_owned(), now));
         Some(run.report(now))
     }
 
@@ -125,5 +122,26 @@ mod tests {
         assert!(failures.failed("refused", now).is_some());
         assert!(failures.failed("refused", now).is_none());
         assert_eq!(failures.failed("no route", now).unwrap().failures, 3);
+    }
+
+    #[test]
+    fn causes_that_alternate_are_reported_once_each() {
+        let now = Instant::now();
+        let mut failures = Failures::default();
+        let reported: Vec<&str> = (0..20)
+            .map(|look| ["refused", "timed out", "reset"][look % 3])
+            .filter(|cause| failures.failed(cause, now).is_some())
+            .collect();
+        assert_eq!(reported, ["refused", "timed out", "reset"]);
+    }
+
+    #[test]
+    fn causes_without_end_are_not_all_reported() {
+        let now = Instant::now();
+        let mut failures = Failures::default();
+        let reported = (0..100)
+            .filter(|port| failures.failed(&format!("port {port}"), now).is_some())
+            .count();
+        assert_eq!(reported, MOST_CAUSES);
     }
 }

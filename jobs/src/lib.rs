@@ -1,15 +1,20 @@
 //! Background work: the engine that runs jobs, one module per job, and the work that every process does for itself.
 
 mod account_mail;
+pub mod audit_forward;
+pub mod acme;
 mod audit_partition;
 pub mod audit_purge;
 pub mod audit_seal;
 pub mod engine;
+mod erasure;
 pub mod execution;
 pub mod failures;
 pub mod flush;
+mod following;
 pub mod gc;
 pub mod gc_run;
+mod horizon;
 mod ldap_reading;
 mod local;
 mod login_failures;
@@ -19,13 +24,17 @@ mod oidc_reading;
 pub mod once;
 mod prune;
 mod purge;
+mod registry_notification;
 pub mod replication;
 mod retention;
+mod robot_expiry;
 mod settings;
+mod stat_hour;
 pub mod stores;
 pub mod sweep;
 mod untagged;
 mod upload_expiry;
+pub mod webhook;
 
 use std::sync::Arc;
 
@@ -43,10 +52,13 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::account_mail::AccountMails;
+use crate::audit_forward::{Forwarding, HttpForward, SyslogForward};
+use crate::acme::Acme;
 use crate::audit_partition::AuditPartition;
 use crate::audit_purge::AuditPurge;
 use crate::audit_seal::AuditSeal;
 use crate::engine::{Engine, Queue, Stats};
+use crate::erasure::ErasureWork;
 use crate::failures::causes;
 use crate::flush::Flush;
 use crate::gc::Gc;
@@ -57,12 +69,16 @@ use crate::login_failures::LoginFailures;
 use crate::oidc_reading::OidcReading;
 use crate::prune::Prune;
 use crate::purge::Purge;
+use crate::registry_notification::RegistryNotification;
 use crate::replication::{Follow, RegistryHealth, ReplicationRun, ScheduledStart, Works};
 use crate::retention::Retention;
+use crate::robot_expiry::RobotExpiry;
 use crate::settings::SettingChanges;
+use crate::stat_hour::StatHour;
 use crate::sweep::{Leftovers, Sweep};
 use crate::untagged::UntaggedCleaning;
 use crate::upload_expiry::UploadExpiry;
+use crate::webhook::{Dispatch, Webhooks};
 
 /// Errors of jobs.
 #[derive(Debug, thiserror::Error)]
@@ -120,6 +136,9 @@ pub enum Error {
     /// Another pass is collecting.
     #[error("another collection is running: try again when it has ended")]
     Collecting,
+    /// Requests to other servers cannot be made.
+    #[error("requests to other servers cannot be made")]
+    Outgoing(#[source] outgoing::Error),
     /// A mail was not sent.
     #[error(transparent)]
     Mail(#[from] mail::MailError),
@@ -166,6 +185,14 @@ pub struct Jobs {
     pub progress: Arc<gc::Progress>,
     /// Counts of runs.
     pub stats: Arc<Stats>,
+    /// How the audit log is forwarded.
+    pub forwarding: Arc<Forwarding>,
+    /// The name by which clients know this installation, with its port.
+    pub external_host: String,
+    /// What webhooks need.
+    pub webhooks: Webhooks,
+    /// The certificate to obtain by ACME, if one is.
+    pub acme: Option<Arc<acme::Terms>>,
 }
 
 impl Jobs {
@@ -195,7 +222,10 @@ impl Jobs {
         tasks.spawn(repeat(flush.clone(), cancel.clone()));
         tasks.spawn(repeat(Arc::new(self.login_failures()), cancel.clone()));
         tasks.spawn(repeat(Arc::new(self.clock_comparison()), cancel.clone()));
-        let settings = SettingChanges(self.settings.clone());
+        let settings = SettingChanges {
+            settings: self.settings.clone(),
+            registry: self.registry.clone(),
+        };
         tasks.spawn(repeat(Arc::new(settings), cancel.clone()));
         // At once, even if the jobs take long to end: the process may be killed before that.
         let at_once = async {
@@ -212,7 +242,12 @@ impl Jobs {
     /// All jobs.
     fn engine(&self, queue: Queue) -> Engine {
         let (db, registry, clock) = (&self.db, &self.registry, &self.clock);
-        Engine::new(queue, self.stats.clone())
+        let engine = Engine::new(queue, self.stats.clone());
+        let engine = match self.acme() {
+            Some(acme) => engine.with_standing(acme),
+            None => engine,
+        };
+        engine
             .with_standing(Gc {
                 db: db.clone(),
                 registry: registry.clone(),
@@ -240,14 +275,25 @@ impl Jobs {
                 clock.clone(),
                 self.master.clone(),
             ))
+            .with_standing(StatHour { db: db.clone() })
             .with_standing(LdapReading {
                 identity: self.identity.clone(),
             })
             .with_standing(OidcReading {
                 identity: self.identity.clone(),
             })
+            .with_standing(SyslogForward::new(db, clock, &self.forwarding))
+            .with_standing(HttpForward::new(db, clock, &self.forwarding))
+            .with_standing(RegistryNotification::new(
+                db,
+                clock,
+                (&self.settings, self.identity.directory().guard()),
+                self.external_host.clone(),
+            ))
             .with_standing(Follow::new(self.replication()))
             .with_standing(RegistryHealth(self.replication()))
+            .with_standing(webhook::Follow::new(self.webhooks.clone()))
+            .with_standing(Dispatch(self.webhooks.clone()))
             .with(ReplicationRun(self.replication()))
             .with(ScheduledStart(self.replication()))
             .with(GcRun {
@@ -257,6 +303,11 @@ impl Jobs {
                 settings: self.gc,
             })
             .with(AuditPurge {
+                db: db.clone(),
+                clock: clock.clone(),
+                master: self.master.clone(),
+            })
+            .with(ErasureWork {
                 db: db.clone(),
                 clock: clock.clone(),
                 master: self.master.clone(),
@@ -283,6 +334,21 @@ impl Jobs {
                 clock: clock.clone(),
             })
             .scheduled(AuditPartition::schedule())
+            .with(RobotExpiry {
+                db: db.clone(),
+                clock: clock.clone(),
+            })
+            .scheduled(RobotExpiry::schedule())
+    }
+
+    fn acme(&self) -> Option<Acme> {
+        Some(Acme {
+            db: self.db.clone(),
+            master: self.master.clone(),
+            clock: self.clock.clone(),
+            guard: self.identity.directory().guard(),
+            terms: self.acme.clone()?,
+        })
     }
 
     fn replication(&self) -> Works {

@@ -32,6 +32,7 @@ mod site;
 mod speed;
 mod start;
 mod task;
+mod told;
 mod version;
 mod works;
 

@@ -5,6 +5,7 @@
 
 mod plan;
 mod repository;
+mod told;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,12 +15,14 @@ use db::execution::task::{self, Ending, Task};
 use db::execution::{self, Cause, Execution, Status, Vendor};
 use db::job_log::Level;
 use db::retention::{self, Policy};
+use db::webhook::note;
 use model::retention::{JOB, JOB_VERSION, RetentionJob, RetentionRun, compile};
 use model::{Clock, JobId, Principal, RetentionId, RetentionRule, SystemTask};
 use registry::Registry;
 use registry::retention::Rules;
 use tenancy::setting::Settings;
 
+use self::told::Told;
 use crate::engine::{Context, Job, Outcome, Retry};
 use crate::failures::causes;
 use crate::{Error, Result};
@@ -150,11 +153,17 @@ impl Retention {
         self.end(task, (Status::Error, &cause), None).await
     }
 
-    async fn end(
+    async fn end(&self, task: &Task, ending: (Status, &str), attrs: Option<String>) -> Result<()> {
+        self.end_telling(task, ending, attrs, None).await
+    }
+
+    /// Ends a task, and notes for webhooks what it did.
+    async fn end_telling(
         &self,
         task: &Task,
         (status, message): (Status, &str),
         attrs: Option<String>,
+        told: Option<Told>,
     ) -> Result<()> {
         let (named, message, now) = (
             (task.execution, task.id),
@@ -168,7 +177,12 @@ impl Retention {
                     message: &message,
                     attrs: attrs.as_deref(),
                 };
-                task::end(tx, named, &ending, now).await
+                if task::end(tx, named, &ending, now).await?
+                    && let Some(told) = told
+                {
+                    note::add(tx, &told.note(), now).await?;
+                }
+                Ok::<_, db::Error>(())
             })
         });
         ended.await?;

@@ -28,6 +28,14 @@ impl Cron {
         let next = self.parsed.find_next_occurrence(&at, false).ok()?;
         Some(Timestamp(next.timestamp_micros()))
     }
+
+    /// The moments after `at`, as many of `count` as there are.
+    pub fn following(&self, at: Timestamp, count: usize) -> Vec<Timestamp> {
+        let next = |at: &Timestamp| self.next_after(*at);
+        std::iter::successors(self.next_after(at), next)
+            .take(count)
+            .collect()
+    }
 }
 
 impl FromStr for Cron {
@@ -87,6 +95,21 @@ mod tests {
             assert_eq!(next(text).as_deref(), Some(at), "{text}");
         }
         assert_eq!(next("0 0 0 31 2 *"), None, "never");
+    }
+
+    #[test]
+    fn the_following_moments_rise() {
+        let daily: Cron = "0 30 2 * * *".parse().unwrap();
+        let at = Timestamp::from(datetime!(2026-12-30 02:30:00 UTC));
+        let moments = daily.following(at, 3).iter().map(Timestamp::to_string);
+        let expected = [
+            "2026-12-31T02:30:00.000Z",
+            "2027-01-01T02:30:00.000Z",
+            "2027-01-02T02:30:00.000Z",
+        ];
+        assert_eq!(moments.collect::<Vec<_>>(), expected);
+        let never: Cron = "0 0 0 31 2 *".parse().unwrap();
+        assert_eq!(never.following(at, 3), []);
     }
 
     #[test]

@@ -1,10 +1,9 @@
 //! Events of the history: one for each change, and for logins, pulls and refusals. `db` writes them.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::str::FromStr;
 
-use crate::{Digest, Principal, ProjectId, ProjectName, RepositoryName, Tag, Timestamp};
+use crate::{Client, Digest, Principal, ProjectId, ProjectName, RepositoryName, Tag, Timestamp};
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,8 +29,8 @@ pub struct Event {
 pub struct Origin {
     /// Who.
     pub principal: Principal,
-    /// The address of the caller; `None` for the machine itself.
-    pub address: Option<IpAddr>,
+    /// The program that it was done with.
+    pub client: Client,
 }
 
 /// Whether something was done.
@@ -90,6 +89,29 @@ impl Event {
     }
 }
 
+/// How the detail of a push begins that was refused by a quota.
+pub const BY_QUOTA: &str = "quota: ";
+/// How the detail of an artifact's deletion begins that had tags.
+const WITH_TAGS: &str = "tags ";
+
+/// The detail of an artifact's deletion that had these tags.
+pub fn with_tags(tags: &[Tag]) -> String {
+    if tags.is_empty() {
+        return String::new();
+    }
+    let tags: Vec<&str> = tags.iter().map(Tag::as_str).collect();
+    format!("{WITH_TAGS}{}", tags.join(", "))
+}
+
+/// The tags that such a detail names. A detail may have been cut: then its last one is left out.
+pub fn tags_of(detail: &str) -> Vec<Tag> {
+    let named = detail.strip_prefix(WITH_TAGS).unwrap_or_default();
+    named
+        .split(", ")
+        .filter_map(|tag| tag.parse().ok())
+        .collect()
+}
+
 macro_rules! names {
     ($(#[$doc:meta])* $kind:ident { $($(#[$variant_doc:meta])* $variant:ident = $name:literal,)* }) => {
         $(#[$doc])*
@@ -113,7 +135,7 @@ macro_rules! names {
 }
 
 names! {
-    /// What is done. The names are Harbor's, except `refuse`.
+    /// What is done. The names are Harbor's, except `expire` and `refuse`.
     Operation {
         /// Something is created.
         Create = "create",
@@ -129,6 +151,8 @@ names! {
         Login = "login",
         /// Somebody signs out, or ends one of their sessions.
         Logout = "logout",
+        /// Something ends by itself, or soon will.
+        Expire = "expire",
         /// The REST API refuses something.
         Refuse = "refuse",
     }
@@ -185,6 +209,8 @@ names! {
         ReplicationPolicy = "replication-policy",
         /// A run of replication.
         Replication = "replication",
+        /// A project's policy of webhooks.
+        Webhook = "webhook",
     }
 }
 
@@ -505,6 +531,15 @@ mod tests {
         };
         assert_eq!(blobs.to_string(), "team/app");
         assert_eq!(blobs.resource_type().name(), "blob");
+    }
+
+    #[test]
+    fn tags_of_a_deleted_artifact_are_read_back() {
+        let tags: Vec<Tag> = ["v1", "v2"].map(|tag| tag.parse().unwrap()).into();
+        assert_eq!(tags_of(&with_tags(&tags)), tags);
+        assert_eq!(tags_of("tags v1, v2…"), tags[..1]);
+        assert_eq!(tags_of(&with_tags(&[])), []);
+        assert_eq!(tags_of("copied from a"), []);
     }
 
     #[test]

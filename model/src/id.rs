@@ -38,6 +38,8 @@ ids! {
     SessionId;
     /// Id of a project membership.
     MemberId;
+    /// Id of a role that waits for a person.
+    ExpectedMemberId;
     /// Id of a repository.
     RepositoryId;
     /// Id of a manifest row.
@@ -64,6 +66,12 @@ ids! {
     TaskId;
     /// Id of a policy of tag retention.
     RetentionId;
+    /// Id of a policy of webhooks.
+    WebhookPolicyId;
+    /// Id of a place to which a policy of webhooks sends.
+    WebhookTargetId;
+    /// Id of a certificate that all replicas present.
+    CertificateId;
 }
 
 impl UserId {

@@ -4,10 +4,12 @@
 pub mod accessory;
 pub mod account_mail;
 pub mod artifact;
+pub mod client;
 pub mod clock;
 pub mod cron;
 pub mod digest;
 pub mod dn;
+pub mod erasure;
 pub mod event;
 pub mod group;
 pub mod id;
@@ -17,6 +19,7 @@ pub mod manifest;
 pub mod media_type;
 pub mod name;
 pub mod network;
+pub mod notification;
 pub mod pattern;
 pub mod principal;
 pub mod project_setting;
@@ -28,21 +31,22 @@ pub mod robot;
 pub mod storage_limit;
 pub mod tag;
 pub mod user;
+pub mod webhook;
 pub mod workload;
 
 pub use accessory::AccessoryKind;
 pub use account_mail::{AccountMail, MailLanguage};
 pub use artifact::Addition;
+pub use client::Client;
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use cron::Cron;
 pub use digest::{Algorithm, Digest, Hasher};
 pub use dn::Dn;
+pub use erasure::ErasureJob;
 pub use event::{EVENT_TYPES, Event, EventType, Operation, Origin, Outcome, ResourceType, Subject};
 pub use group::{GroupName, GroupSource};
 pub use id::{
-    BlobId, ExecutionId, GroupId, ImmutableRuleId, InstallationId, JobId, LabelId, ManifestId,
-    MemberId, PrincipalId, ProjectId, RegistryId, ReplicationPolicyId, RepositoryId, RetentionId,
-    RobotId, SessionId, StoreId, TagId, TaskId, UserId, WorkloadRuleId,
+    BlobId, CertificateId, ExecutionId, ExpectedMemberId, GroupId, ImmutableRuleId, InstallationId, JobId, LabelId, ManifestId, MemberId, PrincipalId, ProjectId, RegistryId, ReplicationPolicyId, RepositoryId, RetentionId, RobotId, SessionId, StoreId, TagId, TaskId, UserId, WebhookPolicyId, WebhookTargetId, WorkloadRuleId,
 };
 pub use immutable_rule::{ImmutableRule, Selector};
 pub use label::{InvalidLabel, LabelName, NewLabel};
@@ -55,10 +59,13 @@ pub use project_setting::{ProjectSetting, Severity};
 pub use range::{ByteRanges, ContentRange};
 pub use reference::{Address, Reference};
 pub use retention::RetentionRule;
-pub use robot::{Lifetime, RobotDescription, RobotMaker, RobotName};
+pub use robot::{Lifetime, RobotDescription, RobotMaker, RobotName, SecretGrace};
 pub use storage_limit::StorageLimit;
 pub use tag::Tag;
 pub use user::{Profile, UserName, is_email, is_unseen};
+pub use webhook::{
+    WebhookAddress, WebhookDelivery, WebhookEvent, WebhookFormat, WebhookKind, WebhookRequest,
+};
 pub use workload::{
     ClaimPattern, InvalidWorkloadRule, Issuer, WorkloadConditions, WorkloadRuleName,
 };

@@ -60,6 +60,14 @@ pub enum SystemTask {
     Retention,
     /// Copies artifacts from and to other registries.
     Replication,
+    /// Sends events of the registry to endpoints.
+    RegistryNotification,
+    /// Sends what happens in projects to servers that their administrators name.
+    Webhooks,
+    /// Tells of robots that expire.
+    RobotExpiry,
+    /// Obtains the server certificate.
+    Acme,
 }
 
 impl Principal {
@@ -78,6 +86,10 @@ impl Principal {
             Self::System(SystemTask::Directory) => "directory",
             Self::System(SystemTask::Retention) => "tag retention",
             Self::System(SystemTask::Replication) => "replication",
+            Self::System(SystemTask::RegistryNotification) => "registry notification",
+            Self::System(SystemTask::Webhooks) => "webhooks",
+            Self::System(SystemTask::RobotExpiry) => "robot expiry",
+            Self::System(SystemTask::Acme) => "ACME",
             Self::CommandLine => "command line",
         }
     }

@@ -89,6 +89,42 @@ impl TryFrom<i64> for Lifetime {
     }
 }
 
+/// How long a robot's replaced secret works beside the new one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SecretGrace(u8);
+
+/// The number is not a valid grace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("grace_days: must be from 0 to {LONGEST_GRACE}")]
+pub struct InvalidSecretGrace;
+
+/// Maximum grace in days.
+const LONGEST_GRACE: u8 = 30;
+
+impl SecretGrace {
+    /// The days.
+    pub const fn days(self) -> u8 {
+        self.0
+    }
+
+    /// Until when a secret that is replaced now works; `None` if it ends at once.
+    pub fn end(self, now: Timestamp) -> Option<Timestamp> {
+        (self.0 > 0).then(|| now.plus(Duration::from_secs(u64::from(self.0) * DAY)))
+    }
+}
+
+impl TryFrom<i64> for SecretGrace {
+    type Error = InvalidSecretGrace;
+
+    fn try_from(days: i64) -> Result<Self, InvalidSecretGrace> {
+        let days = u8::try_from(days).map_err(|_| InvalidSecretGrace)?;
+        match days {
+            0..=LONGEST_GRACE => Ok(Self(days)),
+            _ => Err(InvalidSecretGrace),
+        }
+    }
+}
+
 /// A robot's description: at most 1,024 characters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RobotDescription(String);
@@ -152,6 +188,16 @@ mod tests {
         assert_eq!(day.end(made), Some(Timestamp(86_401_000_000)));
         for bad in [0, -2, 36_501, i64::MAX, i64::MIN] {
             assert!(Lifetime::try_from(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_grace_has_up_to_30_days() {
+        let end = |days| SecretGrace::try_from(days).map(|grace| grace.end(Timestamp(0)));
+        assert_eq!(end(0), Ok(None));
+        assert_eq!(end(30), Ok(Some(Timestamp(30 * 86_400_000_000))));
+        for bad in [-1, 31, 256, i64::MAX] {
+            assert_eq!(end(bad), Err(InvalidSecretGrace), "{bad}");
         }
     }
 

@@ -93,7 +93,11 @@ impl fmt::Display for WorkloadRuleName {
     }
 }
 
+/// The issuer of rules for client certificates: the authorities that the server trusts for clients.
+pub const CLIENT_CERTIFICATE: &str = "client-certificate";
+
 /// Who issues tokens: an `https` URL without query, as [OpenID Connect Discovery] requires. It is compared as text.
+/// [`CLIENT_CERTIFICATE`] stands for the authorities of client certificates.
 ///
 /// [OpenID Connect Discovery]: https://openid.net/specs/openid-connect-discovery-1_0.html#IssuerDiscovery
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -103,11 +107,14 @@ impl FromStr for Issuer {
     type Err = InvalidWorkloadRule;
 
     fn from_str(text: &str) -> Result<Self, InvalidWorkloadRule> {
+        if text == CLIENT_CERTIFICATE {
+            return Ok(Self(text.to_owned()));
+        }
         let rest = text.strip_prefix("https://").unwrap_or_default();
         let host = rest.split('/').next().unwrap_or_default();
         let plain = |byte: u8| byte.is_ascii_graphic() && !b"?#@\\\"<>".contains(&byte);
         if host.is_empty() || text.len() > LONGEST_ISSUER || !rest.bytes().all(plain) {
-            let reason = "must be the issuer's https URL as its tokens name it, such as https://token.actions.githubusercontent.com";
+            let reason = "must be the issuer's https URL as its tokens name it, such as https://token.actions.githubusercontent.com, or client-certificate";
             return Err(InvalidWorkloadRule::new("issuer", reason));
         }
         Ok(Self(text.to_owned()))
@@ -118,6 +125,11 @@ impl Issuer {
     /// The URL.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// True if it stands for the authorities of client certificates.
+    pub fn is_of_certificates(&self) -> bool {
+        self.0 == CLIENT_CERTIFICATE
     }
 }
 
@@ -165,6 +177,9 @@ pub enum InvalidPattern {
     /// It would match subjects of strangers.
     #[error("{}", Self::OfStrangers.reason())]
     OfStrangers,
+    /// It would match all client certificates, or is no kind of name that these have.
+    #[error("{}", Self::OfAnyCertificate.reason())]
+    OfAnyCertificate,
 }
 
 impl InvalidPattern {
@@ -175,6 +190,9 @@ impl InvalidPattern {
             Self::Stars => "can have * in 4 places at most",
             Self::TooWide => {
                 "matches too much: it must say how the text begins, such as refs/heads/*, and cannot begin with *"
+            }
+            Self::OfAnyCertificate => {
+                "must be a name of client certificates, such as dns:node-1.example.com, dns:*.nodes.example.com, email:, ip:, cn: or spiffe://…, with more than stars in it"
             }
             Self::OfStrangers => {
                 "matches too much: * may stand only after the part that says whose workload it is, as in repo:my-org/*, project_path:my-group/** or system:serviceaccount:my-namespace:*"
@@ -219,6 +237,23 @@ impl ClaimPattern {
             return Ok(pattern);
         }
         Err(InvalidPattern::OfStrangers)
+    }
+
+    /// A pattern for subjects of client certificates: `dns:*.nodes.example`, `cn:builder-*`, `spiffe://…`. It must have
+    /// more than a kind of name and stars.
+    ///
+    /// # Errors
+    /// [`InvalidPattern`].
+    pub fn of_certificate(text: &str) -> Result<Self, InvalidPattern> {
+        let pattern: Self = text.parse()?;
+        let (kind, rest) = text.split_once(':').unwrap_or((text, ""));
+        let names = rest
+            .bytes()
+            .any(|byte| byte != b'*' && byte != b'.' && !is_separator(byte));
+        match !kind.contains('*') && names {
+            true => Ok(pattern),
+            false => Err(InvalidPattern::OfAnyCertificate),
+        }
     }
 
     /// The pattern.
@@ -356,8 +391,13 @@ impl WorkloadConditions {
         (issuer, audience, subject): (&str, &str, &str),
         claims: &BTreeMap<String, String>,
     ) -> Result<Self, InvalidWorkloadRule> {
-        let issuer = issuer.parse()?;
-        if audience.is_empty()
+        let issuer: Issuer = issuer.parse()?;
+        if issuer.is_of_certificates() {
+            if !audience.is_empty() {
+                let reason = "must be empty: client certificates have none";
+                return Err(InvalidWorkloadRule::new("audience", reason));
+            }
+        } else if audience.is_empty()
             || audience.len() > LONGEST_TEXT
             || audience.contains('*')
             || audience.chars().any(char::is_control)
@@ -365,7 +405,11 @@ impl WorkloadConditions {
             let reason = "must be what the tokens are made for, in full: 1 to 512 bytes without *, such as the registry's address";
             return Err(InvalidWorkloadRule::new("audience", reason));
         }
-        let subject = ClaimPattern::of_subject(subject).map_err(|error| error.of("subject"))?;
+        let subject = match issuer.is_of_certificates() {
+            true => ClaimPattern::of_certificate(subject),
+            false => ClaimPattern::of_subject(subject),
+        };
+        let subject = subject.map_err(|error| error.of("subject"))?;
         if claims.len() > MOST_CLAIMS {
             let reason = "must be at most 16";
             return Err(InvalidWorkloadRule::new("claims", reason));
@@ -737,5 +781,37 @@ mod tests {
                 prop_assert!(subject_keys(&subject).any(|key| key == exact.key()));
             }
         }
+    }
+
+    #[test]
+    fn rules_for_client_certificates_name_somebody() {
+        let parse = |audience, subject| {
+            let texts = (CLIENT_CERTIFICATE, audience, subject);
+            WorkloadConditions::parse(texts, &BTreeMap::new()).map(|rule| rule.subject)
+        };
+        for subject in [
+            "dns:*.nodes.example",
+            "cn:builder-*",
+            "dns:node-1",
+            "spiffe://prod/ns/**",
+        ] {
+            let rule = parse("", subject).unwrap();
+            assert_eq!(rule.as_str(), subject);
+        }
+        let nodes = parse("", "dns:*.nodes.example").unwrap();
+        assert!(nodes.matches("dns:a.nodes.example") && !nodes.matches("dns:a.example"));
+        assert!(subject_keys("dns:a.nodes.example").any(|key| key == nodes.key()));
+        for subject in [
+            "dns:*",
+            "cn:**",
+            "*",
+            "dns:*.*",
+            "node-1",
+            "d*:x",
+            "spiffe://**",
+        ] {
+            assert!(parse("", subject).is_err(), "{subject}");
+        }
+        assert!(parse("registry", "dns:node-1").is_err());
     }
 }

@@ -11,12 +11,11 @@ use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 
 use crate::place::Place;
+use crate::tls::secured;
 use crate::{Error, Guard, Result, Trust};
 
 /// Sends requests over HTTP/1.1.
@@ -63,9 +62,7 @@ impl HttpClient {
         if !place.tls {
             return self.speak(stream, request).await;
         }
-        let name = ServerName::try_from(place.bare().to_owned()).map_err(|_| Error::Address)?;
-        let secured = TlsConnector::from(self.tls.clone()).connect(name, stream);
-        let secured = secured.await.map_err(Error::Handshake)?;
+        let secured = secured(stream, host, self.tls.clone()).await?;
         self.speak(secured, request).await
     }
 

@@ -7,6 +7,7 @@ mod error;
 mod guard;
 mod http;
 mod place;
+mod post;
 mod stream;
 mod tls;
 
@@ -14,5 +15,6 @@ pub use connect::first_of;
 pub use error::{Error, Result};
 pub use guard::{Guard, Trust};
 pub use http::HttpClient;
+pub use post::{Certificate, Posted, Poster};
 pub use stream::{BodyError, Received, SentBody, StreamClient, full, streamed};
-pub use tls::{Identity, Verification, client_config};
+pub use tls::{Identity, Verification, client_config, secured};

@@ -26,9 +26,4 @@ impl Place {
             tls,
         })
     }
-
-    /// The host as certificates name it.
-    pub(crate) fn bare(&self) -> &str {
-        self.host.trim_start_matches('[').trim_end_matches(']')
-    }
 }

@@ -20,13 +20,12 @@ use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 use tower::Service;
 
 use crate::place::Place;
+use crate::tls::secured;
 use crate::{Error, Guard, Result, Trust};
 
 /// How long resolving, connecting and the handshake may take.
@@ -269,12 +268,8 @@ impl Connector {
         if !place.tls {
             return Ok(TokioIo::new(Io(Box::pin(stream))));
         }
-        let name = ServerName::try_from(place.bare().to_owned()).map_err(|_| Error::Address)?;
-        let secured = TlsConnector::from(self.tls).connect(name, stream);
-        let secured = timeout(CONNECT, secured)
-            .await
-            .map_err(|_| Error::Timeout)?;
-        let secured = secured.map_err(Error::Handshake)?;
+        let secured = timeout(CONNECT, secured(stream, host, self.tls)).await;
+        let secured = secured.map_err(|_| Error::Timeout)??;
         Ok(TokioIo::new(Io(Box::pin(secured))))
     }
 }

@@ -7,6 +7,9 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_t
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use crate::{Error, Result};
 
@@ -67,6 +70,21 @@ pub fn client_config(
         }
     };
     Ok(Arc::new(config))
+}
+
+/// Encrypts a connection to a host, which may be a name or an address, with or without brackets.
+///
+/// # Errors
+/// [`Error::Address`], [`Error::Handshake`].
+pub async fn secured(
+    stream: TcpStream,
+    host: &str,
+    tls: Arc<ClientConfig>,
+) -> Result<TlsStream<TcpStream>> {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let name = ServerName::try_from(bare.to_owned()).map_err(|_| Error::Address)?;
+    let secured = TlsConnector::from(tls).connect(name, stream);
+    secured.await.map_err(Error::Handshake)
 }
 
 /// If there are none, TLS fails at the host's certificate.

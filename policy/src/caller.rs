@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use model::{
-    Origin, Principal, PrincipalId, RepositoryName, SessionId, SystemTask, Timestamp, UserId,
+    Client, Origin, Principal, PrincipalId, RepositoryName, SessionId, SystemTask, Timestamp,
+    UserId,
 };
 
 use crate::robot::OwnRights;
@@ -79,6 +80,8 @@ pub struct Caller {
     pub grants: Option<Arc<Grants>>,
     /// The address that it calls from; `None` for the machine itself.
     pub address: Option<IpAddr>,
+    /// What the history keeps of its program.
+    pub client: Client,
 }
 
 impl Caller {
@@ -89,6 +92,7 @@ impl Caller {
             presented: Presented::Nothing,
             grants: None,
             address: Some(address),
+            client: Client::at(Some(address)),
         }
     }
 
@@ -113,7 +117,14 @@ impl Caller {
             presented: Presented::Nothing,
             grants: None,
             address: None,
+            client: Client::default(),
         }
+    }
+
+    /// The same caller, of whose program the history keeps this.
+    #[must_use]
+    pub fn with(self, client: Client) -> Self {
+        Self { client, ..self }
     }
 
     /// Who calls.
@@ -125,7 +136,7 @@ impl Caller {
     pub fn origin(&self) -> Origin {
         Origin {
             principal: self.principal().clone(),
-            address: self.address,
+            client: self.client.clone(),
         }
     }
 

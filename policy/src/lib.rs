@@ -18,8 +18,8 @@ pub use action::{Action, Actions};
 pub use caller::{Authority, Caller, Grant, Grants, Presented};
 pub use permit::{
     CatalogPermit, CreateProjectPermit, DeletePermit, NewUserPermit, ProjectCreation,
-    ProjectPermit, PullPermit, PushPermit, Refusal, RegisterPermit, SignedIn, SystemPermit,
-    UserPermit,
+    ProjectDeletion, ProjectPermit, PullPermit, PushPermit, Refusal, RegisterPermit, SignedIn,
+    SystemPermit, UserPermit,
 };
 pub use robot::{InvalidPermissions, OwnRights, Permission, PermissionList, Permissions, Reach};
 pub use robot_permit::RobotPermit;

@@ -202,6 +202,16 @@ pub enum ProjectCreation {
     Admins,
 }
 
+/// Who may delete projects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProjectDeletion {
+    /// Whoever has the permission in the project.
+    #[default]
+    Everyone,
+    /// System administrators.
+    Admins,
+}
+
 /// Permission to create projects, which the caller will own.
 #[derive(Clone, Debug)]
 pub struct CreateProjectPermit {
@@ -483,6 +493,7 @@ mod tests {
             presented: Presented::Password,
             grants: None,
             address: Some(HOME),
+            client: model::Client::at(Some(HOME)),
         }
     }
 
@@ -605,7 +616,7 @@ mod tests {
             assert!(permit_user(&caller, UserId(8)).is_ok());
             let permit = permit_create_project(&caller, ProjectCreation::Admins).unwrap();
             assert_eq!(permit.owner(), UserId::ADMIN);
-            assert_eq!(caller.origin().address, None);
+            assert_eq!(caller.origin().client, model::Client::default());
         }
     }
 

@@ -8,6 +8,7 @@ mod copy;
 use db::blob::Place;
 use db::immutability::Immutability;
 use db::{manifest, tag};
+use model::event::with_tags;
 use model::{Digest, Event, Operation, Reference, RepositoryName, Subject, Tag};
 use policy::{ProjectPermit, on, to};
 use tracing::instrument;
@@ -18,8 +19,8 @@ use crate::immutability::refuse_manifest;
 use crate::named::hold;
 use crate::{Error, Registry, Result};
 
-/// Maximum tags of a deleted artifact to return.
-const TOLD: i64 = 100;
+/// Maximum tags of a deleted artifact to return, and to name in its event.
+pub(crate) const TOLD: i64 = 100;
 
 /// What happens to an artifact that has other tags besides the one that names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +82,7 @@ impl Registry {
                     digest: held.digest,
                 };
                 let event = Event::new(when.now, origin, Operation::Delete, subject);
-                tx.record(&event).await?;
+                tx.record(&event.with_detail(with_tags(&tags))).await?;
                 Ok(tags)
             })
         });

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use db::blob::{LinkedBlob, Place, StoredBlob};
-use db::{blob, repository};
+use db::{blob, blob_event, repository};
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use model::{Digest, Operation, RepositoryName, Subject};
 use policy::{DeletePermit, PullPermit, PushPermit};
@@ -278,8 +278,9 @@ impl Registry {
         let (project, name) = (permit.project(), permit.repository().clone());
         let (now, digest) = (self.clock.now(), *digest);
         let lease = now.plus(self.limits.grace);
+        let event = self.blob_event(permit, Some(source.repository()));
         let linked = self.charging(project, move |taking, tx| {
-            let (name, found) = (name.clone(), found.clone());
+            let (name, found, event) = (name.clone(), found.clone(), event.clone());
             Box::pin(async move {
                 // Checked again: it may have been removed since.
                 let live = blob::hold_live(tx, &digest).await?;
@@ -295,6 +296,9 @@ impl Registry {
                 blob::link(tx, at, &live, lease)
                     .await?
                     .map_err(Error::QuotaExceeded)?;
+                if let Some(event) = event {
+                    blob_event::insert(tx, &event, (&live.digest, live.size)).await?;
+                }
                 Ok::<_, Error>(true)
             })
         });

@@ -21,15 +21,17 @@ mod untagged;
 pub mod upload;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use db::blob_event::NewBlobEvent;
 use db::quota::{self, Taking};
 use db::{Db, Tx};
 use futures_util::future::BoxFuture;
-use model::{Clock, Digest, Event, Operation, ProjectId, Subject};
+use model::{Clock, Digest, Event, Operation, ProjectId, RepositoryName, Subject};
 use moka::sync::Cache;
-use policy::Caller;
+use policy::{Caller, PushPermit};
 use storage::BlobStore;
 use storage::key::Process;
 use tenancy::secret::MasterKey;
@@ -87,6 +89,8 @@ pub struct Registry {
     configs: Configs,
     /// Requests that run to completion even if the client leaves.
     tasks: TaskTracker,
+    /// Whether blobs that are pushed and mounted are events to somebody.
+    reports_blobs: AtomicBool,
 }
 
 impl Registry {
@@ -114,6 +118,7 @@ impl Registry {
             additions: Semaphore::new(ADDITIONS),
             configs: Configs::default(),
             tasks: TaskTracker::new(),
+            reports_blobs: false.into(),
             small_blobs: Cache::builder()
                 .max_capacity(SMALL_BLOBS)
                 .weigher(weigh)
@@ -134,6 +139,26 @@ impl Registry {
     /// This process, as named in its object keys.
     pub fn process(&self) -> Process {
         self.process
+    }
+
+    /// Sets whether blobs that are pushed and mounted from now on are recorded as events ([`db::blob_event`]).
+    pub fn report_blobs(&self, reports: bool) {
+        self.reports_blobs.store(reports, Ordering::Relaxed);
+    }
+
+    /// What is to be recorded of a blob that a repository is given; `None` if nobody asks for that.
+    fn blob_event(
+        &self,
+        permit: &PushPermit,
+        source: Option<&RepositoryName>,
+    ) -> Option<NewBlobEvent> {
+        let reports = self.reports_blobs.load(Ordering::Relaxed);
+        reports.then(|| NewBlobEvent {
+            at: self.clock.now(),
+            origin: permit.caller().origin(),
+            repository: permit.repository().clone(),
+            source: source.cloned(),
+        })
     }
 
     /// Waits until all running work is done.

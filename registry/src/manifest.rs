@@ -8,10 +8,12 @@ use db::immutability::Immutability;
 use db::manifest::{Found, StoredManifest, When};
 use db::tag::{self, Onto};
 use db::{manifest, repository};
+use model::event::with_tags;
 use model::{Algorithm, Digest, Manifest, Operation, Reference, RepositoryId, Subject, Tag};
 use policy::{DeletePermit, PullPermit, PushPermit};
 use tracing::instrument;
 
+use crate::artifact::TOLD;
 use crate::immutability::refuse_manifest;
 use crate::size::wrong_sizes;
 use crate::{Error, LARGEST_MANIFEST, Registry, Result};
@@ -210,7 +212,9 @@ impl Registry {
                     name: &name,
                     taking,
                 };
+                let tags = tag::of_manifest(tx, manifest.id, None, TOLD).await?;
                 manifest::delete(tx, at, manifest.id, when, rows).await?;
+                let event = event.with_detail(with_tags(&tags));
                 Ok(tx.record(&event).await?)
             })
         });

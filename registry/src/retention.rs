@@ -21,7 +21,7 @@ use db::retention::candidate::{Fingerprint, Stamp};
 use model::retention::{CompiledRule, RuleSet};
 use model::{Digest, ManifestId, ProjectId, RepositoryId, RepositoryName, RetentionId, Timestamp};
 
-pub use self::delete::{Done, Step, Stepped};
+pub use self::delete::{Done, Step, Stepped, deleted_by};
 pub use self::evaluate::{Look, MOST};
 
 use crate::{Registry, Result};

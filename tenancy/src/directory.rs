@@ -6,8 +6,8 @@ use db::identity::{self, Found, Identity, LDAP};
 use db::user::{self, NewUser};
 use db::{Db, Tx, group, principal};
 use model::{
-    Dn, GroupName, GroupSource, Operation, Origin, Principal, PrincipalId, SystemTask, Timestamp,
-    UserName,
+    Client, Dn, GroupName, GroupSource, Operation, Origin, Principal, PrincipalId, SystemTask,
+    Timestamp, UserName,
 };
 
 use crate::group::NewGroup;
@@ -354,6 +354,6 @@ pub(crate) fn fitting_email(email: Option<&str>) -> Option<&str> {
 pub fn origin() -> Origin {
     Origin {
         principal: Principal::System(SystemTask::Directory),
-        address: None,
+        client: Client::default(),
     }
 }

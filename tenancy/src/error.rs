@@ -2,9 +2,7 @@
 
 use model::user::InvalidUserName;
 use model::{
-    ExecutionId, GroupId, ImmutableRuleId, LabelId, ManifestId, MemberId, PrincipalId, ProjectId,
-    ProjectName, RegistryId, ReplicationPolicyId, RetentionId, RobotId, Timestamp, UserId,
-    WorkloadRuleId,
+    ExecutionId, ExpectedMemberId, GroupId, ImmutableRuleId, LabelId, ManifestId, MemberId, PrincipalId, ProjectId, ProjectName, RegistryId, ReplicationPolicyId, RetentionId, RobotId, Timestamp, UserId, WebhookPolicyId, WorkloadRuleId,
 };
 
 use crate::password::PasswordError;
@@ -25,6 +23,12 @@ pub enum Error {
     /// The project has the setting already.
     #[error("the project has {0} already")]
     SettingExists(&'static str),
+    /// Only system administrators may delete projects.
+    #[error("only system administrators may delete projects (project_deletion_restriction)")]
+    ProjectDeletionRestricted,
+    /// No project with the id was deleted so lately that it can be restored.
+    #[error("no deleted project {0} can be restored")]
+    ProjectNotRestorable(ProjectId),
     /// A project with artifacts cannot be deleted.
     #[error("project {0} holds artifacts")]
     ProjectHoldsArtifacts(ProjectName),
@@ -52,6 +56,30 @@ pub enum Error {
         "user {0} does not sign in by OIDC, and so has no CLI secret: the password is that of docker and helm"
     )]
     NoCliSecret(String),
+    /// A claim for which somebody is expected cannot be used.
+    #[error("{0}")]
+    ExpectedInvalid(&'static str),
+    /// The project expects the same person already.
+    #[error("the project expects {0} already")]
+    ExpectedExists(String),
+    /// The project expects nobody by that id.
+    #[error("expected member {0} not found")]
+    ExpectedUnknown(ExpectedMemberId),
+    /// The project expects as many people as it may.
+    #[error("a project expects at most {0} people: remove one first")]
+    TooManyExpected(i64),
+    /// The account belongs to a person of a directory or provider already.
+    #[error("user {0} belongs to a person of a directory or provider already: unlink it first")]
+    AlreadyLinked(String),
+    /// The account belongs to nobody at the provider.
+    #[error("user {0} does not sign in by OIDC")]
+    NotLinked(String),
+    /// Two accounts would belong to one person.
+    #[error("{0}: two accounts would belong to this person")]
+    PersonTaken(String),
+    /// The account has no mail address by which its person could be found.
+    #[error("user {0} has no mail address")]
+    NoEmail(String),
     /// The sign-in that was waiting for a name was used, or has expired.
     #[error("the sign-in has expired: begin it again")]
     SignInExpired,
@@ -168,6 +196,24 @@ pub enum Error {
     /// There is no such execution (any more).
     #[error("execution {0} not found")]
     ExecutionUnknown(ExecutionId),
+    /// Another policy of webhooks of the project has the name.
+    #[error("notification policy named {0} already exists")]
+    WebhookExists(String),
+    /// The project has no such policy of webhooks.
+    #[error("notificationPolicy {0} not found")]
+    WebhookUnknown(WebhookPolicyId),
+    /// The project has the maximum number of policies of webhooks.
+    #[error("a project has at most {0} webhook policies: delete one first")]
+    TooManyWebhooks(i64),
+    /// A secret that is to be kept is not there, or was given for another address.
+    #[error("{0}: give it again: there is none for this address")]
+    SecretMissing(&'static str),
+    /// The project has no such delivery (any more).
+    #[error("delivery {0} not found")]
+    DeliveryUnknown(ExecutionId),
+    /// The policy does not send to the address of the delivery any more.
+    #[error("the policy does not send to the address of this delivery any more")]
+    TargetGone,
     /// Another robot or a user has the name.
     #[error("robot account {0} already exists: rotate its secret if the old one is lost")]
     RobotExists(String),
@@ -209,6 +255,20 @@ pub enum Error {
         "cannot seal or open a secret among the settings: is the master key the one of this database?"
     )]
     Secret(#[from] SecretError),
+    /// A certificate or its key cannot be used.
+    #[error("the certificate cannot be used")]
+    CertificateInvalid(#[source] certs::Error),
+    /// A certificate's name is not valid.
+    #[error(
+        "{0:?} is no name for a certificate: write 1 to 64 of a-z, 0-9, `.`, `_` and `-`; `acme` is the one that ACME obtains"
+    )]
+    CertificateName(String),
+    /// There is no imported certificate with the name.
+    #[error("there is no imported certificate {0:?}")]
+    CertificateUnknown(String),
+    /// ACME was never used.
+    #[error("no certificate is obtained by ACME: set [acme] directory and start the server")]
+    NoAcme,
     /// The password could not be hashed.
     #[error("cannot hash the password")]
     Password(#[from] PasswordError),

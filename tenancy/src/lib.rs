@@ -3,6 +3,7 @@
 //! permit; HTTP and command lines are unknown here.
 
 pub mod account_mail;
+pub mod certificate;
 pub mod cve_allowlist;
 pub mod directory;
 mod error;
@@ -24,6 +25,7 @@ pub mod robot;
 pub mod secret;
 pub mod setting;
 pub mod user;
+pub mod webhook;
 pub mod workload_rule;
 
 pub use error::{Error, InvalidSetting, Result};

@@ -14,7 +14,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use db::mailed_link::{self, MailedLink, Purpose};
 use db::user::{self, User};
 use db::{Db, Tx, principal, session};
-use model::{Network, Operation, Origin, Principal, Timestamp, UserId};
+use model::{Client, Network, Operation, Origin, Principal, Timestamp, UserId};
 use zeroize::Zeroizing;
 
 use crate::account_mail;
@@ -139,12 +139,12 @@ pub async fn to_reset(db: &Db, email: String, now: Timestamp) -> Result<Vec<NewL
 pub async fn record_mailed(
     db: &Db,
     links: &[NewLink],
-    asked_from: Option<IpAddr>,
+    asked_from: Client,
     now: Timestamp,
 ) -> Result<()> {
     let origin = Origin {
         principal: Principal::Anonymous,
-        address: asked_from,
+        client: asked_from,
     };
     let names: Vec<String> = links.iter().map(|link| link.name.clone()).collect();
     db.write(move |tx| {
@@ -249,7 +249,7 @@ pub async fn needs_password(db: &Db, token: &LinkToken, now: Timestamp) -> Resul
 pub async fn verify(
     db: &Db,
     (token, shown): (&LinkToken, Shown),
-    address: IpAddr,
+    client: Client,
     now: Timestamp,
 ) -> Result<()> {
     let hash = token.hash();
@@ -260,7 +260,7 @@ pub async fn verify(
                 return Err(Error::LinkNeedsPassword);
             }
             user::set_verified(tx, &user, now).await?;
-            let event = event(now, by(&user, address), Operation::Update, &user.name);
+            let event = event(now, by(&user, client), Operation::Update, &user.name);
             Ok(tx
                 .record(&event.with_detail("mail address verified"))
                 .await?)
@@ -278,7 +278,7 @@ pub async fn reset_password(
     db: &Db,
     hasher: &PasswordHasher,
     (token, password): (&LinkToken, &NewPassword),
-    address: IpAddr,
+    (address, client): (IpAddr, Client),
     now: Timestamp,
 ) -> Result<()> {
     let hash = token.hash();
@@ -298,7 +298,7 @@ pub async fn reset_password(
             }
             session::end_others(tx, user.principal_id, None).await?;
             mailed_link::remove_all(tx, user.principal_id).await?;
-            let event = event(now, by(&user, address), Operation::Update, &user.name);
+            let event = event(now, by(&user, client), Operation::Update, &user.name);
             Ok(tx
                 .record(&event.with_detail("password, by a mailed link"))
                 .await?)
@@ -325,14 +325,14 @@ async fn open(tx: &mut Tx, hash: &[u8; 32], purpose: Purpose, now: Timestamp) ->
 }
 
 /// The user, identified by a link.
-fn by(user: &User, address: IpAddr) -> Origin {
+fn by(user: &User, client: Client) -> Origin {
     Origin {
         principal: Principal::User {
             id: user.principal_id,
             user: user.id,
             name: user.name.as_str().into(),
         },
-        address: Some(address),
+        client,
     }
 }
 

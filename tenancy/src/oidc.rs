@@ -1,5 +1,7 @@
 //! Users from an OIDC provider. `auth` handles sign-in; this module stores the result. A person is identified by issuer
-//! and subject, never by a name or a mail address.
+//! and subject; by a name or a mail address only where an administrator said so ([`link`]).
+
+pub mod link;
 
 use std::sync::Arc;
 
@@ -41,6 +43,16 @@ pub struct Person {
     /// The names of their groups; `None` where the provider did not say, and they stay as they are, and with them what they
     /// make of the person.
     pub groups: Option<Vec<String>>,
+    /// Claims by which somebody may be expected, with their values.
+    pub claims: Vec<(String, String)>,
+}
+
+impl Person {
+    /// The issuer that vouches for them.
+    pub fn issuer(&self) -> &str {
+        let issuer = self.subject.split_once(' ');
+        issuer.map_or(&*self.subject, |(issuer, _)| issuer)
+    }
 }
 
 /// What describes a person.
@@ -88,10 +100,15 @@ impl Accounts {
                 Box::pin(async move { accounts.admit_in(tx, &vouched, now).await })
             })
         };
-        match once().await {
+        let admitted = match once().await {
             Err(error) if is_race(&error) => once().await,
             done => done,
+        }?;
+        if let Some(admitted) = &admitted {
+            self.grant_expected(admitted.principal, &vouched.person, now)
+                .await?;
         }
+        Ok(admitted)
     }
 
     async fn admit_in(
@@ -100,7 +117,11 @@ impl Accounts {
         vouched: &Vouched,
         now: Timestamp,
     ) -> Result<Option<Admitted>> {
-        let Some(known) = identity::by_subject(tx, OIDC, &vouched.person.subject).await? else {
+        let known = match identity::by_subject(tx, OIDC, &vouched.person.subject).await? {
+            Some(known) => Some(known),
+            None => self.join_expected(tx, &vouched.person, now).await?,
+        };
+        let Some(known) = known else {
             return Ok(None);
         };
         self.update(tx, &known, vouched, now).await?;
@@ -140,10 +161,13 @@ impl Accounts {
                 })
             })
         };
-        match once().await {
+        let admitted = match once().await {
             Err(error) if is_race(&error) => once().await,
             done => done,
-        }
+        }?;
+        self.grant_expected(admitted.principal, &vouched.person, now)
+            .await?;
+        Ok(admitted)
     }
 
     /// Takes over somebody who proved a while ago who they are, and has got an account since, by another browser. Whatever

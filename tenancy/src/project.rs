@@ -2,12 +2,15 @@
 
 pub mod setting;
 
+use db::project::deleted;
 use db::{Db, Tx, principal, project, untagged, user};
 use model::{
     Event, Operation, Origin, ProjectId, ProjectName, ProjectSetting, StorageLimit, Subject,
     Timestamp, UserId,
 };
-use policy::{CreateProjectPermit, ProjectFacts, ProjectPermit, SystemPermit, on, to};
+use policy::{
+    CreateProjectPermit, ProjectDeletion, ProjectFacts, ProjectPermit, SystemPermit, on, to,
+};
 
 use crate::{Error, Result};
 
@@ -138,15 +141,17 @@ async fn apply(
     Ok(tx.record(&event.with_detail(changes.describe())).await?)
 }
 
-/// Deletes a project without artifacts: its name becomes free.
+/// Deletes a project without artifacts: its name becomes free. [`restore`] brings it back.
 ///
 /// # Errors
-/// [`Error::ProjectHoldsArtifacts`], [`Error::ProjectGone`].
+/// [`Error::ProjectDeletionRestricted`], [`Error::ProjectHoldsArtifacts`], [`Error::ProjectGone`].
 pub async fn delete(
     db: &Db,
     permit: &ProjectPermit<on::Project, to::Delete>,
+    deletion: ProjectDeletion,
     now: Timestamp,
 ) -> Result<()> {
+    check_deletion(permit, deletion)?;
     let (project, origin) = (permit.project().clone(), permit.caller().origin());
     db.write_alone_in(project.id, move |tx| {
         Box::pin(async move {
@@ -157,6 +162,51 @@ pub async fn delete(
             Ok(tx
                 .record(&event(now, origin, Operation::Delete, named))
                 .await?)
+        })
+    })
+    .await
+}
+
+/// Whether the setting lets the holder of a permit delete projects.
+///
+/// # Errors
+/// [`Error::ProjectDeletionRestricted`].
+pub fn check_deletion(
+    permit: &ProjectPermit<on::Project, to::Delete>,
+    deletion: ProjectDeletion,
+) -> Result<()> {
+    match deletion {
+        ProjectDeletion::Admins if !permit.caller().is_sysadmin() => {
+            Err(Error::ProjectDeletionRestricted)
+        }
+        ProjectDeletion::Admins | ProjectDeletion::Everyone => Ok(()),
+    }
+}
+
+/// Restores a project that was deleted after a time, with its settings, labels, rules for immutable tags and members.
+/// Its robots, retention policy and workload rules are gone. Returns its name.
+///
+/// # Errors
+/// [`Error::ProjectNotRestorable`]; [`Error::ProjectExists`] if another project has the name now.
+pub async fn restore(
+    db: &Db,
+    permit: &SystemPermit,
+    (id, deleted_after): (ProjectId, Timestamp),
+    now: Timestamp,
+) -> Result<ProjectName> {
+    let origin = permit.caller().origin();
+    db.write(move |tx| {
+        Box::pin(async move {
+            let found = deleted::hold(tx, id, deleted_after).await?;
+            let found = found.ok_or(Error::ProjectNotRestorable(id))?;
+            let restored = deleted::restore(tx, &found, now).await;
+            restored.map_err(|error| match error {
+                db::Error::Duplicate(_) => Error::ProjectExists(found.name.clone()),
+                other => other.into(),
+            })?;
+            let event = event(now, origin, Operation::Create, (id, &found.name));
+            tx.record(&event.with_detail("restored")).await?;
+            Ok(found.name)
         })
     })
     .await

@@ -6,7 +6,7 @@ use db::robot::{self, Robot};
 use db::{Db, Tx, binding, principal, user};
 use model::{
     Event, Lifetime, Operation, Origin, Principal, ProjectId, RobotDescription, RobotId,
-    RobotMaker, RobotName, Subject, Timestamp, UserId,
+    RobotMaker, RobotName, SecretGrace, Subject, Timestamp, UserId,
 };
 use policy::{Caller, Permission, PermissionList, RobotPermit, Roles, to};
 
@@ -253,7 +253,7 @@ pub async fn update(
     .await
 }
 
-/// Gives a robot another secret; its existing tokens are void.
+/// Gives a robot another secret; its existing tokens are void. For a grace, its present secret gets new ones too.
 ///
 /// # Errors
 /// [`Error::RobotUnknown`], [`Error::Password`].
@@ -261,7 +261,7 @@ pub async fn set_secret(
     db: &Db,
     hasher: &PasswordHasher,
     permit: &RobotPermit<to::Update>,
-    (id, secret): (RobotId, &RobotSecret),
+    (id, secret, grace): (RobotId, &RobotSecret, SecretGrace),
     now: Timestamp,
 ) -> Result<()> {
     let (project, origin) = (permit.project(), permit.caller().origin());
@@ -269,10 +269,14 @@ pub async fn set_secret(
     db.write(move |tx| {
         Box::pin(async move {
             let robot = hold(tx, project, id).await?;
-            robot::set_secret(tx, &robot, &hash, now).await?;
+            robot::set_secret(tx, &robot, (&hash, grace.end(now)), now).await?;
             let named = (robot.project_id, robot.full_name);
             let event = event(now, origin, Operation::Update, named);
-            Ok(tx.record(&event.with_detail("secret")).await?)
+            let detail = match grace.days() {
+                0 => "secret".to_owned(),
+                days => format!("secret; the previous one works for {days} days"),
+            };
+            Ok(tx.record(&event.with_detail(detail)).await?)
         })
     })
     .await

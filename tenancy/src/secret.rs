@@ -223,6 +223,12 @@ impl Secret {
         &self.0
     }
 
+    /// HMAC-SHA256 of `data` by this text, in hexadecimal digits: how requests are signed.
+    pub fn sign(&self, data: &[u8]) -> String {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.0.as_bytes());
+        hex::encode(hmac::sign(&key, data))
+    }
+
     /// Compares with `text` in constant time, which reveals only the lengths.
     pub fn matches(&self, text: &str) -> bool {
         equal(self.0.as_bytes(), text.as_bytes())

@@ -7,6 +7,7 @@
 
 mod declared;
 mod fixed;
+pub mod follower;
 mod kind;
 mod rule;
 
@@ -21,7 +22,7 @@ use serde_json::Value;
 
 pub use self::declared::{DECLARED, Declaration, Values};
 pub use self::fixed::Fixed;
-pub use self::kind::{Certificates, Effect, Kind, MailTls, Readers};
+pub use self::kind::{Certificates, Effect, Endpoints, Kind, MailTls, Readers, SyslogProtocol};
 use crate::secret::MasterKey;
 use crate::{Error, InvalidSetting, Result};
 
@@ -101,6 +102,26 @@ impl Settings {
         Ok(())
     }
 
+    /// Adds and removes followers of the audit log, as settings in the configuration file or the environment may be others
+    /// than before this process was started. All other changes do that themselves.
+    ///
+    /// # Errors
+    /// When a statement fails.
+    pub async fn begin_followers(self: &Arc<Self>) -> Result<()> {
+        let settings = self.clone();
+        let begun = self.db.write(move |tx| {
+            Box::pin(async move {
+                setting::lock(tx).await?;
+                let changed = setting::all(tx).await?;
+                let wanted = values(&settings.master, &settings.fixed, &changed).followers();
+                let there = db::audit::follower::all(tx).await?;
+                let there: Vec<String> = there.into_iter().map(|it| it.name).collect();
+                Ok::<_, Error>(follow(tx, &there, &wanted).await?)
+            })
+        });
+        begun.await
+    }
+
     /// All settings as administrators see them, by name.
     pub fn shown(&self) -> Vec<Shown> {
         let values = self.current();
@@ -178,6 +199,7 @@ impl Settings {
             setting::put(tx, &Changed { name, value }).await?;
             names.push(declaration.name);
         }
+        follow(tx, &before.followers(), &after.followers()).await?;
         Ok(names)
     }
 
@@ -191,6 +213,17 @@ impl Settings {
             }
         }
     }
+}
+
+/// Adds followers of the audit log, which begin with the entry of this change, and removes others.
+async fn follow(tx: &mut Tx, before: &[String], after: &[String]) -> db::Result<()> {
+    for name in after.iter().filter(|name| !before.contains(name)) {
+        db::audit::follower::begin(tx, name).await?;
+    }
+    for name in before.iter().filter(|name| !after.contains(name)) {
+        db::audit::follower::end(tx, name).await?;
+    }
+    Ok(())
 }
 
 /// The settings from the stored changes and the fixed ones.

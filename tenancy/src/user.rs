@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use db::audit::erasure;
+use db::job::{self, NewJob, Priority};
 use db::mailed_link::Purpose;
 use db::user::{self, User};
 use db::{Db, Tx, principal, session};
 use model::{
-    AccountMail, Event, MailLanguage, Network, Operation, Origin, Principal, Profile, Subject,
-    SystemTask, Timestamp, UserId, UserName,
+    AccountMail, Client, ErasureJob, Event, MailLanguage, Network, Operation, Origin, Principal,
+    PrincipalId, Profile, Subject, SystemTask, Timestamp, UserId, UserName,
 };
 use policy::{RegisterPermit, SystemPermit, UserPermit, system, to};
 
@@ -74,7 +76,7 @@ pub async fn register(
     now: Timestamp,
 ) -> Result<UserId> {
     let origin = permit.caller().origin();
-    let applicant = match origin.address {
+    let applicant = match permit.caller().address {
         Some(address) => Applicant::Stranger(Network::of(address)),
         None => Applicant::Known,
     };
@@ -133,7 +135,7 @@ pub async fn remove_unverified(db: &Db, now: Timestamp, limit: i64) -> Result<u6
     let before = now.minus(UNVERIFIED_KEPT);
     let origin = Origin {
         principal: Principal::System(SystemTask::Registration),
-        address: None,
+        client: Client::default(),
     };
     db.write(move |tx| {
         Box::pin(async move {
@@ -334,6 +336,57 @@ pub async fn delete(
         })
     })
     .await
+}
+
+/// Replaces a person's name by a pseudonym, wherever it is shown, and removes what else is known about the person. An
+/// existing user is deleted first. A job takes the name out of the audit log, whose chain can still be verified. Returns
+/// the pseudonym.
+///
+/// # Errors
+/// [`Error::UserUndeletable`], [`Error::UserUnknown`], [`Error::LastSysadmin`].
+pub async fn erase(db: &Db, permit: &SystemPermit, id: UserId, now: Timestamp) -> Result<String> {
+    // The second one is `anonymous`, which is nobody.
+    if id.0 <= 2 || permit.caller().user() == Some(id) {
+        return Err(Error::UserUndeletable(id));
+    }
+    let origin = permit.caller().origin();
+    db.write(move |tx| {
+        Box::pin(async move {
+            let found = user::any_by_id(tx, id).await?;
+            let found = found.ok_or(Error::UserUnknown(id))?;
+            if !found.is_deleted {
+                let (user, _) = hold(tx, id).await?;
+                keep_a_sysadmin(tx, &user).await?;
+                user::delete(tx, &user, now).await?;
+            }
+            let pseudonym = erasure::pseudonym(found.principal);
+            if found.name != pseudonym {
+                let named = (found.principal, &*found.name);
+                erasure::begin(tx, named, found.created_at).await?;
+                user::erase(tx, found.principal, &pseudonym).await?;
+                let event = event(now, origin, Operation::Delete, &pseudonym);
+                tx.record(&event.with_detail("erased")).await?;
+            }
+            order_erasure(tx, found.principal, now).await?;
+            Ok(pseudonym)
+        })
+    })
+    .await
+}
+
+/// Queues the job that takes a name out of the audit log.
+async fn order_erasure(tx: &mut Tx, principal: PrincipalId, now: Timestamp) -> Result<()> {
+    let new = NewJob {
+        kind: ErasureJob::JOB.to_owned(),
+        payload_version: ErasureJob::VERSION,
+        // A number, which can always be serialized.
+        payload: serde_json::to_string(&ErasureJob { principal }).unwrap_or_default(),
+        dedup_key: Some(principal.to_string()),
+        priority: Priority::Normal,
+        due_at: now,
+    };
+    job::add(tx, &new, now).await?;
+    Ok(())
 }
 
 /// A user to be changed, with the generation of its principal, locked against other changes. It is read after it is

@@ -234,6 +234,7 @@ async fn of_two_who_know_the_old_password_the_first_sets_the_new_one() {
         presented: policy::Presented::Password,
         grants: None,
         address: None,
+        client: model::Client::default(),
     };
     // Both were let in by the old password.
     let own = permit::permit_user(&caller, bob).unwrap();
@@ -281,6 +282,7 @@ async fn somebodys_own_address_is_mailed_no_links_until_it_is_verified() {
         presented: policy::Presented::Password,
         grants: None,
         address: None,
+        client: model::Client::default(),
     };
     let own = permit::permit_user(&caller, bob).unwrap();
     let profile = Profile::new("new@example.com".into(), "B".into(), String::new()).unwrap();

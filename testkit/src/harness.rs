@@ -2,10 +2,12 @@
 
 mod bucket;
 pub mod client;
+mod collector;
 mod image;
 mod jwt;
 mod mail;
 mod object;
+mod pebble;
 mod poll;
 mod project;
 pub mod provider;
@@ -17,10 +19,12 @@ pub mod tls;
 
 pub use bucket::Bucket;
 pub use client::{Answer, Client, Failure, Protocol, Request};
+pub use collector::{Collector, Posted, Speech};
 pub use image::{Blob, Image, image, index_of, noise, sha256, sha512};
 pub use jwt::{Jwt, Signer};
 pub use mail::{MailServer, Received};
 pub use object::{objects, unnamed};
+pub use pebble::{Asks, Pebble};
 pub use poll::eventually;
 pub use project::{PASSWORD, Project, Role, fresh, membership};
 pub use provider::{Provider, ProviderBrowser};

@@ -36,6 +36,7 @@ pub mod layout;
 #[cfg(feature = "client")]
 pub mod meter;
 pub mod netns;
+pub mod pebble;
 pub mod peer;
 pub mod port;
 pub mod postgres;
@@ -45,6 +46,9 @@ pub mod program;
 pub mod proxy;
 #[cfg(feature = "client")]
 pub mod registry;
+pub mod rsyslogd;
+#[cfg(feature = "client")]
+pub mod samba;
 pub mod scratch;
 pub mod seaweed;
 pub mod slapd;

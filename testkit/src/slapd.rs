@@ -51,6 +51,30 @@ impl Slapd {
 
     /// A server with TLS, if there is a certificate, and with further lines in its configuration.
     pub fn with(certificate: Option<&Certificate>, lines: &str) -> Result<Self, String> {
+        // In the foreground, and silent.
+        Self::seeded(certificate, lines, ("", "0"))
+    }
+
+    /// A server without TLS that holds many people and groups, each of `per_group` people. It logs each operation.
+    pub fn crowded(people: usize, groups: usize, per_group: usize) -> Result<Self, String> {
+        Self::seeded(None, "", (&crowd(people, groups, per_group), "256"))
+    }
+
+    /// How many operations were asked for since it began: binds, other than those of [`READER`], and searches.
+    pub fn operations(&self) -> usize {
+        let log = self.log();
+        let is_counted = |line: &&str| {
+            let is_bind = line.contains(" BIND dn=") && line.contains(" method=");
+            line.contains(" SRCH base=") || is_bind && !line.contains(READER)
+        };
+        log.lines().filter(is_counted).count()
+    }
+
+    fn seeded(
+        certificate: Option<&Certificate>,
+        lines: &str,
+        (more, level): (&str, &str),
+    ) -> Result<Self, String> {
         let scratch = Scratch::new("slapd")?;
         make_folder(&scratch.join("data"))?;
         let tls = match certificate {
@@ -73,8 +97,9 @@ impl Slapd {
             configuration(scratch.path(), &tls, lines),
         )?;
         let seed = scratch.join("seed.ldif");
-        write(&seed, seed_ldif())?;
+        write(&seed, format!("{}{more}", seed_ldif()))?;
         Cmd::local("slapadd")
+            .limit_secs(600)
             .words("-q -f")
             .arg(scratch.join("slapd.conf"))
             .arg("-l")
@@ -86,7 +111,7 @@ impl Slapd {
             Some(_) => format!("ldap://127.0.0.1:{port}/ ldaps://127.0.0.1:{tls_port}/"),
         };
         Ok(Self {
-            daemon: launch(&scratch, &urls, port)?,
+            daemon: launch(&scratch, (&urls, level), port)?,
             _scratch: scratch,
             port,
             tls_port,
@@ -155,10 +180,9 @@ impl Slapd {
     }
 }
 
-fn launch(scratch: &Scratch, urls: &str, port: u16) -> Result<Daemon, String> {
+fn launch(scratch: &Scratch, (urls, level): (&str, &str), port: u16) -> Result<Daemon, String> {
     let mut command = Command::new("slapd");
-    // In the foreground, and silent.
-    command.args(["-d", "0", "-h", urls, "-f"]);
+    command.args(["-d", level, "-h", urls, "-f"]);
     command.arg(scratch.join("slapd.conf"));
     let mut daemon = Daemon::start("slapd", command, &scratch.join("log"))?;
     daemon.wait_until(Duration::from_secs(20), || {
@@ -176,12 +200,35 @@ fn configuration(folder: &Path, tls: &str, lines: &str) -> String {
     format!(
         "{schemas}pidfile {folder}/pid\nmodulepath /usr/lib/ldap\nmoduleload back_mdb\nmoduleload memberof\n\
          sizelimit {SIZE_LIMIT}\n{tls}{lines}\n\
-         database mdb\nsuffix {BASE}\nrootdn {ROOT}\nrootpw {PASSWORD}\ndirectory {folder}/data\nmaxsize 67108864\ndbnosync\n\
+         database mdb\nsuffix {BASE}\nrootdn {ROOT}\nrootpw {PASSWORD}\ndirectory {folder}/data\nmaxsize 1073741824\ndbnosync\n\
          index objectClass,uid,entryUUID,member eq\n\
          access to attrs=userPassword by anonymous auth by * none\n\
          access to * by dn.exact=\"{READER}\" read by * auth\n\
          overlay memberof\nmemberof-refint TRUE\n"
     )
+}
+
+/// People with [`PASSWORD`], `crowd-00042`, and groups, `group-0042`, in LDIF.
+fn crowd(people: usize, groups: usize, per_group: usize) -> String {
+    let mut text = String::new();
+    for number in 0..people {
+        text += &format!(
+            "\ndn: uid=crowd-{number:05},{PEOPLE}\nobjectClass: inetOrgPerson\nobjectClass: shadowAccount\n\
+             uid: crowd-{number:05}\ncn: Person {number}\nsn: {number}\nmail: crowd-{number:05}@example.test\n\
+             userPassword: {PASSWORD}\n"
+        );
+    }
+    for group in 0..groups {
+        text += &format!(
+            "\ndn: cn=group-{group:04},{GROUPS}\nobjectClass: groupOfNames\ncn: group-{group:04}\n"
+        );
+        // Neighbours in one group are not neighbours in the next.
+        for member in 0..per_group {
+            let number = (group * 7 + member * 97) % people.max(1);
+            text += &format!("member: uid=crowd-{number:05},{PEOPLE}\n");
+        }
+    }
+    text
 }
 
 fn seed_ldif() -> String {

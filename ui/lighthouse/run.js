@@ -2,7 +2,7 @@
 // packages, which no change has to wait for.
 import { launch } from 'chrome-launcher';
 import lighthouse, { desktopConfig } from 'lighthouse';
-import { ADMIN, call, REGISTRY, seed, seedContent } from '../tests/lib/registry.js';
+import { ADMIN, REGISTRY, seed, seedContent, session } from '../tests/lib/registry.js';
 
 /** What each of them must reach, of a hundred. */
 const WANTED = 95;
@@ -14,24 +14,6 @@ const PAGES = {
   projects: { path: '/ui/projects', signedIn: true },
   tags: { path: '/ui/projects/platform/repositories/edge-proxy/-/tags', signedIn: true },
 };
-
-const cookiesOf = ({ headers }) => (headers['set-cookie'] ?? []).map((cookie) => cookie.split(';')[0]);
-
-/** The cookies of a session of the administrator. */
-async function session() {
-  const first = await call('GET', '/c/login');
-  const [principal, password] = ADMIN;
-  const signedIn = await call('POST', '/c/login', {
-    body: Buffer.from(String(new URLSearchParams({ principal, password }))),
-    type: 'application/x-www-form-urlencoded',
-    headers: {
-      cookie: cookiesOf(first).join('; '),
-      'x-harbor-csrf-token': first.headers['x-harbor-csrf-token'],
-    },
-  });
-  if (signedIn.status !== 200) throw new Error(`signing in: ${signedIn.status}`);
-  return [...cookiesOf(first), ...cookiesOf(signedIn)].join('; ');
-}
 
 /** The scores of a page, and what took from them. */
 async function look(url, port, cookie) {
@@ -54,7 +36,7 @@ async function look(url, port, cookie) {
 
 await seed();
 await seedContent();
-const cookie = await session();
+const cookie = (await session(ADMIN)).map(({ name, value }) => `${name}=${value}`).join('; ');
 const chrome = await launch({
   chromePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
   chromeFlags: ['--headless=new', '--no-sandbox', '--ignore-certificate-errors'],

@@ -24,6 +24,7 @@ const VIEWS = [
   '/ui/admin/registries',
   '/ui/admin/replication',
   '/ui/projects/platform/retention',
+  '/ui/projects/platform/webhooks',
   '/ui/admin/gc',
   '/ui/admin/jobs',
   '/ui/audit',

@@ -39,7 +39,7 @@ test('tags are filtered and sorted, and both survive going back and loading agai
   await page.waitForURL('**/-/tags/nightly-2');
   await settled(page);
   await page.goBack();
-  await settled(page);
+  await page.locator('.row-link', { hasText: 'nightly-3' }).waitFor();
   assert.deepEqual(await names(page), ['nightly-1', 'nightly-2', 'nightly-3']);
   await page.reload();
   await settled(page);
@@ -403,26 +403,5 @@ test('a rule keeps tags from being deleted, until it is gone', async () => {
     faults.filter((fault) => !/412/.test(fault)),
     [],
   );
-  await context.close();
-});
-
-test('a repository with a thousand tags is a page like any other', async () => {
-  const name = fresh('many');
-  const pushed = await push(`platform/${name}`, 'first');
-  const body = (await call('GET', `/v2/platform/${name}/manifests/first`)).text;
-  const tag = (at) => `t-${String(at).padStart(4, '0')}`;
-  for (let at = 0; at < 1000; at += 50) {
-    const some = Array.from({ length: 50 }, (_, index) => tag(at + index));
-    const put = (one) =>
-      must('PUT', `/v2/platform/${name}/manifests/${one}`, {
-        body: Buffer.from(body),
-        type: pushed.mediaType,
-      });
-    await Promise.all(some.map(put));
-  }
-  const { context, page } = await visit(browser, { as: 'dev' });
-  await open(page, `/ui/projects/platform/repositories/${name}/-/tags?sort=name&page=40`);
-  assert.equal((await names(page))[0], 't-0974');
-  await page.getByText('976–1,000 of 1,001').waitFor();
   await context.close();
 });

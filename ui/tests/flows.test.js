@@ -254,6 +254,7 @@ test('in the pseudo-language nothing is left in English', async () => {
     '/ui/admin/registries',
     '/ui/admin/replication',
     '/ui/projects/platform/retention',
+    '/ui/projects/platform/webhooks',
     '/ui/trust',
     '/ui/about',
   ]) {

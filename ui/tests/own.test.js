@@ -25,7 +25,7 @@ test('a favourite is marked in the list, is on the overview in every browser, an
   faults.push(...(await violations(page)));
   await shoot(page, 'projects.favourite');
   const other = await visit(browser, { as: 'dev' });
-  await settled(other.page);
+  await open(other.page, '/ui/');
   const marked = other.page.locator('.panel', {
     has: other.page.getByRole('heading', { name: 'Favourites' }),
   });
@@ -82,7 +82,7 @@ test('who signs in next sees and keeps nothing of the reader before', async () =
 
 test("the overview has the reader's own projects and what was pushed there last", async () => {
   const { context, page, faults } = await visit(browser, { as: 'guest' });
-  await settled(page);
+  await open(page, '/ui/');
   const own = page.locator('.panel', { has: page.getByRole('heading', { name: 'My projects' }) });
   await own.getByRole('link', { name: 'platform' }).waitFor();
   await own.getByText('Guest', { exact: true }).waitFor();
@@ -91,7 +91,7 @@ test("the overview has the reader's own projects and what was pushed there last"
   assert.deepEqual(faults, []);
   await context.close();
   const nobody = await visit(browser, { as: 'outsider' });
-  await settled(nobody.page);
+  await open(nobody.page, '/ui/');
   await nobody.page.getByText('No project is yours yet').waitFor();
   assert.deepEqual([...nobody.faults, ...(await violations(nobody.page))], []);
   await nobody.context.close();
@@ -110,7 +110,7 @@ test('notices tell what needs care, lead to it, and are dismissed', async () => 
     },
   });
   const { context, page, faults } = await visit(browser, { as: 'pa' });
-  await settled(page);
+  await open(page, '/ui/');
   await page.getByRole('button', { name: /^Notices/ }).click();
   const notice = dialog(page).locator('li', { hasText: name });
   await notice.waitFor();
@@ -137,7 +137,7 @@ test('a notice leads to a robot of the installation, which is found by the name 
     },
   });
   const { context, page, faults } = await visit(browser, { as: 'admin' });
-  await settled(page);
+  await open(page, '/ui/');
   await page.getByRole('button', { name: /^Notices/ }).click();
   await dialog(page).locator('li', { hasText: name }).getByRole('link', { name: 'Open' }).click();
   await page.waitForURL('**/ui/admin/robots');

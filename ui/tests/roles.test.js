@@ -5,7 +5,7 @@ import { launch, open, settled, shoot, violations, visit, PAGES } from './lib/br
 import { push, seed } from './lib/registry.js';
 
 const MEMBER = ['Repositories', 'Summary', 'Members', 'Robots'];
-const MAINTAINER = [...MEMBER, 'Workload identity', 'Tag retention', 'Immutable tags', 'Labels'];
+const MAINTAINER = [...MEMBER, 'Workload identity', 'Tag retention', 'Immutable tags', 'Webhooks', 'Labels'];
 const ALL = [...MAINTAINER, 'Audit', 'Settings'];
 /** By role: pages of the project in the navigation, and which acts its pages offer. */
 const SEES = {
@@ -51,6 +51,10 @@ for (const [as, sees] of Object.entries(SEES)) {
       await open(page, '/ui/projects/platform/retention');
       assert.ok(await has(page, 'New rule'));
     }
+    if (sees.pages.includes('Webhooks')) {
+      await open(page, '/ui/projects/platform/webhooks');
+      assert.equal(await has(page, 'New webhook'), sees.change);
+    }
     if (sees.pages.includes('Labels')) {
       await open(page, '/ui/projects/platform/labels');
       assert.ok(await has(page, 'New label'));
@@ -74,6 +78,7 @@ const REFUSED = [
   ['dev', '/ui/projects/platform/workload'],
   ['dev', '/ui/projects/platform/labels'],
   ['guest', '/ui/projects/platform/retention'],
+  ['dev', '/ui/projects/platform/webhooks'],
   ['mt', '/ui/projects/platform/audit'],
   ['lg', '/ui/projects/platform/robots'],
   ['pa', '/ui/admin/gc'],

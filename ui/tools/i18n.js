@@ -1,12 +1,8 @@
 // Makes src/i18n/messages.ts (the type of every message) from en.json. With --check it also compares the languages:
 // same keys, same arguments, nothing left in English, no key that no source uses.
-import { readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { read, sources, tags, TYPES } from './messages.js';
 
-const root = fileURLToPath(new URL('../src/', import.meta.url));
-const folder = join(root, 'i18n');
-const read = (tag) => JSON.parse(readFileSync(join(folder, `${tag}.json`), 'utf8'));
 const english = read('en');
 
 /** The arguments of a message, sorted; a message with plural forms always has `count`. */
@@ -29,16 +25,13 @@ export interface Messages {
 ${lines.join('\n')}
 }
 `;
-const target = join(folder, 'messages.ts');
 
 if (!process.argv.includes('--check')) {
-  writeFileSync(target, types);
+  writeFileSync(TYPES, types);
 } else {
   const faults = [];
-  if (readFileSync(target, 'utf8') !== types) faults.push('messages.ts is not up to date: npm run i18n');
-  for (const file of readdirSync(folder).filter((name) => name.endsWith('.json') && name !== 'en.json')) {
-    compare(file.replace('.json', ''), faults);
-  }
+  if (readFileSync(TYPES, 'utf8') !== types) faults.push('messages.ts is not up to date: npm run i18n');
+  for (const tag of tags().filter((tag) => tag !== 'en')) compare(tag, faults);
   unused(faults);
   for (const fault of faults) console.error(fault);
   process.exit(faults.length === 0 ? 0 : 1);
@@ -74,20 +67,7 @@ function compare(tag, faults) {
   }
 }
 
-function sources(path) {
-  return readdirSync(path).flatMap((name) => {
-    const full = join(path, name);
-    if (statSync(full).isDirectory()) return sources(full);
-    return /\.(svelte|ts)$/.test(name) && full !== target ? [readFileSync(full, 'utf8')] : [];
-  });
-}
-
-/** A key is used if a source has it in quotes, or the start of it in a template. */
 function unused(faults) {
-  const all = sources(root).join('\n');
-  const starts = [...all.matchAll(/`([\w.]+\.)\$\{/g)].map((hit) => hit[1]);
-  for (const key of Object.keys(english)) {
-    const used = all.includes(`'${key}'`) || starts.some((start) => key.startsWith(start));
-    if (!used) faults.push(`en: ${key} is used nowhere`);
-  }
+  const { isUsed } = sources();
+  for (const key of Object.keys(english)) if (!isUsed(key)) faults.push(`en: ${key} is used nowhere`);
 }

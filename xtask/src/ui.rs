@@ -1,6 +1,7 @@
 //! The web UI: its own checks, that `ui-dist` is what its sources give, and its pages in real browsers.
 
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use testkit::cmd::Cmd;
 use testkit::gantry::{Binary, Gantry};
@@ -9,12 +10,13 @@ use testkit::target::ADMIN_PASSWORD;
 use testkit::topology::Topology;
 use testkit::workspace;
 
-use crate::install::{CURL, Need, need};
+use crate::install::{CURL, DOCKER, Need, need};
 use crate::tally::Tally;
 use crate::tools::cache;
 
-pub(crate) const NEEDS: [Need; 5] = [
+pub(crate) const NEEDS: [Need; 6] = [
     CURL,
+    DOCKER,
     need("npm", "npm", "builds the web UI"),
     need("chromium", "chromium", "shows its pages"),
     need("firefox-esr", "firefox-esr", "shows some of them"),
@@ -38,9 +40,25 @@ pub(crate) fn check(tally: &mut Tally, binary: &Binary) {
     tally.check("ui: npm run check", || {
         npm(&folder, "run check").run().map(|()| String::new())
     });
-    tally.check("ui: npm test", || {
-        browse(npm(&folder, "test"), binary).map(|_| String::new())
+    tally.add(part("alone", &folder, binary));
+    // Each half has a server of its own: a browser keeps little more than one core busy.
+    thread::scope(|scope| {
+        let pages = scope.spawn(|| part("pages", &folder, binary));
+        tally.add(part("flows", &folder, binary));
+        match pages.join() {
+            Ok(pages) => tally.add(pages),
+            Err(_) => tally.fail("ui", "it panicked".to_owned()),
+        }
     });
+}
+
+/// Runs a part of the tests, as `ui/tools/test.js` divides them, against a server of its own.
+fn part(name: &str, folder: &Path, binary: &Binary) -> Tally {
+    let mut tally = Tally::default();
+    tally.check(&format!("ui: npm test {name}"), || {
+        browse(npm(folder, "test").arg(name), binary).map(|_| String::new())
+    });
+    tally
 }
 
 /// What is too long for each change: every page in every form (`pages`), or what Lighthouse finds (`lighthouse`). The

@@ -1,8 +1,9 @@
 //! Setting a new password by a mailed link.
 
+use auth::Sender;
 use axum::Extension;
 use axum::extract::State;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use model::is_email;
 use serde::Deserialize;
 use tenancy::mailed_link::LinkToken;
@@ -81,6 +82,7 @@ impl BodyOf for Reset {
 pub(crate) async fn reset(
     everyone: Everyone,
     Extension(ClientAddress(address)): Extension<ClientAddress>,
+    headers: HeaderMap,
     State(app): App,
     body: Unread<Reset>,
 ) -> Result<(), Error> {
@@ -90,5 +92,6 @@ pub(crate) async fn reset(
     let token: LinkToken = body.token.unwrap_or_default().parse()?;
     let password = NewPassword::try_from(body.new_password.unwrap_or_default())?;
     let (hasher, change) = (app.identity.hasher(), (&token, &password));
-    Ok(mailed_link::reset_password(&app.db, hasher, change, address, now).await?)
+    let from = (address, app.identity.client(Sender::of(address, &headers)));
+    Ok(mailed_link::reset_password(&app.db, hasher, change, from, now).await?)
 }

@@ -1,7 +1,9 @@
 //! Verifying the mail address of a newly registered account, or a new address of an account.
 
+use auth::Sender;
 use axum::Extension;
 use axum::extract::State;
+use http::HeaderMap;
 use serde::Deserialize;
 use tenancy::mailed_link::{self, LinkToken, Shown};
 use utoipa::ToSchema;
@@ -39,6 +41,7 @@ impl BodyOf for Verify {
 pub(crate) async fn verify(
     everyone: Everyone,
     Extension(ClientAddress(address)): Extension<ClientAddress>,
+    headers: HeaderMap,
     State(app): App,
     body: Unread<Verify>,
 ) -> Result<(), Error> {
@@ -55,5 +58,6 @@ pub(crate) async fn verify(
             Shown::LinkAndPassword
         }
     };
-    Ok(mailed_link::verify(&app.db, (&token, shown), address, now).await?)
+    let client = app.identity.client(Sender::of(address, &headers));
+    Ok(mailed_link::verify(&app.db, (&token, shown), client, now).await?)
 }

@@ -242,7 +242,7 @@ mod tests {
     use db::Tx;
     use db::list::Test;
     use futures_util::TryStreamExt as _;
-    use model::{Event, Operation, Origin, Principal, Subject, Timestamp};
+    use model::{Client, Event, Operation, Origin, Principal, Subject, Timestamp};
     use registry::memory::PATIENCE;
     use storage::budget::{Budget, Holder};
 
@@ -251,7 +251,7 @@ mod tests {
     fn event(at: i64, subject: &str) -> Event {
         let origin = Origin {
             principal: Principal::CommandLine,
-            address: None,
+            client: Client::default(),
         };
         let subject = Subject::User(subject.to_owned());
         Event::new(Timestamp(at), origin, Operation::Create, subject)

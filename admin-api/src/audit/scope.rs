@@ -1,5 +1,5 @@
 //! The part of the audit log that a request sees: a caller's own entries and those of projects whose log they may list,
-//! without hidden types.
+//! or could list until the project was deleted, without hidden types.
 
 use db::audit::{Filter, Scope};
 use db::list::Selection;
@@ -23,7 +23,9 @@ pub(super) async fn of(reader: &mut Reader, permit: &SignedIn) -> Result<Scope, 
         },
         None => {
             let roles = table::roles_with(Resource::Log, Action::List);
-            binding::projects_with(reader, principal, roles).await?
+            let mut projects = binding::projects_with(reader, principal, roles).await?;
+            projects.extend(binding::former_projects_with(reader, principal, roles).await?);
+            projects
         }
     };
     Ok(Scope::Own {

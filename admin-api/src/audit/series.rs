@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
+use db::audit::Scope;
+use db::audit::hour::{self, Counted};
 use db::audit::list::{SEARCHED, bound_search};
 use db::audit::series::{self, Point};
 use db::audit::{self, Filter};
@@ -100,6 +102,9 @@ pub(crate) async fn pulls(
     Granted(permit): Granted<SignedIn>,
     State(app): App,
 ) -> Rendered<Series> {
+    if let Some(points) = all_by_hour(&app, (&caller, &permit), &params, Counted::Pulls).await? {
+        return Ok(Json(points));
+    }
     let pulled = |filter| Filter {
         operation: Some(Operation::Pull),
         ..filter
@@ -123,6 +128,9 @@ pub(crate) async fn pushes(
     Granted(permit): Granted<SignedIn>,
     State(app): App,
 ) -> Rendered<Series> {
+    if let Some(points) = all_by_hour(&app, (&caller, &permit), &params, Counted::Pushes).await? {
+        return Ok(Json(points));
+    }
     let pushed = |mut filter: Filter| {
         let artifact = ResourceType::Artifact.name().to_owned();
         filter
@@ -132,6 +140,34 @@ pub(crate) async fn pushes(
         filter
     };
     points(&app, (&caller, &permit), &params, pushed).await
+}
+
+/// The points of all projects, from counters: exact, and of times of which entries were purged. `None` where a search
+/// narrows them, or the caller sees only a part of the log.
+async fn all_by_hour(
+    app: &AdminState,
+    (caller, permit): (&Caller, &SignedIn),
+    params: &Params,
+    counted: Counted,
+) -> Result<Option<Series>, Error> {
+    let (step, usual) = step(params.get("step"))?;
+    if params.get("q").is_some() {
+        return Ok(None);
+    }
+    let _turn = room::turn(app, caller).await?;
+    let mut reader = app.db.reader().await?;
+    let Scope::Everything = scope::of(&mut reader, permit).await? else {
+        return Ok(None);
+    };
+    let (to, micros) = (app.clock.now(), step.as_micros() as i64);
+    let from = to.minus(step * usual);
+    let from = Timestamp(from.0.div_euclid(micros) * micros);
+    let to = Timestamp(to.0 + 1);
+    let points = hour::points(&mut reader, counted, (from, to), micros).await?;
+    Ok(Some(Series {
+        points: points.into_iter().map(View::from).collect(),
+        truncated: false,
+    }))
 }
 
 /// The points of a narrowed search.

@@ -80,6 +80,7 @@ pub(crate) struct Whole {
     op_time: String,
     username: String,
     address: String,
+    user_agent: String,
     operation: String,
     resource_type: String,
     resource: String,
@@ -99,6 +100,7 @@ impl From<Listed> for Whole {
             op_time: Timestamp(entry.at).to_string(),
             username: entry.principal_name,
             address: entry.address,
+            user_agent: entry.agent,
             operation: entry.operation,
             resource_type: entry.resource_type,
             resource: entry.resource,
@@ -115,11 +117,12 @@ impl From<Listed> for Whole {
 
 impl Whole {
     /// The names of the columns.
-    pub(super) const COLUMNS: [&str; 14] = [
+    pub(super) const COLUMNS: [&str; 15] = [
         "id",
         "op_time",
         "username",
         "address",
+        "user_agent",
         "operation",
         "resource_type",
         "resource",
@@ -133,13 +136,14 @@ impl Whole {
     ];
 
     /// The cells of a row, none of which a spreadsheet would execute.
-    pub(super) fn cells(self) -> [String; 14] {
+    pub(super) fn cells(self) -> [String; 15] {
         let or_empty = Option::unwrap_or_default;
         let cells = [
             self.id.to_string(),
             self.op_time,
             self.username,
             self.address,
+            self.user_agent,
             self.operation,
             self.resource_type,
             self.resource,

@@ -9,6 +9,8 @@ use db::list::Selection;
 use db::schedule::{self, Schedule};
 use http::request::Parts;
 use jobs::engine::pause::{Paused, SCHEDULER};
+use model::cron::InvalidCron;
+use model::{Cron, Timestamp};
 use policy::{SignedIn, SystemPermit, system, to};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -20,7 +22,7 @@ use crate::allowed::Granted;
 use crate::error::Rendered;
 use crate::input::{Input, in_path};
 use crate::listing::Listing;
-use crate::param::text_param;
+use crate::param::{Params, text_param};
 use crate::{AdminState, App, Error};
 
 /// A schedule.
@@ -69,6 +71,36 @@ pub(crate) async fn list(
     let (found, total) = schedule::list(&mut app.db.reader().await?, &selection).await?;
     let views: Vec<View> = found.into_iter().map(View::from).collect();
     Ok(listing.answer(&views, total))
+}
+
+/// The next runs of a schedule.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct NextRuns {
+    /// At most five, in UTC; none if the schedule never runs.
+    next: Vec<String>,
+}
+
+/// How many runs are shown.
+const RUNS: usize = 5;
+
+/// Returns the next five times at which a schedule would run, for forms and tables.
+#[utoipa::path(
+    get, path = "/api/ext/v1/schedules/next", operation_id = "getNextRuns", tag = "schedule",
+    params(("cron" = String, Query, description = "Six fields, in UTC.")),
+    responses((status = 200, description = "The times.", body = NextRuns))
+)]
+pub(crate) async fn next(
+    params: Params,
+    _: Granted<SignedIn>,
+    State(app): App,
+) -> Rendered<NextRuns> {
+    let cron: Cron = params
+        .required("cron")?
+        .parse()
+        .map_err(|invalid: InvalidCron| Error::BadRequest(format!("cron: {invalid}")))?;
+    let next = cron.following(app.clock.now(), RUNS);
+    let next = next.iter().map(Timestamp::to_string).collect();
+    Ok(Json(NextRuns { next }))
 }
 
 /// Whether schedules are paused.

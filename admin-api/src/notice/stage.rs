@@ -18,6 +18,14 @@ pub(super) fn of_quota(percent: i64) -> (&'static str, &'static str) {
     }
 }
 
+/// For a webhook's receiver that does not answer.
+pub(super) const fn of_webhook(skipped: bool) -> (&'static str, &'static str) {
+    match skipped {
+        false => ("waits", "warning"),
+        true => ("skipped", "error"),
+    }
+}
+
 /// How much of a limit is used.
 pub(super) fn percent(used: i64, limit: i64) -> i64 {
     match limit {

@@ -8,7 +8,6 @@ use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 use http::header::{ACCEPT, SET_COOKIE};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use policy::Caller;
 use utoipa::openapi::Type;
 use utoipa::openapi::path::Parameter;
 
@@ -74,7 +73,7 @@ pub(crate) async fn callback(
         issuer: answer.get("iss"),
         error: answer.get("error"),
     };
-    let by = Caller::anonymous(address).origin();
+    let by = app.identity.anonymous(sender).origin();
     let outcome = match app.identity.oidc().finish(callback, by).await {
         Ok(outcome) => outcome,
         Err(error) => {

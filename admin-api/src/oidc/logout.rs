@@ -1,12 +1,12 @@
 //! Signing out: also at the provider, and by the provider.
 
+use auth::Sender;
 use auth::session::{Renewal, SessionKey};
 use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 use http::header::CACHE_CONTROL;
-use policy::Caller;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -38,7 +38,10 @@ pub(crate) async fn logout(
         cookie::only(&headers, cookie::SESSION).and_then(|key| key.parse().ok());
     let mut location = "/account/sign-in".to_owned();
     if let Some(key) = key {
-        let caller = app.identity.by_session(&key, address, Renewal::Leave).await;
+        let caller = app
+            .identity
+            .by_session(&key, Sender::of(address, &headers), Renewal::Leave)
+            .await;
         let caller = caller.map_err(unidentified)?;
         if let Some(id) = caller.session() {
             let id_token = oidc.id_token(&caller, &key.hash()).await?;
@@ -76,11 +79,15 @@ pub(crate) struct BackChannel {
 pub(crate) async fn back_channel(
     everyone: Everyone,
     Extension(ClientAddress(address)): Extension<ClientAddress>,
+    headers: HeaderMap,
     State(app): App,
     form: UnreadForm<BackChannel>,
 ) -> Result<impl IntoResponse, Error> {
     let form = form.read(&everyone).await?;
-    let by = Caller::anonymous(address).origin();
+    let by = app
+        .identity
+        .anonymous(Sender::of(address, &headers))
+        .origin();
     let oidc = app.identity.oidc();
     oidc.end_by_provider(&form.logout_token, by).await?;
     Ok([(CACHE_CONTROL, "no-store")])

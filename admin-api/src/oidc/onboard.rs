@@ -7,7 +7,6 @@ use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 use http::header::SET_COOKIE;
 use model::UserName;
-use policy::Caller;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -52,10 +51,10 @@ pub(crate) async fn onboard(
     oidc.provider()?;
     let ticket = cookie::only(&headers, cookie::ONBOARDING).ok_or(auth::oidc::Error::State)?;
     let name: UserName = body.username.unwrap_or_default().parse()?;
-    let by = Caller::anonymous(address).origin();
+    let sender = Sender::of(address, &headers);
+    let by = app.identity.anonymous(sender).origin();
     let signed_in = oidc.onboard(ticket, &name, by).await?;
     let had = cookie::only(&headers, cookie::SESSION).and_then(|key| key.parse().ok());
-    let sender = Sender::of(address, &headers);
     let begun = app
         .identity
         .begin_session_of_provider(signed_in, had.as_ref(), sender)

@@ -29,9 +29,13 @@ pub(crate) struct Deletable {
     responses((status = 200, description = "Whether, and why not.", body = Deletable))
 )]
 pub(crate) async fn deletable(
-    Allowed { project, .. }: Allowed<on::Project, to::Delete>,
+    Allowed {
+        permit, project, ..
+    }: Allowed<on::Project, to::Delete>,
     State(app): App,
 ) -> Rendered<Deletable> {
+    let deletion = app.settings.current().project_deletion_restriction;
+    tenancy::project::check_deletion(&permit, deletion)?;
     let mut tx = app.db.reader().await?;
     let empty = !project::holds_artifacts(&mut tx, project.id).await?;
     Ok(Json(Deletable {
@@ -49,5 +53,6 @@ pub(crate) async fn delete(
     Allowed { permit, .. }: Allowed<on::Project, to::Delete>,
     State(app): App,
 ) -> Result<(), Error> {
-    Ok(tenancy::project::delete(&app.db, &permit, app.clock.now()).await?)
+    let deletion = app.settings.current().project_deletion_restriction;
+    Ok(tenancy::project::delete(&app.db, &permit, deletion, app.clock.now()).await?)
 }

@@ -21,5 +21,5 @@ pub(crate) async fn get(
     let mut reader = app.db.reader().await?;
     let mut permissions = permission::of(&mut reader, &[robot.id]).await?;
     let permissions = permissions.remove(&robot.id).unwrap_or_default();
-    View::new(robot, permissions).map(Json)
+    View::new(robot, permissions, app.clock.now()).map(Json)
 }

@@ -25,13 +25,14 @@ pub(crate) async fn list(
     let selection = listing.select(&robot::FIELDS)?;
     let mut reader = app.db.reader().await?;
     let (robots, total) = robot::list(&mut reader, permit.project(), &selection).await?;
+    let now = app.clock.now();
     let ids: Vec<RobotId> = robots.iter().map(|robot| robot.id).collect();
     let mut permissions = permission::of(&mut reader, &ids).await?;
     let given = permissions.values().flatten();
     listing.room.texts(given.map(RobotPermission::size).sum())?;
     let views = robots.into_iter().map(|robot| {
         let permissions = permissions.remove(&robot.id).unwrap_or_default();
-        View::new(robot, permissions)
+        View::new(robot, permissions, now)
     });
     let views: Vec<View> = views.collect::<Result<_, _>>()?;
     Ok(listing.answer(&views, total))

@@ -65,7 +65,7 @@ pub(crate) async fn sign_in(
         cookie::only(&headers, cookie::SESSION).and_then(|key| key.parse().ok());
     let begun = app
         .identity
-        .begin_session(&caller, had.as_ref(), sender.agent)
+        .begin_session(&caller, had.as_ref(), sender)
         .await;
     let change = SessionChange::Begun(begun.map_err(unidentified)?);
     Ok((Extension(caller), Extension(change)).into_response())

@@ -1,5 +1,6 @@
 //! Signing out with a browser.
 
+use auth::Sender;
 use auth::session::{Renewal, SessionKey};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -38,7 +39,8 @@ pub(crate) async fn sign_out(
     let key: Option<SessionKey> =
         cookie::only(&headers, cookie::SESSION).and_then(|key| key.parse().ok());
     if let Some(key) = key {
-        let caller = app.identity.by_session(&key, address, Renewal::Leave).await;
+        let sender = Sender::of(address, &headers);
+        let caller = app.identity.by_session(&key, sender, Renewal::Leave).await;
         let caller = caller.map_err(unidentified)?;
         let oidc = app.identity.oidc();
         if let Some(id) = caller.session() {

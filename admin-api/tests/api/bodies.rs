@@ -101,10 +101,18 @@ const RUNS: &[&str] = &[
     "GET /replication/executions 200",
     "GET /replication/executions/{id} 200",
 ];
+/// Policies of webhooks.
+const HOOKS: &[&str] = &[
+    "GET /projects/{project_name_or_id}/webhook/policies 200",
+    "POST /projects/{project_name_or_id}/webhook/policies body",
+    "GET /projects/{project_name_or_id}/webhook/policies/{webhook_policy_id} 200",
+    "PUT /projects/{project_name_or_id}/webhook/policies/{webhook_policy_id} body",
+];
 /// Tasks of replication.
 const TASKS: &[&str] = &["GET /replication/executions/{id}/tasks 200"];
 
 const WHY: &str = "Harbor does not say what was done, or why not";
+const MORE_OF_HOOKS: &str = "Harbor signs nothing, and sends all pushes";
 const NO_DRY_RUNS: &str = "Harbor does not try replication out";
 const BY_ID: &str = "a registry is named by its id, in Harbor too";
 const ANY_VALUE: &str = "a pattern is a text, and labels are a list, in Harbor too";
@@ -121,6 +129,8 @@ const UNCHANGED: &str = "it cannot be changed";
 const NO_PROXY_CACHES: &str = "there are no proxy caches yet";
 const NO_ALLOWLISTS: &str = "there are no CVE allowlists yet";
 const ONE_FIELD: &str = "the description alone can be changed, in Harbor too";
+const MORE_FORWARDING: &str =
+    "Harbor forwards the audit log by TCP alone, and sends no registry notifications";
 const NO_SCANS: &str = "there are no scans yet";
 const NOT_INHERITED: &str = "signatures of indexes are shown with these alone";
 const NOT_STORED: &str = "of what an index says of a part, os, architecture and variant are stored";
@@ -143,6 +153,31 @@ const DIFFERENCES: &[(&str, &[&str], &str)] = &[
     (".smtp_user", ANY_SETTINGS, NO_MAIL),
     (".smtp_from", ANY_SETTINGS, NO_MAIL),
     (".smtp_password", &["PUT /configurations body"], NO_MAIL),
+    (".audit_log_forward_protocol", ANY_SETTINGS, MORE_FORWARDING),
+    (".audit_log_forward_url", ANY_SETTINGS, MORE_FORWARDING),
+    (
+        ".audit_log_forward_authorization",
+        &["PUT /configurations body"],
+        MORE_FORWARDING,
+    ),
+    (".audit_log_forward_ca", ANY_SETTINGS, MORE_FORWARDING),
+    (
+        ".audit_log_forward_client_certificate",
+        ANY_SETTINGS,
+        MORE_FORWARDING,
+    ),
+    (
+        ".audit_log_forward_client_key",
+        &["PUT /configurations body"],
+        MORE_FORWARDING,
+    ),
+    (".registry_notifications", ANY_SETTINGS, MORE_FORWARDING),
+    (
+        ".registry_notification_headers",
+        &["PUT /configurations body"],
+        MORE_FORWARDING,
+    ),
+    (".registry_notification_ca", ANY_SETTINGS, MORE_FORWARDING),
     (".unverified", USERS, NO_MAIL),
     (".email_unverified", USERS, NO_MAIL),
     (".ldap_ca_certificate", ANY_SETTINGS, MORE_OF_LDAP),
@@ -344,6 +379,10 @@ const DIFFERENCES: &[(&str, &[&str], &str)] = &[
     (".problem", REGISTRIES, WHY),
     (".src_registry.problem", POLICIES, WHY),
     (".dest_registry.problem", POLICIES, WHY),
+    (".untagged", HOOKS, MORE_OF_HOOKS),
+    (".targets[].secret", HOOKS, MORE_OF_HOOKS),
+    ("[].untagged", HOOKS, MORE_OF_HOOKS),
+    ("[].targets[].secret", HOOKS, MORE_OF_HOOKS),
     (".lag_seconds", POLICIES, WHY),
     (".dry_run", RUNS, NO_DRY_RUNS),
     (".bytes", TASKS, WHY),

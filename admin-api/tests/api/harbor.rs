@@ -123,6 +123,8 @@ const MORE_OPERATIONS: &[(&str, &str)] = &[
     ("GET /api/ext/v1/certificates", NO_CERTIFICATES),
     ("POST /api/ext/v1/certificates/reload", NO_CERTIFICATES),
     ("GET /api/ext/v1/certificates/ca", NO_CERTIFICATES),
+    ("GET /api/ext/v1/certificates/acme", NO_CERTIFICATES),
+    ("POST /api/ext/v1/certificates/acme/order", NO_CERTIFICATES),
     (
         "GET /api/ext/v1/projects/{project_name_or_id}/workload-rules",
         NO_WORKLOADS,
@@ -148,6 +150,26 @@ const MORE_OPERATIONS: &[(&str, &str)] = &[
         NO_WORKLOADS,
     ),
     (
+        "GET /api/ext/v1/projects/{project_name_or_id}/webhook/deliveries",
+        NO_DELIVERIES,
+    ),
+    (
+        "GET /api/ext/v1/projects/{project_name_or_id}/webhook/deliveries/{delivery_id}",
+        NO_DELIVERIES,
+    ),
+    (
+        "POST /api/ext/v1/projects/{project_name_or_id}/webhook/deliveries/{delivery_id}/redeliver",
+        NO_DELIVERIES,
+    ),
+    (
+        "GET /api/ext/v1/projects/{project_name_or_id}/webhook/targets",
+        NO_DELIVERIES,
+    ),
+    (
+        "POST /api/ext/v1/projects/{project_name_or_id}/webhook/policies/{webhook_policy_id}/test",
+        NO_DELIVERIES,
+    ),
+    (
         "POST /api/ext/v1/replication/policies/{id}/dry-run",
         NO_DRY_RUNS,
     ),
@@ -170,6 +192,8 @@ const MORE_OPERATIONS: &[(&str, &str)] = &[
     ),
 ];
 
+const NO_DELIVERIES: &str =
+    "Harbor neither tries webhooks out nor sends again, and does not say which receivers answer";
 const NO_VERSIONS: &str = "Harbor's tags have no versions";
 
 const NO_DRY_RUNS: &str = "Harbor neither tries replication out nor repeats what failed";

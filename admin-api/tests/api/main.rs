@@ -30,6 +30,8 @@ use gantry_admin_api::{
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
+use jobs::audit_forward::Forwarding;
+use jobs::webhook::Webhooks;
 use model::{
     Algorithm, Digest, Manifest, ManualClock, NewLabel, ProjectId, ProjectName, Timestamp,
 };
@@ -84,11 +86,16 @@ impl Api {
             external_host: "registry.example".into(),
             version: "v2.16.0-test".into(),
             storage_provider: "filesystem",
-            ca_pem: Some("-----BEGIN CERTIFICATE-----\n".into()),
             data_folder: folder.path().to_owned(),
         };
         let (errors, component_errors) = watch::channel(ComponentErrors::default());
         let registry = registry(&db, &clock, master.clone());
+        let webhooks = Webhooks::new(
+            (db.clone(), clock.clone()),
+            (master.clone(), settings.clone()),
+            &identity.directory().guard(),
+            "registry.example",
+        );
         let state = AdminState {
             db: db.for_lists(),
             registry: Arc::new(registry),
@@ -96,7 +103,13 @@ impl Api {
             csrf: Csrf::new(&master),
             master: master.clone(),
             clock: clock.clone(),
+            forwarding: Arc::new(Forwarding::new(
+                settings.clone(),
+                Arc::default(),
+                "registry.example".into(),
+            )),
             settings,
+            webhooks: webhooks.unwrap(),
             info,
             process: ProcessInfo {
                 id: "this".into(),
@@ -104,6 +117,7 @@ impl Api {
             },
             certificates: certificates(folder.path()),
             heavy: Heavy::default(),
+            unused_password: Arc::default(),
             component_errors,
         };
         make_admin(&db, hash).await;
@@ -185,9 +199,20 @@ fn certificates(folder: &std::path::Path) -> Certificates {
     let issued = authority.issue(&["registry.example".parse().unwrap()], now, 365);
     let files = certs::write_pair(folder, &issued.unwrap()).unwrap();
     let loaded = certs::ServerCertificate::load(&files.certificate, &files.key);
-    let hot = certs::HotCertificate::new(loaded.unwrap());
+    let main = certs::Presented {
+        source: certs::Source::Ca,
+        label: "server.crt".to_owned(),
+        certificate: Arc::new(loaded.unwrap()),
+    };
+    let hot = certs::HotCertificates::new(vec![main], now);
+    let ca = Some("-----BEGIN CERTIFICATE-----\n".to_owned());
     Certificates {
-        reloader: certs::FileReloader::new(files, hot.clone()),
+        reloader: certs::FileReloader::new(vec![files], hot.clone()),
+        tls: Arc::new(certs::Tls::new(hot.clone(), None).unwrap()),
+        wanted_names: vec!["registry.example".parse().unwrap()],
+        roots: certs::Roots::default().with(authority.certificate_pem()),
+        ca: watch::channel(ca).1,
+        acme: None,
         hot,
     }
 }

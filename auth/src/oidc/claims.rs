@@ -46,6 +46,7 @@ pub(super) fn describe(
             }),
             admin: is_admin(config, &groups),
             groups: Some(bounded(filtered(config, groups)?)),
+            claims: expectable(&token.claims, &userinfo),
         },
         name: name.unwrap_or_default().trim().replace(' ', "_"),
     })
@@ -65,6 +66,36 @@ pub(super) fn describe_again(
         person.groups = None;
     }
     Ok(person)
+}
+
+/// Maximum claims by which somebody may be expected.
+const MOST_CLAIMS: usize = 64;
+/// Maximum bytes of their values.
+const LONGEST_VALUE: usize = 255;
+
+/// Claims that are texts, by which somebody may be expected. A mail address counts only if the provider verified it.
+fn expectable(token: &Claims, userinfo: &Claims) -> Vec<(String, String)> {
+    let is_verified = |claims: &Claims| match claims.get("email_verified") {
+        Some(Value::Bool(verified)) => *verified,
+        Some(Value::String(text)) => text == "true",
+        _ => false,
+    };
+    let of = |claims: &Claims| {
+        let verified = is_verified(claims);
+        let texts = claims.iter().filter_map(|(name, value)| {
+            let value = value
+                .as_str()
+                .filter(|it| (1..=LONGEST_VALUE).contains(&it.len()))?;
+            (name != "email" || verified).then(|| (name.clone(), value.to_owned()))
+        });
+        texts.collect::<Vec<_>>()
+    };
+    let mut all = of(token);
+    all.extend(of(userinfo));
+    all.sort_unstable();
+    all.dedup();
+    all.truncate(MOST_CLAIMS);
+    all
 }
 
 fn text<'c>(claims: &'c Claims, name: &str) -> Option<&'c str> {
@@ -187,6 +218,20 @@ mod tests {
         for other in [json!({ "sub": "8" }), json!({ "name": "Bob" })] {
             assert!(describe(&config(), &token, other.as_object()).is_err());
         }
+    }
+
+    #[test]
+    fn nobody_is_expected_by_a_mail_address_that_was_not_verified() {
+        let of = |claims: Value| {
+            let described = describe(&config(), &token(claims), None).unwrap();
+            described.person.claims
+        };
+        let mail = ("email".to_owned(), "ann@x".to_owned());
+        assert!(!of(json!({ "email": "ann@x" })).contains(&mail));
+        assert!(!of(json!({ "email": "ann@x", "email_verified": false })).contains(&mail));
+        assert!(of(json!({ "email": "ann@x", "email_verified": true })).contains(&mail));
+        assert!(of(json!({ "email": "ann@x", "email_verified": "true" })).contains(&mail));
+        assert_eq!(of(json!({ "nick": "x".repeat(256), "level": 7 })), []);
     }
 
     #[test]

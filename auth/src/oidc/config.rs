@@ -61,6 +61,11 @@ impl Config {
         Self::from_values(&values, trust)
     }
 
+    /// The claim that is the name of accounts.
+    pub fn name_claim(&self) -> &str {
+        &self.user_claim
+    }
+
     /// The provider with these values, regardless of the stored ones.
     ///
     /// # Errors

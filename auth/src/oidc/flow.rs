@@ -117,6 +117,7 @@ struct Waiting {
     email: Option<String>,
     admin: bool,
     groups: Vec<String>,
+    claims: Vec<(String, String)>,
     refresh_token: Option<String>,
     sid: String,
     id_token: String,
@@ -326,6 +327,7 @@ impl Oidc {
             email: profile.email,
             admin: person.admin,
             groups: person.groups.unwrap_or_default(),
+            claims: person.claims,
             refresh_token: refresh_token.map(|token| token.expose().to_owned()),
             sid,
             id_token: id_token.expose().to_owned(),
@@ -366,6 +368,7 @@ impl Oidc {
                 }),
                 admin: waiting.admin,
                 groups: Some(waiting.groups),
+                claims: waiting.claims,
             },
             refresh_token: waiting.refresh_token.map(Secret::new),
             asked_with: None,
@@ -419,7 +422,7 @@ pub(super) async fn userinfo(
 }
 
 /// The issuer and the provider's session id: two providers may use the same id.
-fn sid(token: &IdToken) -> String {
+pub(super) fn sid(token: &IdToken) -> String {
     let sid = token.claims.get("sid").and_then(|sid| sid.as_str());
     let sid = sid.filter(|sid| !sid.is_empty());
     sid.map_or_else(String::new, |sid| name_of_session(&token.issuer, sid))

@@ -128,6 +128,14 @@ impl Provider {
         &self.config
     }
 
+    /// What it calls itself, with which the subjects of its people begin.
+    ///
+    /// # Errors
+    /// When its configuration cannot be read.
+    pub async fn issuer(&self) -> Result<String> {
+        Ok(self.metadata().await?.issuer.clone())
+    }
+
     /// Whether it answers as a provider.
     ///
     /// # Errors

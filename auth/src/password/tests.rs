@@ -10,6 +10,8 @@ use db::user::{self, NewUser};
 use model::{ManualClock, Timestamp};
 use parking_lot::Mutex;
 use tenancy::password::{NewPassword, PasswordHasher};
+use tenancy::secret::MasterKey;
+use tenancy::setting::{Fixed, Settings};
 
 use super::*;
 use crate::source::Local;
@@ -28,6 +30,11 @@ impl PasswordSource for Stuck {
         self.0.lock().push(login.name().to_owned());
         std::future::pending().await
     }
+}
+
+fn master() -> Arc<MasterKey> {
+    let text = MasterKey::generate_text().unwrap();
+    Arc::new(MasterKey::parse(text.as_bytes()).unwrap())
 }
 
 struct Installation {
@@ -61,12 +68,20 @@ impl Installation {
             throttle: Arc::default(),
             audit: Arc::new(Recorder::default()),
             clock: Arc::new(ManualClock::at(NOW)),
+            settings: Settings::open(db.clone(), master(), Fixed::default())
+                .await
+                .unwrap(),
         };
         let stuck = Stuck::default();
         let local = Box::new(Local::new(db.clone(), hasher));
         let sources: Vec<Box<dyn PasswordSource>> = vec![local, Box::new(stuck.clone())];
         Self {
-            passwords: Arc::new(Passwords::new(db, counter, (sources, None), Arc::default())),
+            passwords: Arc::new(Passwords::new(
+                db,
+                counter,
+                (sources, None),
+                Default::default(),
+            )),
             stuck,
             _folder: folder,
         }

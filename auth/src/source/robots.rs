@@ -26,19 +26,41 @@ impl Robots {
         Self { db, hasher }
     }
 
-    /// A chosen secret is hashed like a password.
-    async fn check_chosen(&self, login: Login, robot: &Robot) -> Result<Checked> {
+    /// Whether it is the secret of a hash; otherwise the login is returned. A chosen secret is hashed like a password.
+    async fn compare(&self, login: Login, hash: &str, verified: Verified) -> Result<Checked> {
+        match secret::is_random_one(hash, login.password()) {
+            Some(true) => return Ok(login.right(verified)),
+            Some(false) => return Ok(Checked::Unknown(login)),
+            None => {}
+        }
         let slot = self.hasher.slot(login.applicant()).await?;
         login.allowed()?;
-        let verified = verified(robot);
         let password = login.secret();
         let settle = move |right| match right {
             true => login.right(verified),
-            false => login.wrong(),
+            false => login.unknown(),
         };
-        Ok(slot
-            .verify(&password, Some(&robot.secret_hash), settle)
-            .await?)
+        Ok(slot.verify(&password, Some(hash), settle).await?)
+    }
+
+    /// Compares with the present secret, then with the one before it while that works.
+    async fn compare_all(&self, login: Login, robot: &Robot) -> Result<Checked> {
+        let present = verified(robot, Proof::Password);
+        let login = match self.compare(login, &robot.secret_hash, present).await? {
+            Checked::Unknown(login) => login,
+            settled => return Ok(settled),
+        };
+        let mut is_chosen = secret::is_chosen(&robot.secret_hash);
+        let previous = robot.previous_secret(login.now());
+        let Some((hash, until)) = previous else {
+            return Ok(wrong(login, is_chosen));
+        };
+        is_chosen |= secret::is_chosen(hash);
+        let previous = verified(robot, Proof::PreviousSecret(until));
+        Ok(match self.compare(login, hash, previous).await? {
+            Checked::Unknown(login) => wrong(login, is_chosen),
+            settled => settled,
+        })
     }
 }
 
@@ -49,11 +71,7 @@ impl PasswordSource for Robots {
             return Ok(Checked::Unknown(login));
         };
         let now = login.now();
-        let checked = match secret::is_random_one(&robot.secret_hash, login.password()) {
-            Some(true) => login.right(verified(&robot)),
-            Some(false) => return Ok(Checked::Unknown(login)),
-            None => self.check_chosen(login, &robot).await?,
-        };
+        let checked = self.compare_all(login, &robot).await?;
         if matches!(checked, Checked::Right(..)) {
             refuse_ended(&robot, now)?;
         }
@@ -69,11 +87,19 @@ async fn find(reader: &mut Reader, name: &str) -> Result<Option<Robot>> {
     Ok(robot::by_full_name(reader, name).await?)
 }
 
-fn verified(robot: &Robot) -> Verified {
+fn verified(robot: &Robot, by: Proof) -> Verified {
     Verified {
         principal: robot.principal_id,
         generation: robot.generation,
-        by: Proof::Password,
+        by,
+    }
+}
+
+/// A wrong secret goes on to the next source, unless a slow hash was spent on it.
+fn wrong(login: Login, is_chosen: bool) -> Checked {
+    match is_chosen {
+        true => login.wrong(),
+        false => Checked::Unknown(login),
     }
 }
 

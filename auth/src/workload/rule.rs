@@ -76,6 +76,15 @@ fn lifetime(seconds: i64) -> Result<u32, InvalidWorkloadRule> {
 
 fn check_keys(content: &Content) -> Result<(), InvalidWorkloadRule> {
     let invalid = |field, reason| Err(InvalidWorkloadRule::new(field, reason));
+    if content.conditions.issuer.is_of_certificates() {
+        let reason =
+            "has no effect: client certificates are checked by the server's [tls] client_ca";
+        return match (&content.jwks, &content.ca) {
+            (Some(_), _) => invalid("jwks", reason),
+            (_, Some(_)) => invalid("ca", reason),
+            (None, None) => Ok(()),
+        };
+    }
     if let Some(jwks) = &content.jwks {
         if jwks.len() > LARGEST_KEYS || KeySet::given(jwks.as_bytes()).is_err() {
             let reason = "must be a JWK set of 1 to 10 public RSA, P-256, P-384 or Ed25519 keys, of 32 KiB at most";

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use db::audit::count::{self, Count};
 use db::audit::{self, Filter};
 use db::{Db, Tx};
-use model::{Event, Operation, Origin, Principal, Subject, Timestamp};
+use model::{Client, Event, Operation, Origin, Principal, Subject, Timestamp};
 
 use super::seed::{By, Log, NAMES};
 use crate::stage::Stage;
@@ -173,7 +173,7 @@ fn events(log_end: i64, first: usize, count: usize) -> Result<Vec<Event>, String
     let event = |number: usize| {
         let origin = Origin {
             principal: Principal::Claimed(format!("user-{}", number % 1_009).into()),
-            address: Some([192, 0, 2, 1].into()),
+            client: Client::at(Some([192, 0, 2, 1].into())),
         };
         let name = format!("audit-{}/r{}", number % 499, number % 20);
         let subject = Subject::Artifact {

@@ -45,7 +45,7 @@ pub(crate) async fn login(
 }
 
 /// A ping without credentials, the token request, a ping with the token; all on a new connection.
-async fn once(client: &Registry) -> Result<(), Failed> {
+pub(crate) async fn once(client: &Registry) -> Result<(), Failed> {
     let stranger = client.signing_by(Auth::None);
     stranger.send(Call::get("/v2/", ""), &[401]).await?;
     let (user, _) = client.login.as_ref().expect("it has an account");

@@ -98,7 +98,7 @@ pub(crate) async fn paced(
 
 /// Begins an operation every so often, and takes its time from when it was to begin: what makes others wait is not
 /// left out. The times are sorted.
-async fn pace(
+pub(crate) async fn pace(
     meter: &Meter,
     per_second: u32,
     seconds: u32,
@@ -126,7 +126,11 @@ async fn pace(
 const WORKERS: usize = 16;
 
 /// Pushes the images to pull where an earlier run did not.
-async fn fill_once(registry: &Registry, repository: &str, tags: u32) -> Result<(), Failed> {
+pub(crate) async fn fill_once(
+    registry: &Registry,
+    repository: &str,
+    tags: u32,
+) -> Result<(), Failed> {
     let last = format!("t{:06}", tags - 1);
     match registry.pull_manifest(repository, &last).await {
         Err(error) if error.status() == 404 => {}

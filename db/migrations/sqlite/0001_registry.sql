@@ -201,6 +201,7 @@ create table project (
     deleted_at integer
 );
 create unique index project_name on project (name) where deleted_at is null;
+create index project_deleted on project (deleted_at) where deleted_at is not null;
 -- Projects with a limit, which few have.
 create index project_limited on project (id) where storage_limit >= 0 and deleted_at is null;
 
@@ -215,9 +216,16 @@ create table robot (
     description text not null,
     -- SHA-256 of a random secret, or argon2id of one that somebody chose.
     secret_hash text not null,
+    -- The secret before it, until when that one works too, and its uses since.
+    previous_hash text,
+    previous_until integer,
+    previous_uses integer not null default 0,
+    previous_used_at integer,
     -- Days from when it was made, -1 for ever; and when that is.
     duration integer not null,
     expires_at integer,
+    -- The days before it expires of which the last event told.
+    expiry_stage integer,
     disabled integer not null,
     -- Who made it: `local` and a user's id, or `robot` and a robot's.
     creator_type text not null,
@@ -304,6 +312,39 @@ create table member (
     unique (project_id, principal_id)
 );
 create index member_principal on member (principal_id);
+
+-- Members of deleted projects: they get their roles back with the project, and may read its events until then.
+create table former_member (
+    project_id integer not null references project (id),
+    principal_id integer not null references principal (id),
+    role integer not null,
+    created_at integer not null,
+    primary key (project_id, principal_id)
+) without rowid;
+create index former_member_principal on former_member (principal_id);
+
+-- Roles that wait for people who were never here: whoever the OIDC provider vouches for with this claim gets them.
+create table expected_member (
+    id integer not null primary key autoincrement,
+    project_id integer not null references project (id),
+    role integer not null,
+    issuer text not null,
+    claim text not null,
+    value text not null,
+    created_at integer not null,
+    unique (project_id, issuer, claim, value)
+);
+create index expected_member_claim on expected_member (issuer, claim, value);
+
+-- Accounts that wait for their person: whoever the OIDC provider vouches for with this claim gets the account.
+create table expected_identity (
+    principal_id integer not null primary key references principal (id),
+    issuer text not null,
+    claim text not null,
+    value text not null,
+    created_at integer not null,
+    unique (issuer, claim, value)
+) without rowid;
 
 create table repository (
     id integer not null primary key autoincrement,
@@ -575,6 +616,7 @@ create table audit (
     principal_id integer,
     principal_name text not null,
     address text not null,
+    agent text not null default '',
     operation text not null,
     resource_type text not null,
     resource text not null,
@@ -618,6 +660,67 @@ create table audit_purge (
     purged_at integer not null,
     signature blob not null
 );
+
+-- Those that read the audit log as it grows, to tell others: each is as far as it has told them, see db::audit::follower.
+create table audit_follower (
+    name text not null primary key,
+    -- The newest entry that was passed on.
+    read_id integer not null,
+    -- When something was last passed on.
+    sent_at integer,
+    -- Failures in a row, when they began, why the last one was, and when the next attempt is due.
+    failures integer not null,
+    failing_since integer,
+    retry_at integer,
+    error text not null
+) without rowid;
+
+-- Blobs that were pushed or mounted, for those to whom events of the registry are sent; removed once all have it. Ids are
+-- in one order with those of the audit log, see db::blob_event.
+create table blob_event (
+    id integer not null primary key,
+    at integer not null,
+    principal_name text not null,
+    address text not null,
+    repository text not null,
+    digest blob not null,
+    size integer not null,
+    -- The repository that it was mounted from; null where it was pushed.
+    source text
+);
+create trigger blob_event_number after insert on blob_event begin
+    update sqlite_sequence set seq = new.id where name = 'audit';
+end;
+
+-- Pulls and pushes of artifacts by project and hour (microseconds since 1970), from the sealed entries of the audit log.
+-- They outlive purges.
+create table stat_hour (
+    -- 0: of no project.
+    project_id integer not null,
+    hour integer not null,
+    pulls integer not null,
+    pushes integer not null,
+    refused_pulls integer not null,
+    refused_pushes integer not null,
+    primary key (project_id, hour)
+) without rowid;
+create index stat_hour_hour on stat_hour (hour);
+
+-- The newest entry that stat_hour counts; no row before the first.
+create table stat_mark (
+    id integer not null primary key check (id = 1),
+    audit_id integer not null
+);
+
+-- People whose names are being taken out of the audit log, see db::audit::erasure. It goes when that is done.
+create table erasure (
+    principal_id integer not null primary key references principal (id),
+    -- The name that they had.
+    name text not null,
+    -- When their account was made, and the newest entry of that name when it was erased: others may have it since.
+    since integer not null,
+    through_id integer not null
+) without rowid;
 
 -- Batches of pulls and audit entries that were written: a batch whose answer was lost is not counted twice.
 create table written_batch (
@@ -875,3 +978,152 @@ create table retention_policy (
     created_at integer not null,
     updated_at integer not null
 );
+
+-- Which events of a project are sent where, see db::webhook.
+create table webhook_policy (
+    id integer not null primary key autoincrement,
+    project_id integer not null references project (id),
+    name text not null,
+    description text not null,
+    -- Harbor's names of types of events, as a JSON array.
+    event_types text not null,
+    enabled integer not null,
+    -- Whether events of artifacts that are named by a digest alone are sent as well.
+    untagged integer not null,
+    creator text not null,
+    -- Entries of the audit log up to this one are not sent.
+    since_id integer not null,
+    created_at integer not null,
+    updated_at integer not null,
+    -- When it was deleted: it is not shown any more, and removed once nothing of it waits.
+    deleted_at integer
+);
+create unique index webhook_policy_name on webhook_policy (project_id, name) where deleted_at is null;
+create index webhook_policy_deleted on webhook_policy (id) where deleted_at is not null;
+
+-- Where a policy sends.
+create table webhook_target (
+    id integer not null primary key autoincrement,
+    policy_id integer not null references webhook_policy (id) on delete cascade,
+    position integer not null,
+    -- http or slack.
+    kind text not null,
+    address text not null,
+    -- Sealed with the master key; null where there is none.
+    auth_header blob,
+    -- What requests are signed with, sealed with the master key; null where they are not.
+    secret blob,
+    insecure integer not null,
+    -- Default or CloudEvents.
+    format text not null,
+    -- Attempts without an answer since the last one that had one, and when the first of them was.
+    failures integer not null,
+    failing_since integer,
+    -- Nothing is sent before.
+    retry_at integer not null,
+    -- The last attempt, its status, and why it failed.
+    last_at integer,
+    last_status integer,
+    last_error text,
+    -- When it was given up: all but the newest of what waits for it is not sent.
+    skipped_at integer,
+    -- When its policy stopped sending there: it is removed once nothing waits for it.
+    removed_at integer
+);
+create index webhook_target_policy on webhook_target (policy_id, position);
+create index webhook_target_gone on webhook_target (id) where removed_at is not null or skipped_at is not null;
+
+-- What waits to be sent, in the order of its ids. Each is the task of an execution, which has the request's body.
+create table webhook_delivery (
+    id integer not null primary key autoincrement,
+    target_id integer not null references webhook_target (id) on delete cascade,
+    execution_id integer not null,
+    task_id integer not null,
+    -- Those with the same subject are sent one after the other.
+    subject text not null,
+    attempts integer not null,
+    due_at integer not null,
+    created_at integer not null
+);
+create index webhook_delivery_target on webhook_delivery (target_id, id);
+create index webhook_delivery_subject on webhook_delivery (target_id, subject, id);
+create index webhook_delivery_age on webhook_delivery (created_at);
+
+-- Events that the audit log does not have, until they are followed.
+create table webhook_note (
+    id integer not null primary key autoincrement,
+    project_id integer not null,
+    event text not null,
+    operator text not null,
+    -- The event's data, as JSON.
+    data text not null,
+    at integer not null
+);
+
+-- When policies last had an event of a type.
+create table webhook_trigger (
+    policy_id integer not null references webhook_policy (id) on delete cascade,
+    event text not null,
+    at integer not null,
+    -- Events like it that were not sent since, as they came too soon after it.
+    held_back integer not null,
+    primary key (policy_id, event)
+) without rowid;
+
+-- Certificates that every replica presents: obtained by ACME, or imported. One that replaces another is a new row.
+create table certificate (
+    id integer not null primary key autoincrement,
+    -- What operators call it; `acme` for the one that ACME obtains.
+    name text not null unique,
+    -- import or acme
+    source text not null,
+    -- PEM, its own certificate first.
+    chain text not null,
+    -- Sealed, its key in PEM.
+    key blob not null,
+    created_at integer not null
+);
+
+-- Accounts at ACME servers, by the URL of the directory.
+create table acme_account (
+    directory text not null primary key,
+    -- Sealed, the account's address and key.
+    credentials blob not null,
+    created_at integer not null
+);
+
+-- Where obtaining the certificate stands. There is at most one row.
+create table acme_order (
+    id integer not null primary key check (id = 1),
+    -- Directory and names, as JSON: with others it begins anew.
+    wanted text not null,
+    -- due, ordering, valid or failed
+    state text not null,
+    -- The order at the server that is being worked on, and sealed, the key of its certificate.
+    url text,
+    key blob,
+    -- When the job looks again.
+    next_at integer not null,
+    -- When the certificate is renewed; null where there is none.
+    renew_at integer,
+    -- When the server is asked for its renewal information again; null where it has none.
+    info_at integer,
+    -- Failures in a row, why the last one was, in a word and in words, and when.
+    failures integer not null,
+    reason text,
+    message text,
+    failed_at integer,
+    updated_at integer not null
+);
+
+-- What proves names to an ACME server; every replica answers with it.
+create table acme_challenge (
+    -- http-01, tls-alpn-01 or dns-01
+    kind text not null,
+    -- The token of http-01, else the name.
+    subject text not null,
+    -- The key authorization; for dns-01 the text of the record.
+    proof text not null,
+    expires_at integer not null,
+    primary key (kind, subject, proof)
+) without rowid;

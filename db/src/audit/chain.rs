@@ -31,7 +31,8 @@ pub async fn is_waiting(reader: &mut Reader) -> Result<bool> {
 pub struct Horizon {
     /// The newest id that was assigned.
     pub last_id: i64,
-    /// Open transactions that write into the log, and may have an id up to that one.
+    /// Open transactions that write into the log, or into what counts in one order with it, and may have an id up to
+    /// that one.
     writers: Vec<String>,
 }
 
@@ -41,17 +42,25 @@ pub struct Horizon {
 /// # Errors
 /// When a statement fails.
 pub async fn horizon(reader: &mut Reader) -> Result<Horizon> {
+    Ok(Horizon {
+        last_id: newest_id(reader).await?,
+        writers: writers(reader).await?,
+    })
+}
+
+/// The newest id that was assigned to an entry, or to a row that counts in one order with them.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn newest_id(reader: &mut Reader) -> Result<i64> {
     let row = reader
         .query_either(
-            "select coalesce(max(id), 0) as id from audit",
-            "select last_value as id from audit_id_seq",
+            "select coalesce((select seq from sqlite_sequence where name = 'audit'), 0) as id",
+            "select case when is_called then last_value else last_value - 1 end as id from audit_id_seq",
         )
         .one()
         .await?;
-    Ok(Horizon {
-        last_id: row.get("audit", "id")?,
-        writers: writers(reader).await?,
-    })
+    row.get("audit", "id")
 }
 
 /// Whether no transaction can add a row up to the horizon any more.
@@ -72,7 +81,8 @@ async fn writers(reader: &mut Reader) -> Result<Vec<String>> {
             // The only writer is the caller itself.
             "select '' as writer where 0",
             "select virtualtransaction as writer from pg_locks
-             where locktype = 'relation' and relation = cast('audit' as regclass) and mode = 'RowExclusiveLock'
+             where locktype = 'relation' and mode = 'RowExclusiveLock'
+             and relation in (cast('audit' as regclass), cast('blob_event' as regclass))
              and database = (select oid from pg_database where datname = current_database())",
         )
         .all()

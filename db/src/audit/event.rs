@@ -29,18 +29,18 @@ impl Tx {
         }
         let rows: Vec<EventRow<'_>> = events.iter().map(EventRow::of).collect();
         self.query_either(
-            "insert into audit (at, principal_id, principal_name, address, operation, resource_type, resource, project_id,
+            "insert into audit (at, principal_id, principal_name, address, agent, operation, resource_type, resource, project_id,
                  repository, tag, digest, success, times, detail)
-             select value ->> 'at', value ->> 'principal_id', value ->> 'principal_name', value ->> 'address', value ->> 'operation',
+             select value ->> 'at', value ->> 'principal_id', value ->> 'principal_name', value ->> 'address', value ->> 'agent', value ->> 'operation',
                     value ->> 'resource_type', value ->> 'resource', value ->> 'project_id',
                     value ->> 'repository', value ->> 'tag', unhex(value ->> 'digest'), value ->> 'success', value ->> 'times',
                     value ->> 'detail' from json_each($1) order by key",
-            "insert into audit (at, principal_id, principal_name, address, operation, resource_type, resource, project_id,
+            "insert into audit (at, principal_id, principal_name, address, agent, operation, resource_type, resource, project_id,
                  repository, tag, digest, success, times, detail)
-             select at, principal_id, principal_name, address, operation, resource_type, resource, project_id,
+             select at, principal_id, principal_name, address, agent, operation, resource_type, resource, project_id,
                     repository, tag, decode(digest, 'hex'), success, times, detail
              from json_to_recordset(cast($1 as json)) as e
-                  (at bigint, principal_id bigint, principal_name text, address text, operation text, resource_type text, resource text,
+                  (at bigint, principal_id bigint, principal_name text, address text, agent text, operation text, resource_type text, resource text,
                    project_id bigint, repository text, tag text, digest text, success bigint, times bigint, detail text)",
         )
         .bind(serde_json::to_string(&rows).unwrap_or_default())
@@ -67,6 +67,7 @@ struct EventRow<'a> {
     principal_id: Option<i64>,
     principal_name: Cow<'a, str>,
     address: String,
+    agent: &'a str,
     operation: &'static str,
     resource_type: &'static str,
     resource: String,
@@ -82,12 +83,13 @@ struct EventRow<'a> {
 impl<'a> EventRow<'a> {
     fn of(event: &'a Event) -> Self {
         let origin = &event.origin;
-        let address = origin.address.map(|address| address.to_string());
+        let address = origin.client.address.map(|address| address.to_string());
         Self {
             at: event.at.0,
             principal_id: origin.principal.id().map(|id| id.0),
             principal_name: storable(origin.principal.name().into()),
             address: address.unwrap_or_default(),
+            agent: origin.client.agent.as_deref().unwrap_or_default(),
             operation: event.operation.name(),
             resource_type: event.subject.resource_type().name(),
             resource: storable(event.subject.to_string().into()).into_owned(),

@@ -30,7 +30,7 @@ const PROJECT: Field = Field::new(
 .unsorted();
 
 /// Fields by which lists can be filtered; they are sorted by time only.
-pub const FIELDS: [Field; 13] = [
+pub const FIELDS: [Field; 14] = [
     ID,
     TIME,
     RESULT,
@@ -42,6 +42,7 @@ pub const FIELDS: [Field; 13] = [
     Field::new("repository", Kind::Text, "e.repository").unsorted(),
     Field::new("tag", Kind::Text, "e.tag").unsorted(),
     Field::new("address", Kind::Text, "e.address").unsorted(),
+    Field::new("user_agent", Kind::Text, "e.agent").unsorted(),
     Field::new("project_id", Kind::Int, "e.project_id").unsorted(),
     Field::new(
         "event_type",

@@ -1,10 +1,11 @@
-//! Removing old entries so that the chain can still be verified.
+//! Removing old entries so that the chain can still be verified. [`super::erasure`] rewrites entries in the same way.
 //!
 //! A seal's hash covers all of its entries, including those that a purge removes, and the next seal builds on it. So
 //! seals stay unchanged, and a record beside a seal says what was removed: how many entries, how many are left, the
 //! hash over the remaining ones, the rule, and the time, signed with the key of the chain. A purge first verifies the
 //! seal, by its own hash or by the previous record, so that it never covers up a change by hand. Entries are removed
-//! and the record is written in one transaction. Entries that are not sealed yet are not purged.
+//! and the record is written in one transaction. Entries that are not sealed yet are not purged, nor those that a
+//! follower has still to pass on (see [`super::follower`]).
 //!
 //! Two purges never work on one seal at once: each takes an advisory lock for its transaction. The sealer only adds
 //! seals, and reads only the newest.
@@ -12,8 +13,8 @@
 use model::{EventType, Timestamp};
 use sha2::{Digest as _, Sha256};
 
-use super::Entry;
 use super::seal::{self, Seal, Sign};
+use super::{Entry, follower};
 use crate::error::{Error, Result};
 use crate::list::Conditions;
 use crate::sql::{Reader, Tx, json_list, row};
@@ -44,7 +45,7 @@ impl Purged {
     /// Whether it accounts for all entries of a seal.
     pub(super) fn is_about(&self, seal: &Seal) -> bool {
         self.sequence == seal.sequence
-            && self.removed > 0
+            && self.removed >= 0
             && self.remaining >= 0
             && self.removed.checked_add(self.remaining) == Some(seal.entries)
     }
@@ -156,9 +157,10 @@ pub struct Extent {
 /// When a statement fails.
 pub async fn extent(reader: &mut Reader, rule: &Rule) -> Result<Option<Extent>> {
     let sealed = seal::head(reader).await?.map_or(0, |seal| seal.last_id);
+    let last = sealed.min(passed_on(reader).await?);
     let mut conditions = Conditions::default()
         .and_value("e.at < $", rule.before)
-        .and_value("e.id <= $", sealed);
+        .and_value("e.id <= $", last);
     let types = rule.types.condition(&mut conditions);
     let sql = format!(
         "select coalesce(min(e.id), 0) as first, coalesce(max(e.id), 0) as last, count(*) as total from audit e {}",
@@ -209,6 +211,34 @@ pub async fn purge(
     sign: Sign<'_>,
     now: Timestamp,
 ) -> Result<Option<Step>> {
+    let Some((seal, entries, earlier)) = hold_proven(tx, sequence, sign).await? else {
+        return Ok(None);
+    };
+    let passed_on = passed_on(tx).await?;
+    let (going, left): (Vec<Entry>, Vec<Entry>) = entries
+        .into_iter()
+        .partition(|entry| entry.id <= passed_on && rule.fits(entry));
+    let step = Step {
+        removed: going.len() as i64,
+        last_id: seal.last_id,
+    };
+    if step.removed == 0 {
+        return Ok(Some(step));
+    }
+    remove(tx, &going).await?;
+    let removed = step.removed + earlier.map_or(0, |earlier| earlier.removed);
+    let left = (removed, left.as_slice());
+    state(tx, &seal, left, (&rule.to_string(), sign, now)).await?;
+    Ok(Some(step))
+}
+
+/// A seal with its entries and the record of those that were purged, proven, and held against other purges. `None` if
+/// there is no such seal.
+pub(super) async fn hold_proven(
+    tx: &mut Tx,
+    sequence: i64,
+    sign: Sign<'_>,
+) -> Result<Option<(Seal, Vec<Entry>, Option<Purged>)>> {
     tx.query_either(
         "select 1 as locked",
         "select 1 as locked from pg_advisory_xact_lock(7107)",
@@ -221,28 +251,13 @@ pub async fn purge(
     let entries = seal::sealed_by(tx, &seal, seal.first_id - 1).await?;
     let earlier = of_seal(tx, seal.sequence).await?;
     prove(&seal, &entries, earlier.as_ref(), sign)?;
-    let (going, left): (Vec<Entry>, Vec<Entry>) =
-        entries.into_iter().partition(|entry| rule.fits(entry));
-    let step = Step {
-        removed: going.len() as i64,
-        last_id: seal.last_id,
-    };
-    if step.removed == 0 {
-        return Ok(Some(step));
-    }
-    remove(tx, &going).await?;
-    let mut purged = Purged {
-        sequence: seal.sequence,
-        removed: step.removed + earlier.map_or(0, |earlier| earlier.removed),
-        remaining: left.len() as i64,
-        hash: seal::hash(seal.sequence, &seal.previous, &left).to_vec(),
-        rule: rule.to_string(),
-        purged_at: now,
-        signature: Vec::new(),
-    };
-    purged.signature = sign(&purged.digest(&seal)).to_vec();
-    state(tx, &purged).await?;
-    Ok(Some(step))
+    Ok(Some((seal, entries, earlier)))
+}
+
+/// The newest entry that no follower has still to pass on.
+async fn passed_on(reader: &mut Reader) -> Result<i64> {
+    let passed = follower::passed_by_all(reader).await?;
+    Ok(passed.unwrap_or(i64::MAX))
 }
 
 /// Fails unless a seal, or its purge record, is valid: a purge must not cover up a change.
@@ -275,7 +290,23 @@ async fn remove(tx: &mut Tx, entries: &[Entry]) -> Result<()> {
     Ok(())
 }
 
-async fn state(tx: &mut Tx, purged: &Purged) -> Result<()> {
+/// Records, signed, what is left of a seal's entries, and by which rule.
+pub(super) async fn state(
+    tx: &mut Tx,
+    seal: &Seal,
+    (removed, left): (i64, &[Entry]),
+    (rule, sign, now): (&str, Sign<'_>, Timestamp),
+) -> Result<()> {
+    let mut purged = Purged {
+        sequence: seal.sequence,
+        removed,
+        remaining: left.len() as i64,
+        hash: seal::hash(seal.sequence, &seal.previous, left).to_vec(),
+        rule: rule.to_owned(),
+        purged_at: now,
+        signature: Vec::new(),
+    };
+    purged.signature = sign(&purged.digest(seal)).to_vec();
     tx.query(
         "insert into audit_purge (sequence, removed, remaining, hash, rule, purged_at, signature)
          values ($1, $2, $3, $4, $5, $6, $7)

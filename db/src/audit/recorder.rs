@@ -242,7 +242,7 @@ async fn write_batches(db: &Db, batches: &mut VecDeque<Batch>) -> Result<usize> 
 
 #[cfg(test)]
 mod tests {
-    use model::{PrincipalId, UserId};
+    use model::{Client, PrincipalId, UserId};
 
     use super::*;
 
@@ -253,7 +253,7 @@ mod tests {
                 user: UserId(user),
                 name: "ann".into(),
             },
-            address: Some([192, 0, 2, 1].into()),
+            client: Client::at(Some([192, 0, 2, 1].into())),
         };
         let subject = Subject::Repository {
             project: None,

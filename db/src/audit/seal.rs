@@ -67,7 +67,7 @@ pub(super) fn hash(sequence: i64, previous: &[u8], entries: &[Entry]) -> [u8; 32
         hasher.update((bytes.len() as u64).to_le_bytes());
         hasher.update(bytes);
     };
-    field(b"gantry-audit-2");
+    field(b"gantry-audit-3");
     field(&sequence.to_le_bytes());
     field(previous);
     for entry in entries {
@@ -76,6 +76,7 @@ pub(super) fn hash(sequence: i64, previous: &[u8], entries: &[Entry]) -> [u8; 32
         field(&entry.principal_id.unwrap_or(-1).to_le_bytes());
         field(entry.principal_name.as_bytes());
         field(entry.address.as_bytes());
+        field(entry.agent.as_bytes());
         field(entry.operation.as_bytes());
         field(entry.resource_type.as_bytes());
         field(entry.resource.as_bytes());

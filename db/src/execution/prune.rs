@@ -5,7 +5,7 @@ use model::{ExecutionId, Timestamp};
 use super::status::open;
 use super::{Vendor, ids};
 use crate::error::Result;
-use crate::sql::{Tx, json_list};
+use crate::sql::{Reader, Tx, json_list};
 
 /// Executions that are kept of each policy.
 const KEPT: i64 = 50;
@@ -88,4 +88,44 @@ pub async fn prune(tx: &mut Tx, limit: i64) -> Result<u64> {
     .bind(&*old)
     .execute()
     .await
+}
+
+/// Executions of a policy that have ended, beyond the newest that are kept; at most `limit`.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn surplus(
+    reader: &mut Reader,
+    (vendor, vendor_id): (Vendor, i64),
+    limit: i64,
+) -> Result<Vec<ExecutionId>> {
+    let rows = reader
+        .query(
+            "select id from execution where vendor_type = $1 and vendor_id = $2 and forgotten_at is null
+             and status <> 'Running' order by started_at desc, id desc limit $4 offset $3",
+        )
+        .bind(vendor)
+        .bind(vendor_id)
+        .bind(KEPT)
+        .bind(limit)
+        .all()
+        .await?;
+    ids(&rows)
+}
+
+/// Removes executions that have ended, with their tasks and logs, which must be short.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn remove(tx: &mut Tx, executions: &[ExecutionId]) -> Result<()> {
+    let executions = json_list(executions.iter().map(|id| id.0));
+    // Tasks and logs go with them.
+    tx.query_either(
+        "delete from execution where id in (select value from json_each($1))",
+        "delete from execution where id = any (array(select cast(json_array_elements_text(cast($1 as json)) as bigint)))",
+    )
+    .bind(executions)
+    .execute()
+    .await?;
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! When and from where robots were last used. Requests record it in memory, at most once a minute for each robot, and a
+//! When and from where robots were last used, and how often with the secret before their present one. Requests record it in memory, at most once a minute for each robot, and a
 //! task writes it, so that no request waits for the database.
 
 use std::collections::HashMap;
@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use model::{PrincipalId, Timestamp};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
 
 use crate::database::Db;
@@ -26,18 +26,29 @@ struct Use {
     is_written: bool,
 }
 
+/// Uses of a secret that was replaced.
+#[derive(Clone, Copy, Debug)]
+struct PreviousUses {
+    count: i64,
+    last_at: Timestamp,
+}
+
 /// The last uses of robots, as this process knows them.
 #[derive(Debug, Default)]
-pub struct RobotUses(RwLock<HashMap<PrincipalId, Use>>);
+pub struct RobotUses {
+    last: RwLock<HashMap<PrincipalId, Use>>,
+    /// Uses of secrets that were replaced and still work, to be added to those stored.
+    of_previous: Mutex<HashMap<PrincipalId, PreviousUses>>,
+}
 
 impl RobotUses {
     /// Records that a robot is used.
     pub fn note(&self, robot: PrincipalId, address: IpAddr, now: Timestamp) {
-        let known = self.0.read().get(&robot).copied();
+        let known = self.last.read().get(&robot).copied();
         if known.is_some_and(|known| now < known.at.plus(EVERY)) {
             return;
         }
-        let mut uses = self.0.write();
+        let mut uses = self.last.write();
         if uses.len() >= MOST {
             uses.retain(|_, known| !known.is_written);
         }
@@ -51,13 +62,29 @@ impl RobotUses {
         }
     }
 
+    /// Counts a use of the secret before the robot's present one.
+    pub fn count_previous(&self, robot: PrincipalId, now: Timestamp) {
+        let mut uses = self.of_previous.lock();
+        if uses.len() >= MOST && !uses.contains_key(&robot) {
+            return;
+        }
+        let new = PreviousUses {
+            count: 0,
+            last_at: now,
+        };
+        let known = uses.entry(robot).or_insert(new);
+        known.count += 1;
+        known.last_at = known.last_at.max(now);
+    }
+
     /// Writes the recorded uses. Those that cannot be written stay.
     ///
     /// # Errors
     /// When the database cannot be written.
     pub async fn flush(&self, db: &Db) -> Result<()> {
+        self.flush_previous(db).await?;
         let unwritten: Vec<(PrincipalId, Use)> = {
-            let uses = self.0.read();
+            let uses = self.last.read();
             let unwritten = uses.iter().filter(|(_, known)| !known.is_written);
             unwritten.map(|(robot, known)| (*robot, *known)).collect()
         };
@@ -65,13 +92,53 @@ impl RobotUses {
             return Ok(());
         }
         write(db, &unwritten).await?;
-        let mut uses = self.0.write();
+        let mut uses = self.last.write();
         for (robot, written) in unwritten {
             if let Some(known) = uses.get_mut(&robot).filter(|known| known.at == written.at) {
                 known.is_written = true;
             }
         }
         Ok(())
+    }
+}
+
+impl RobotUses {
+    async fn flush_previous(&self, db: &Db) -> Result<()> {
+        let counted = std::mem::take(&mut *self.of_previous.lock());
+        if counted.is_empty() {
+            return Ok(());
+        }
+        let mut rows: Vec<(PrincipalId, PreviousUses)> = counted
+            .iter()
+            .map(|(robot, uses)| (*robot, *uses))
+            .collect();
+        rows.sort_by_key(|(robot, _)| *robot);
+        let written = db.write(move |tx| {
+            Box::pin(async move {
+                for (robot, uses) in rows {
+                    tx.query(
+                        "update robot set previous_uses = previous_uses + $2, previous_used_at = $3
+                         where principal_id = $1",
+                    )
+                    .bind(robot)
+                    .bind(uses.count)
+                    .bind(uses.last_at)
+                    .execute()
+                    .await?;
+                }
+                Ok::<_, crate::Error>(())
+            })
+        });
+        let written = written.await;
+        if written.is_err() {
+            let mut uses = self.of_previous.lock();
+            for (robot, unwritten) in counted {
+                uses.entry(robot)
+                    .and_modify(|known| known.count += unwritten.count)
+                    .or_insert(unwritten);
+            }
+        }
+        written
     }
 }
 
@@ -136,7 +203,7 @@ mod tests {
     const HOME: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
     fn unwritten(uses: &RobotUses) -> Vec<i64> {
-        let uses = uses.0.read();
+        let uses = uses.last.read();
         let unwritten = uses.values().filter(|known| !known.is_written);
         unwritten.map(|known| known.at.seconds()).collect()
     }

@@ -2,10 +2,7 @@
 
 use model::replication::{RegistryKind, TriggerKind};
 use model::{
-    BlobId, Cron, Digest, ExecutionId, GroupId, ImmutableRuleId, InstallationId, JobId, LabelId,
-    ManifestId, MemberId, PrincipalId, ProjectId, ProjectName, RegistryId, ReplicationPolicyId,
-    RepositoryId, RepositoryName, RetentionId, RobotId, SessionId, StoreId, Tag, TagId, TaskId,
-    Timestamp, UserId, WorkloadRuleId,
+    BlobId, Cron, Digest, ExecutionId, ExpectedMemberId, GroupId, ImmutableRuleId, InstallationId, JobId, LabelId, ManifestId, MemberId, PrincipalId, ProjectId, ProjectName, RegistryId, ReplicationPolicyId, RepositoryId, RepositoryName, RetentionId, RobotId, SessionId, StoreId, Tag, TagId, TaskId, Timestamp, UserId, WebhookAddress, WebhookEvent, WebhookFormat, WebhookKind, WebhookPolicyId, WebhookTargetId, WorkloadRuleId,
 };
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
@@ -87,6 +84,7 @@ stored! {
     TagId: i64 => |x| Some(Self(x));
     BlobId: i64 => |x| Some(Self(x));
     MemberId: i64 => |x| Some(Self(x));
+    ExpectedMemberId: i64 => |x| Some(Self(x));
     SessionId: i64 => |x| Some(Self(x));
     JobId: i64 => |x| Some(Self(x));
     LabelId: i64 => |x| Some(Self(x));
@@ -99,6 +97,13 @@ stored! {
     ExecutionId: i64 => |x| Some(Self(x));
     TaskId: i64 => |x| Some(Self(x));
     RetentionId: i64 => |x| Some(Self(x));
+    WebhookPolicyId: i64 => |x| Some(Self(x));
+    WebhookTargetId: i64 => |x| Some(Self(x));
+    WebhookAddress: String => |x| x.parse().ok();
+    WebhookEvent: String => |x| Self::from_name(&x);
+    WebhookKind: String => |x| Self::from_name(&x);
+    WebhookFormat: String => |x| Self::from_name(&x);
+    model::CertificateId: i64 => |x| Some(Self(x));
     policy::Role: i64 => |x| Self::from_id(x);
     Digest: Vec<u8> => |x| Self::from_bytes(&x).ok();
     ProjectName: String => |x| x.parse().ok();

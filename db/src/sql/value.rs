@@ -1,9 +1,7 @@
 //! Values that statements bind.
 
 use model::{
-    BlobId, Digest, ExecutionId, GroupId, ImmutableRuleId, JobId, LabelId, ManifestId, MemberId,
-    PrincipalId, ProjectId, RegistryId, ReplicationPolicyId, RepositoryId, RetentionId, RobotId,
-    SessionId, TagId, TaskId, Timestamp, UserId, WorkloadRuleId,
+    BlobId, Digest, ExecutionId, ExpectedMemberId, GroupId, ImmutableRuleId, JobId, LabelId, ManifestId, MemberId, PrincipalId, ProjectId, RegistryId, ReplicationPolicyId, RepositoryId, RetentionId, RobotId, SessionId, TagId, TaskId, Timestamp, UserId, WebhookPolicyId, WebhookTargetId, WorkloadRuleId,
 };
 
 /// A value to be bound.
@@ -46,6 +44,7 @@ values! {
     TagId => |x| Self::Int(Some(x.0));
     BlobId => |x| Self::Int(Some(x.0));
     MemberId => |x| Self::Int(Some(x.0));
+    ExpectedMemberId => |x| Self::Int(Some(x.0));
     SessionId => |x| Self::Int(Some(x.0));
     JobId => |x| Self::Int(Some(x.0));
     LabelId => |x| Self::Int(Some(x.0));
@@ -56,6 +55,8 @@ values! {
     ExecutionId => |x| Self::Int(Some(x.0));
     TaskId => |x| Self::Int(Some(x.0));
     RetentionId => |x| Self::Int(Some(x.0));
+    WebhookPolicyId => |x| Self::Int(Some(x.0));
+    WebhookTargetId => |x| Self::Int(Some(x.0));
     Option<JobId> => |x| Self::Int(x.map(|id| id.0));
     &Digest => |x| Self::Bytes(Some(x.to_bytes()));
     Option<&Digest> => |x| Self::Bytes(x.map(Digest::to_bytes));

@@ -2,7 +2,7 @@
 
 use gantry_db::audit::count::Count;
 use gantry_db::list::Direction;
-use model::{Event, Operation, Origin, Principal, Subject};
+use model::{Client, Event, Operation, Origin, Principal, Subject};
 
 use super::*;
 
@@ -13,7 +13,7 @@ pub(crate) fn event(name: &str) -> Event {
 fn by(who: &str, operation: Operation, subject: Subject) -> Event {
     let origin = Origin {
         principal: Principal::Claimed(who.into()),
-        address: Some([127, 0, 0, 1].into()),
+        client: Client::at(Some([127, 0, 0, 1].into())),
     };
     Event::new(NOW, origin, operation, subject)
 }
@@ -423,7 +423,7 @@ async fn ones_own_entries_and_those_of_some_projects_are_one_list() {
             };
             let origin = Origin {
                 principal,
-                address: None,
+                client: Client::default(),
             };
             let at = NOW.plus(Duration::from_secs(at.unsigned_abs()));
             let event = Event::new(at, origin, Operation::Create, subject);

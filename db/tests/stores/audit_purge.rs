@@ -14,7 +14,7 @@ fn sign(hash: &[u8]) -> [u8; 32] {
 }
 
 /// So many entries, one a day from [`NOW`], alternately of a user and of a login, in seals of two.
-async fn written(db: &Db, entries: u32) {
+pub(crate) async fn written(db: &Db, entries: u32) {
     for number in 0..entries {
         let operation = match number % 2 {
             0 => Operation::Create,
@@ -40,7 +40,7 @@ async fn seal(db: &Db) {
         .unwrap();
 }
 
-fn rule(days: u32, types: &str) -> Rule {
+pub(crate) fn rule(days: u32, types: &str) -> Rule {
     Rule {
         before: NOW.plus(DAY * days),
         types: Types {
@@ -51,7 +51,7 @@ fn rule(days: u32, types: &str) -> Rule {
 }
 
 /// Purges all seals of a rule; how many entries that removed.
-async fn purged(db: &Db, rule: &Rule) -> Result<i64, Error> {
+pub(crate) async fn purged(db: &Db, rule: &Rule) -> Result<i64, Error> {
     let mut removed = 0;
     for sequence in 1.. {
         let rule = rule.clone();

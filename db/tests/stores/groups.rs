@@ -41,6 +41,7 @@ async fn roles(db: &Db, principal: PrincipalId) -> Vec<Role> {
         presented: Presented::Password,
         grants: None,
         address: None,
+        client: model::Client::default(),
     };
     let name = "team".parse().unwrap();
     let standing = binding::standing(db, &caller, &name, Age::Now).await;

@@ -11,6 +11,7 @@ mod collecting;
 mod deletion;
 mod executions;
 mod failover;
+mod followers;
 mod groups;
 mod identities;
 mod jobs;
@@ -28,6 +29,7 @@ mod tags;
 mod tombstones;
 mod transactions;
 mod untagged_manifests;
+mod webhooks;
 mod versions;
 
 use std::time::Duration;
@@ -42,8 +44,8 @@ use gantry_db::{
     upload, user,
 };
 use model::{
-    Algorithm, Digest, Event, Manifest, ManifestId, Operation, Origin, Principal, ProjectId,
-    ProjectName, RepositoryId, RepositoryName, Subject, Tag, Timestamp, UserId,
+    Algorithm, Client, Digest, Event, Manifest, ManifestId, Operation, Origin, Principal,
+    ProjectId, ProjectName, RepositoryId, RepositoryName, Subject, Tag, Timestamp, UserId,
 };
 use policy::{Caller, Presented, Role};
 
@@ -181,6 +183,7 @@ async fn bindings_follow_memberships() {
             presented: Presented::Password,
             grants: None,
             address: None,
+            client: model::Client::default(),
         };
         let name = "team".parse().unwrap();
         let roles = async || {
@@ -375,7 +378,7 @@ pub(crate) async fn set_tag_by(
     let digest = artifact::by_ids(tx, &[to]).await?[0].digest;
     let origin = Origin {
         principal,
-        address: None,
+        client: Client::default(),
     };
     let subject = Subject::Artifact {
         project: at.project,

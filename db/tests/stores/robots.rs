@@ -118,7 +118,7 @@ async fn a_disabled_robot_is_bound_to_nothing_and_its_tokens_are_void() {
             Box::pin(async move {
                 let robot = robot::hold(tx, id).await?.unwrap();
                 robot::set_permissions(tx, (id, principal), &[]).await?;
-                robot::set_secret(tx, &robot, "sha256:01", NOW).await
+                robot::set_secret(tx, &robot, ("sha256:01", None), NOW).await
             })
         })
         .await

@@ -1,5 +1,7 @@
 //! `gantry audit`.
 
+mod forward;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -34,6 +36,9 @@ pub(super) enum Command {
         #[arg(long)]
         head: bool,
     },
+    /// Show how the audit log is forwarded to collectors, and test that.
+    #[command(subcommand)]
+    Forward(forward::Command),
     /// Verify the chain; exit code 1 if entries were changed, removed or reordered.
     Verify {
         /// A previously exported head: it must still be in the chain, and seals up to it are accepted whichever key
@@ -148,6 +153,7 @@ impl Command {
             Self::Purge(purge) => purge.run(local).await,
             Self::Export { head: false } => export(local).await,
             Self::Export { head: true } => export_head(local).await,
+            Self::Forward(command) => command.run(local).await,
             Self::Verify { head } => verify(local, head).await,
         }
     }

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use db::job::{self, Cancelled, Job, Shown, State};
 use db::job_log;
+use db::list::Selection;
+use db::schedule::{self, Schedule};
 use jobs::engine::control;
 use model::{JobId, Timestamp};
 use policy::SystemPermit;
@@ -43,6 +45,12 @@ pub(super) enum Command {
         /// The job's ID.
         id: JobId,
     },
+    /// List the schedules and their next five runs, in UTC and in local time.
+    Schedules {
+        /// Print JSON lines.
+        #[arg(long)]
+        json: bool,
+    },
     /// Stop a running job, or remove a queued one. A standing job pauses for a few seconds.
     Cancel {
         /// The job's ID.
@@ -70,6 +78,7 @@ impl Command {
             Self::Show { id, lines } => show(local, id, lines).await?,
             Self::Retry { id } => retry(local, id).await?,
             Self::Cancel { id } => cancel(local, id).await?,
+            Self::Schedules { json } => schedules(local, json).await?,
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -148,6 +157,45 @@ async fn show(local: &Local, id: JobId, lines: u32) -> anyhow::Result<()> {
         print(&format!("{}  {:<5} {}", line.at, line.level, line.text));
     }
     Ok(())
+}
+
+/// How many runs of a schedule are shown.
+const RUNS: usize = 5;
+
+async fn schedules(local: &Local, json: bool) -> anyhow::Result<()> {
+    let mut reader = local.db.reader().await?;
+    let (found, _) = schedule::list(&mut reader, &Selection::all()).await?;
+    let now = local.now();
+    if json {
+        let shown = found.iter().map(|schedule| {
+            let next = schedule.cron.following(now, RUNS);
+            let next: Vec<String> = next.iter().map(Timestamp::to_string).collect();
+            json!({ "kind": schedule.kind, "subject": schedule.subject, "cron": schedule.cron.to_string(), "next": next })
+        });
+        return Ok(out::json_lines(&shown.collect::<Vec<_>>())?);
+    }
+    for schedule in &found {
+        let Schedule {
+            kind,
+            subject,
+            cron,
+            ..
+        } = schedule;
+        print(format!("{kind} {subject}").trim_end());
+        print(&format!("  {cron}"));
+        for at in cron.following(now, RUNS) {
+            print(&format!("  {at}  {}", in_local_time(at)));
+        }
+    }
+    Ok(())
+}
+
+/// A moment by the clock on the wall, with its distance from UTC.
+fn in_local_time(at: Timestamp) -> String {
+    let utc = chrono::DateTime::<chrono::Utc>::from_timestamp_micros(at.0).unwrap_or_default();
+    utc.with_timezone(&chrono::Local)
+        .format("%a %Y-%m-%d %H:%M %:z")
+        .to_string()
 }
 
 async fn retry(local: &Local, id: JobId) -> anyhow::Result<()> {

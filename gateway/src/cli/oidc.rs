@@ -28,7 +28,7 @@ impl Command {
 }
 
 /// The configured provider; connections to it pass the same guard as the server's.
-async fn provider(local: &Local) -> anyhow::Result<Provider> {
+pub(super) async fn provider(local: &Local) -> anyhow::Result<Provider> {
     let config = Config::of(&*local.settings().await?)?;
     let guard = Arc::new(local.config.outgoing.guard());
     Ok(Provider::new(config, guard)?)

@@ -3,17 +3,19 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use db::list::Selection;
 use db::project::Project;
 use db::{Reader, binding, project, quota, untagged};
-use model::{ProjectName, StorageLimit};
+use model::{ProjectId, ProjectName, StorageLimit, Timestamp};
 use policy::on::On;
 use policy::to::To;
-use policy::{Caller, ProjectCreation, ProjectPermit, permit};
+use policy::{Caller, ProjectCreation, ProjectDeletion, ProjectPermit, permit};
+use serde::Serialize;
 use tenancy::Error;
 use tenancy::project::NewProject;
 
 use super::local::{self, Local};
-use super::out::line;
+use super::out::{json_lines, line};
 use super::parse::{bytes_or_none, span};
 
 #[derive(Subcommand)]
@@ -32,6 +34,18 @@ pub(super) enum Command {
     Delete {
         /// Its name.
         name: ProjectName,
+    },
+    /// List deleted projects that can be restored.
+    Deleted {
+        /// Print JSON lines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Restore a deleted project with its settings, labels, immutability rules and members, but without its robots,
+    /// retention policy and workload rules.
+    Restore {
+        /// Its ID, as `deleted` shows it.
+        id: i64,
     },
     /// Show a project's usage and quota, or change the quota.
     Quota {
@@ -62,6 +76,8 @@ impl Command {
             Self::Create { name, public } => create(local, name, public).await?,
             Self::List => list(local).await?,
             Self::Delete { name } => delete(local, name).await?,
+            Self::Deleted { json } => deleted(local, json).await?,
+            Self::Restore { id } => restore(local, ProjectId(id)).await?,
             Self::Quota { name, limit } => set_quota(local, name, limit).await?,
             Self::Untagged {
                 name,
@@ -113,7 +129,8 @@ async fn list(local: &Local) -> anyhow::Result<()> {
 
 async fn delete(local: &Local, name: ProjectName) -> anyhow::Result<()> {
     let permit = permit(local, &name).await?;
-    let deleted = tenancy::project::delete(&local.db, &permit, local.now()).await;
+    let everyone = ProjectDeletion::Everyone;
+    let deleted = tenancy::project::delete(&local.db, &permit, everyone, local.now()).await;
     deleted.map_err(|error| match error {
         Error::ProjectHoldsArtifacts(name) => anyhow::anyhow!(
             "project {name} holds artifacts: delete its repositories first (gantry repository list {name})"
@@ -121,6 +138,63 @@ async fn delete(local: &Local, name: ProjectName) -> anyhow::Result<()> {
         other => other.into(),
     })?;
     line(&format!("project {name} is deleted"));
+    Ok(())
+}
+
+/// A deleted project as it is listed.
+#[derive(Serialize)]
+struct Shown {
+    id: i64,
+    name: String,
+    owner: String,
+    deleted_at: String,
+    name_taken: bool,
+}
+
+/// The time of deletion from which projects can still be restored.
+async fn restorable_since(local: &Local) -> anyhow::Result<Timestamp> {
+    let restorable = local.settings().await?.current().project_restorable();
+    Ok(local.now().minus(restorable))
+}
+
+async fn deleted(local: &Local, json: bool) -> anyhow::Result<()> {
+    let since = restorable_since(local).await?;
+    let mut reader = local.db.reader().await?;
+    let (found, _) = project::deleted::list(&mut reader, since, &Selection::all()).await?;
+    let shown = found.into_iter().map(|project| Shown {
+        id: project.id.0,
+        name: project.name.to_string(),
+        owner: project.owner_name,
+        deleted_at: project.deleted_at.to_string(),
+        name_taken: project.is_taken,
+    });
+    let shown: Vec<Shown> = shown.collect();
+    if json {
+        return Ok(json_lines(&shown)?);
+    }
+    for project in shown {
+        let taken = match project.name_taken {
+            true => ", its name is taken",
+            false => "",
+        };
+        let Shown {
+            id,
+            name,
+            owner,
+            deleted_at,
+            ..
+        } = project;
+        line(&format!(
+            "{id:>6} {name} of {owner}, deleted {deleted_at}{taken}"
+        ));
+    }
+    Ok(())
+}
+
+async fn restore(local: &Local, id: ProjectId) -> anyhow::Result<()> {
+    let (since, permit) = (restorable_since(local).await?, local::system()?);
+    let name = tenancy::project::restore(&local.db, &permit, (id, since), local.now()).await?;
+    line(&format!("project {name} is restored"));
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use clap::Subcommand;
 use db::list::Selection;
 use db::robot::Robot;
 use db::{Reader, robot};
-use model::{Lifetime, ProjectName, RobotDescription, RobotName, Timestamp};
+use model::{Lifetime, ProjectName, RobotDescription, RobotName, SecretGrace, Timestamp};
 use policy::to::To;
 use policy::{Permission, RobotPermit};
 use serde::Serialize;
@@ -65,6 +65,9 @@ pub(super) enum Command {
     Rotate {
         /// The name that it signs in with.
         name: String,
+        /// Days for which the old secret works too, 0 to 30. `show` counts its uses.
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        grace_days: i64,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -102,7 +105,11 @@ impl Command {
             }
             Self::List { project, json } => list(local, project, json).await?,
             Self::Show { name, json } => show(local, &name, json).await?,
-            Self::Rotate { name, json } => rotate(local, &name, json).await?,
+            Self::Rotate {
+                name,
+                grace_days,
+                json,
+            } => rotate(local, &name, grace_days, json).await?,
             Self::Disable { name } => set_disabled(local, &name, true).await?,
             Self::Enable { name } => set_disabled(local, &name, false).await?,
             Self::Delete { name } => delete(local, &name).await?,
@@ -200,12 +207,18 @@ struct Shown {
     expires_at: Option<String>,
     last_used_at: Option<String>,
     last_used_address: Option<String>,
+    /// Until when the secret before the present one works too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous_secret_until: Option<String>,
+    /// How often that was used since it was replaced.
+    previous_secret_uses: i64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     permissions: Vec<String>,
 }
 
 impl Shown {
-    fn new(robot: Robot, permissions: Vec<String>) -> Self {
+    fn new(robot: Robot, permissions: Vec<String>, now: Timestamp) -> Self {
+        let previous_until = robot.previous_secret(now).map(|(_, until)| until);
         let time = |at: Option<Timestamp>| at.map(|at| at.to_string());
         Self {
             id: robot.id.0,
@@ -215,6 +228,8 @@ impl Shown {
             expires_at: time(robot.expires_at),
             last_used_at: time(robot.used_at),
             last_used_address: robot.used_address,
+            previous_secret_until: time(previous_until),
+            previous_secret_uses: robot.previous_uses,
             permissions,
         }
     }
@@ -230,6 +245,12 @@ impl Shown {
             "{:>6} {} {state}, {end}, {used}",
             self.id, self.name
         ));
+        if let Some(until) = &self.previous_secret_until {
+            let uses = self.previous_secret_uses;
+            line(&format!(
+                "       the previous secret works until {until}; it was used {uses} times since it was replaced"
+            ));
+        }
         for permission in &self.permissions {
             line(&format!("       {permission}"));
         }
@@ -245,7 +266,7 @@ async fn list(local: &Local, project: Option<ProjectName>, json: bool) -> anyhow
     let (robots, _) = robot::list(&mut reader, project, &Selection::all()).await?;
     let robots: Vec<Shown> = robots
         .into_iter()
-        .map(|robot| Shown::new(robot, Vec::new()))
+        .map(|robot| Shown::new(robot, Vec::new(), local.now()))
         .collect();
     if json {
         return Ok(json_lines(&robots)?);
@@ -259,7 +280,7 @@ async fn show(local: &Local, name: &str, json: bool) -> anyhow::Result<()> {
     let found = robot::by_full_name(&mut reader, name).await?;
     let found = found.ok_or_else(|| anyhow::anyhow!("there is no robot {name}"))?;
     let permissions = permissions(&mut reader, &found).await?;
-    let shown = Shown::new(found, permissions);
+    let shown = Shown::new(found, permissions, local.now());
     if json {
         return Ok(json_lines(&[shown])?);
     }
@@ -287,10 +308,11 @@ async fn permissions(reader: &mut Reader, robot: &Robot) -> anyhow::Result<Vec<S
     Ok(typed.collect())
 }
 
-async fn rotate(local: &Local, name: &str, json: bool) -> anyhow::Result<()> {
+async fn rotate(local: &Local, name: &str, grace_days: i64, json: bool) -> anyhow::Result<()> {
+    let grace = SecretGrace::try_from(grace_days)?;
     let (found, permit) = find(local, name).await?;
     let (hasher, secret) = (PasswordHasher::new(), RobotSecret::random()?);
-    let change = (found.id, &secret);
+    let change = (found.id, &secret, grace);
     tenancy::robot::set_secret(&local.db, &hasher, &permit, change, local.now()).await?;
     let shown = Secret {
         name,

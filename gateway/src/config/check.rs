@@ -6,7 +6,7 @@ use std::fs::File;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use certs::{ServerCertificate, SubjectName, expiry_warning};
+use certs::{ClientTrust, ServerCertificate, SubjectName, expiry_warning};
 use jobs::failures::causes;
 use model::{ProjectName, Timestamp};
 use storage::S3;
@@ -48,6 +48,8 @@ impl Config {
         check.server(self);
         check.owners(self);
         check.tls(self, now);
+        check.clients(self);
+        check.acme(self);
         check.storage(self);
         check.database(self);
         check.admin_password(self);
@@ -154,13 +156,53 @@ impl Check {
             ("", "") => {}
             (_, "") => self.wrong("[tls] key", "name the key of [tls] certificate"),
             ("", _) => self.wrong("[tls] certificate", "name the certificate of [tls] key"),
-            (certificate, key) => self.pair(certificate.as_ref(), key.as_ref(), now),
+            (certificate, key) => {
+                let keys = ("[tls] certificate", "[tls] key");
+                self.pair(keys, certificate.as_ref(), key.as_ref(), now);
+            }
+        }
+        let more = (tls.more_certificates.len(), tls.more_keys.len());
+        if more.0 != more.1 {
+            let why = format!(
+                "has {} files, but [tls] more_certificates has {}: name the key of each",
+                more.1, more.0
+            );
+            self.wrong("[tls] more_keys", why);
+            return;
+        }
+        for (certificate, key) in tls.more_certificates.iter().zip(&tls.more_keys) {
+            let keys = ("[tls] more_certificates", "[tls] more_keys");
+            self.pair(keys, certificate.as_ref(), key.as_ref(), now);
         }
     }
 
-    fn pair(&mut self, certificate: &Path, key: &Path, now: Timestamp) {
+    fn clients(&mut self, config: &Config) {
+        if config.tls.client_ca.is_empty() && !config.tls.client_crl.is_empty() {
+            self.wrong(
+                "[tls] client_crl",
+                "has no effect: name the authorities in [tls] client_ca",
+            );
+        }
+        if let Some(files) = config.client_trust() {
+            match ClientTrust::load(&files) {
+                Ok(_) => {}
+                Err(error) => self.wrong("[tls] client_ca, client_crl", causes(&error)),
+            }
+        }
+    }
+
+    fn acme(&mut self, config: &Config) {
+        self.range("[acme] retry_secs", config.acme.retry_secs, 1..=21_600);
+        if let Err(wrong) = config.acme_terms() {
+            for (key, why) in wrong {
+                self.wrong(&format!("[acme] {key}"), why);
+            }
+        }
+    }
+
+    fn pair(&mut self, keys: (&str, &str), certificate: &Path, key: &Path, now: Timestamp) {
         let known = self.errors.len();
-        for (name, path) in [("[tls] certificate", certificate), ("[tls] key", key)] {
+        for (name, path) in [(keys.0, certificate), (keys.1, key)] {
             if let Err(error) = File::open(path) {
                 self.wrong(name, format!("cannot read {}: {error}", path.display()));
             }
@@ -394,6 +436,7 @@ mod tests {
                     c.tls = super::super::Tls {
                         certificate: "/no/chain.pem".into(),
                         key: "/no/key.pem".into(),
+                        ..Default::default()
                     }
                 },
                 &["[tls]", "/no/chain.pem"],

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize, Serializer};
 use tenancy::secret::Secret;
 
@@ -16,10 +17,32 @@ impl DatabaseUrl {
         self.0.expose().is_empty()
     }
 
+    /// The same with a password for its user, which is any text.
+    ///
+    /// # Errors
+    /// If it names no user, or has a password already.
+    pub(super) fn with_password(&self, password: &str) -> Result<Self, &'static str> {
+        let parts = self.0.expose().split_once("://");
+        let named = parts.and_then(|(scheme, rest)| Some((scheme, rest.split_once('@')?)));
+        let Some((scheme, (user, place))) = named.filter(|(_, (user, _))| is_user(user)) else {
+            return Err("[database] url names no user: write postgres://USER@HOST/NAME");
+        };
+        if user.contains(':') {
+            return Err("[database] url has a password already: remove one of them");
+        }
+        let password = utf8_percent_encode(password, NON_ALPHANUMERIC);
+        Ok(format!("{scheme}://{user}:{password}@{place}").into())
+    }
+
     /// The whole URL, for connecting.
     pub(crate) fn expose(&self) -> &str {
         self.0.expose()
     }
+}
+
+/// Whether this comes before the host of a URL, and is not a part of its path or query.
+fn is_user(text: &str) -> bool {
+    !text.is_empty() && !text.contains(['/', '?'])
 }
 
 impl From<String> for DatabaseUrl {
@@ -66,6 +89,31 @@ impl Serialize for DatabaseUrl {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_password_of_any_characters_is_the_users() {
+        let url = DatabaseUrl::from("postgres://u@h:5432/d?sslmode=require".to_owned());
+        let whole = url.with_password("a%b?c;d@e:f/g h").unwrap();
+        assert_eq!(whole.to_string(), "postgres://***@h:5432/d?***");
+        assert_eq!(
+            whole.expose(),
+            "postgres://u:a%25b%3Fc%3Bd%40e%3Af%2Fg%20h@h:5432/d?sslmode=require"
+        );
+    }
+
+    #[test]
+    fn a_password_needs_a_user_without_one() {
+        for (url, why) in [
+            ("", "no user"),
+            ("postgres://h/d", "no user"),
+            ("postgres://h/d?application_name=a@b", "no user"),
+            ("postgres://@h/d", "no user"),
+            ("postgres://u:p@h/d", "a password already"),
+        ] {
+            let error = DatabaseUrl::from(url.to_owned()).with_password("p");
+            assert!(error.unwrap_err().contains(why), "{url}");
+        }
+    }
 
     #[test]
     fn neither_user_nor_password_nor_query_print() {

@@ -38,7 +38,7 @@ fn parse_network(text: &str) -> Result<IpNet, String> {
 }
 
 /// HOST or HOST:PORT of an external URL; `None` if there is none.
-pub(super) fn parse_external_url(text: &str) -> Result<Option<String>, String> {
+pub(crate) fn parse_external_url(text: &str) -> Result<Option<String>, String> {
     if text.is_empty() {
         return Ok(None);
     }

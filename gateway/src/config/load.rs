@@ -36,7 +36,13 @@ impl ConfigError {
 /// Prefix of environment variables that are settings.
 const PREFIX: &str = "GANTRY_";
 /// Variables with the prefix that are not settings.
-const OTHERS: [&str; 3] = ["GANTRY_CONFIG", "GANTRY_ADMIN_PASSWORD", "GANTRY_PASSWORD"];
+const OTHERS: [&str; 5] = [
+    "GANTRY_CONFIG",
+    "GANTRY_ADMIN_PASSWORD",
+    "GANTRY_PASSWORD",
+    "GANTRY_REGISTRY_SECRET",
+    "GANTRY_ROBOT_SECRET",
+];
 
 /// Reads the settings. Without a file the defaults apply.
 pub(crate) fn load(
@@ -78,7 +84,27 @@ pub(crate) fn load(
         }
     }
     wrong.none()?;
-    parse(&merged, "the settings")
+    with_database_password(parse(&merged, "the settings")?)
+}
+
+/// The settings with the password of `[database] password_file` in the URL.
+fn with_database_password(mut config: Config) -> Result<Config, ConfigError> {
+    let database = &mut config.database;
+    if database.password_file.is_empty() {
+        return Ok(config);
+    }
+    let key = "[database] password_file";
+    let text = std::fs::read_to_string(&database.password_file).map_err(|error| {
+        ConfigError::Value(format!("{key}: {}: {error}", database.password_file))
+    })?;
+    let password = text.trim_end_matches(['\r', '\n']);
+    if password.is_empty() {
+        let file = &database.password_file;
+        return Err(ConfigError::Value(format!("{key}: {file} is empty")));
+    }
+    let url = database.url.with_password(password);
+    database.url = url.map_err(|why| ConfigError::Value(format!("{key}: {why}")))?;
+    Ok(config)
 }
 
 /// All keys with their defaults, also those of the settings, of which none is fixed by default.
@@ -469,6 +495,31 @@ mod tests {
     }
 
     #[test]
+    fn the_password_of_the_database_may_be_in_a_file_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("password");
+        std::fs::write(&file, "p@ss%word\n").unwrap();
+        let url = ("GANTRY_DATABASE__URL", "postgres://u@h/d");
+        let path = file.display().to_string();
+        let named = ("GANTRY_DATABASE__PASSWORD_FILE", &*path);
+        let config = from("", &[url, named]).unwrap();
+        assert_eq!(
+            config.database.url.expose(),
+            "postgres://u:p%40ss%25word@h/d"
+        );
+        assert!(!format!("{config:?}").contains("p%40ss"));
+
+        let refused = from("", &[named]).unwrap_err().to_string();
+        assert!(refused.contains("names no user"), "{refused}");
+        std::fs::write(&file, "\n").unwrap();
+        let refused = from("", &[url, named]).unwrap_err().to_string();
+        assert!(refused.contains("is empty"), "{refused}");
+        std::fs::remove_file(&file).unwrap();
+        let refused = from("", &[url, named]).unwrap_err().to_string();
+        assert!(refused.contains(&path), "{refused}");
+    }
+
+    #[test]
     fn a_wrong_value_is_named_with_its_key_its_place_and_the_form() {
         for (text, variable, value, parts) in [
             (
@@ -536,6 +587,14 @@ mod tests {
         ] {
             let error = refused("", &[(name, "x")]);
             assert!(error.contains(name) && error.contains(hint), "{error}");
+        }
+    }
+
+    #[test]
+    fn secrets_of_commands_are_no_settings() {
+        for name in OTHERS {
+            let environment = [(OsString::from(name), OsString::from("x"))];
+            assert!(load(None, environment.into_iter()).is_ok(), "{name}");
         }
     }
 

@@ -1,11 +1,12 @@
 //! Checks database, store, clock and certificate every few seconds. Failures are logged once with their cause, then
 //! counted; `/readyz`, `/metrics` and `GET /api/v2.0/health` show the last results.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use admin_api::ComponentErrors;
-use certs::expiry_warning;
+use certs::findings_in_use;
 use jobs::failures::{Failures, Report, causes};
 use storage::Identity;
 use tokio::sync::watch;
@@ -24,13 +25,13 @@ const SKEW_WARNED_OF: Duration = Duration::from_secs(5);
 const LARGEST_SKEW: Duration = Duration::from_secs(30);
 /// How often the store is checked.
 const STORE_INTERVAL: Duration = Duration::from_secs(10);
-/// How often the certificate is checked, besides when it is replaced.
+/// How often certificates are checked, besides when it is replaced.
 const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(60);
 /// One in this many checks also writes to the store: every ten minutes, and once at the start.
 const LOOKS_PER_WRITE: u64 = 60;
 /// How long to wait for the store's answer.
 const STORE_PATIENCE: Duration = Duration::from_secs(10);
-/// How often to warn of the certificate's expiry.
+/// How often to warn of the same certificate.
 const CERTIFICATE_REPEAT: Duration = Duration::from_secs(86_400);
 
 /// Checks until `cancel`.
@@ -43,7 +44,7 @@ pub(crate) async fn run(
         tokio::join!(
             watch_database(&app, &errors),
             watch_store(&app, &errors),
-            watch_certificate(&app)
+            watch_certificates(&app)
         );
     };
     cancel.run_until_cancelled(looking).await;
@@ -191,12 +192,12 @@ impl Component {
     }
 }
 
-async fn watch_certificate(app: &App) {
-    let mut warning = CertificateWarning::default();
-    let mut replacements = app.certificate.replacements();
+async fn watch_certificates(app: &App) {
+    let mut warnings = CertificateWarnings::default();
+    let mut replacements = app.certificates.replacements();
     let mut ticks = every(CERTIFICATE_INTERVAL);
     loop {
-        warning.look(app);
+        warnings.look(app);
         tokio::select! {
             _ = ticks.tick() => {}
             Ok(()) = replacements.changed() => {}
@@ -204,26 +205,37 @@ async fn watch_certificate(app: &App) {
     }
 }
 
-/// Warns of a certificate that expires soon, when it is loaded and once a day.
+/// Warns of what is wrong with a certificate in use, or will be soon, when it is loaded and once a day.
 #[derive(Default)]
-struct CertificateWarning {
-    /// The serial number of the last check, and its time.
-    last: Option<(String, Instant)>,
+struct CertificateWarnings {
+    /// The serial numbers of those that were looked at, and when; the lists by which clients are checked have none.
+    last: HashMap<String, Instant>,
 }
 
-impl CertificateWarning {
+impl CertificateWarnings {
     fn look(&mut self, app: &App) {
-        let current = app.certificate.current();
-        let is_known = self.last.as_ref().is_some_and(|(serial, at)| {
-            serial == current.serial() && at.elapsed() < CERTIFICATE_REPEAT
-        });
-        if is_known {
-            return;
+        let now = app.clock.now().date_time();
+        let in_use = findings_in_use(&app.certificates, &app.wanted_names, &app.roots, now);
+        let mut current: Vec<(String, Vec<String>)> = in_use
+            .into_iter()
+            .map(|(presented, found)| (presented.certificate.serial().to_owned(), found))
+            .collect();
+        current.push((String::new(), app.tls.client_findings(now)));
+        self.last
+            .retain(|known, _| current.iter().any(|(serial, _)| serial == known));
+        for (serial, found) in current {
+            let is_known = self
+                .last
+                .get(&serial)
+                .is_some_and(|at| at.elapsed() < CERTIFICATE_REPEAT);
+            if is_known || (serial.is_empty() && found.is_empty()) {
+                continue;
+            }
+            for warning in found {
+                tracing::warn!("{warning}");
+            }
+            self.last.insert(serial, Instant::now());
         }
-        if let Some(warning) = expiry_warning(&current, app.clock.now().date_time()) {
-            tracing::warn!("{warning}");
-        }
-        self.last = Some((current.serial().to_owned(), Instant::now()));
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 
 use crate::app::App;
+use crate::client_certificate::Shown;
 use crate::http::forwarded;
 use crate::http::response_body::Free;
 use crate::wire::WireState;
@@ -34,6 +35,8 @@ pub(crate) struct Peer {
     pub(crate) trusted: bool,
     /// The listener that it reached.
     pub(crate) listener: Listener,
+    /// The certificate that the client presented, which a handshake accepted, now or earlier.
+    pub(crate) certificate: Option<Arc<Shown>>,
 }
 
 impl Peer {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use db::{Age, binding};
 use futures_util::{StreamExt as _, future, stream};
+use model::event::BY_QUOTA;
 use model::{Event, Operation, RepositoryName, Subject};
 use policy::permit::{self, DeletePermit, PullPermit, PushPermit};
 use policy::{Caller, Refusal, Standing};
@@ -138,6 +139,23 @@ impl Call<'_> {
             self.app.audit.record_refusal(operation.name(), event);
         }
         self.challenged(Some(repository), operation.name())
+    }
+
+    /// Records a push that was refused because of the project's quota.
+    pub(super) async fn record_over_quota(&self, repository: &RepositoryName, why: &str) {
+        // The project is cached, as the push has just looked at it.
+        let Ok(Some(standing)) = self.standing(repository).await else {
+            return;
+        };
+        let subject = Subject::Repository {
+            project: Some(standing.project.id),
+            name: repository.clone(),
+        };
+        let (now, origin) = (self.app.clock.now(), self.caller.origin());
+        let event = Event::new(now, origin, Operation::Push, subject).refused();
+        let event = event.with_detail(format!("{BY_QUOTA}{why}"));
+        let kind = format!("quota {}", standing.project.id);
+        self.app.audit.record_refusal(&kind, event);
     }
 
     /// The answer that asks for other credentials.

@@ -4,6 +4,7 @@ mod administration;
 mod audit_list;
 mod content;
 mod group;
+mod node;
 mod output;
 mod password;
 mod robot;

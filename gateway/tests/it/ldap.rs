@@ -1,6 +1,7 @@
 //! People and groups of a directory: a real slapd, and what Gantry makes of it.
 
 mod hostile;
+mod samba;
 
 use std::time::{Duration, Instant};
 
@@ -754,4 +755,41 @@ async fn an_address_that_a_request_added_is_guarded_though_the_first_one_is_fixe
     changed.expect(200);
     let said = ping().await;
     assert!(said.to_string().contains("[outgoing] allow"), "{said}");
+}
+
+#[tokio::test]
+async fn a_directory_that_asks_for_a_certificate_gets_one() {
+    let authority = Authority::new("directory");
+    let (certificate, key) = authority.issue_until(2_050);
+    let shown = Certificate {
+        ca: authority.pem(),
+        certificate,
+        key,
+    };
+    let slapd = Slapd::with(Some(&shown), "TLSVerifyClient demand\n");
+    let slapd = slapd.expect("slapd is there: apt-get install slapd ldap-utils");
+    let url = slapd.tls_url();
+    let office = Office::with(slapd, &url, json!({})).await;
+    office
+        .set(json!({ "ldap_ca_certificate": authority.pem() }))
+        .await;
+    let (works, said) = office.ping(json!({})).await;
+    assert!(!works, "{said}");
+    // One that somebody else issued is none.
+    let (certificate, key) = Authority::new("somebody").issue_until(2_050);
+    office
+        .set(json!({ "ldap_client_certificate": certificate, "ldap_client_key": key }))
+        .await;
+    let (works, said) = office.ping(json!({})).await;
+    assert!(!works, "{said}");
+    let (certificate, key) = authority.issue_until(2_050);
+    office
+        .set(json!({ "ldap_client_certificate": certificate, "ldap_client_key": key }))
+        .await;
+    let (works, said) = office.ping(json!({})).await;
+    assert!(works, "{said}");
+    office.add("alice");
+    office.person("alice").get(CURRENT).await.expect(200);
+    let shown = office.server.admin().get(SETTINGS).await.expect(200).json();
+    assert_eq!(shown["ldap_client_key"], Value::Null, "it is never shown");
 }

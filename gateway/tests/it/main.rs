@@ -5,9 +5,13 @@
 
 mod harness;
 
+mod acme;
 mod audit;
+mod audit_forward;
 mod bad_input;
+mod certificates;
 mod cli;
+mod client_certificates;
 mod config;
 mod crash;
 mod drain;
@@ -25,11 +29,13 @@ mod metrics;
 mod oidc;
 mod permissions;
 mod push_pull;
+mod registry_notifications;
 mod replicas;
 mod replication;
 mod rest;
 mod restore;
 mod revoked;
+mod security;
 mod session;
 mod settings;
 mod spans;
@@ -39,4 +45,5 @@ mod successor;
 mod tls;
 mod token;
 mod ui;
+mod webhook;
 mod workload;

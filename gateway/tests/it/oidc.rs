@@ -1,5 +1,9 @@
 //! People whom an OpenID provider knows: a real oidc-provider, and what Gantry makes of it.
 
+mod bearer;
+mod link;
+mod spread;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};

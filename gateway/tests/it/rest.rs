@@ -6,6 +6,8 @@ mod artifacts;
 mod audit;
 mod conventions;
 mod copies;
+mod deleted_projects;
+mod erasure;
 mod executions;
 mod ext;
 mod groups;

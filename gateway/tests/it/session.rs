@@ -122,7 +122,7 @@ impl Browser {
     }
 
     /// The same browser at another server.
-    fn at(&self, client: Client) -> Self {
+    pub(crate) fn at(&self, client: Client) -> Self {
         Self {
             client,
             cookies: self.cookies.clone(),
@@ -315,7 +315,7 @@ async fn a_failed_sign_in_names_the_address_and_the_program() {
     .await;
     for entry in entries {
         assert_eq!(entry["address"], "127.0.0.42", "{entry}");
-        assert_eq!(entry["detail"], "by containerd/2.1.4 \"old\"", "{entry}");
+        assert_eq!(entry["user_agent"], "containerd/2.1.4 \"old\"", "{entry}");
     }
 }
 
@@ -371,13 +371,29 @@ async fn what_changes_something_needs_the_token_of_the_session() {
         let refused = refused.expect_error(403, "FORBIDDEN");
         assert_eq!(refused.message(), "CSRF token invalid");
     }
-    // A name and a password beside a session need it too.
+    // A name and a password beside a session are what counts: scripts keep cookies. But browsers remember passwords
+    // too, and no page of another site uses them.
     let password = server.as_user(&name);
-    let both = password
-        .put(&path)
-        .json(&profile)
-        .header("cookie", &cookies);
-    both.await.expect_error(403, "FORBIDDEN");
+    let both = || {
+        password
+            .put(&path)
+            .json(&profile)
+            .header("cookie", &cookies)
+    };
+    both().await.expect(200);
+    let here = format!("https://{}", server.host());
+    for (header, from, status) in [
+        ("sec-fetch-site", "cross-site", 403),
+        ("sec-fetch-site", "same-site", 403),
+        ("sec-fetch-site", "same-origin", 200),
+        ("sec-fetch-site", "none", 200),
+        ("origin", "https://evil.example", 403),
+        ("origin", "null", 403),
+        ("origin", &*here, 200),
+    ] {
+        let answer = both().header(header, from).await;
+        assert_eq!(answer.status, status, "{header}: {from}: {answer}");
+    }
     password.put(&path).json(&profile).await.expect(200);
 
     // An answer that refuses has a token with which to try again.

@@ -1,6 +1,7 @@
 //! Workloads: tokens of a real issuer become registry tokens, and what is wrong with one is refused without a word of why.
 
 mod issuer;
+mod pod;
 mod refused;
 mod source;
 

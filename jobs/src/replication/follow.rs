@@ -7,7 +7,6 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use db::audit::chain;
 use db::execution::Cause;
 use db::replication::followed::{self, Change as Entry};
 use db::replication::lag;
@@ -21,6 +20,7 @@ use super::order::Change;
 use super::start::{Wanted, begin, running_by};
 use super::works::Works;
 use crate::engine::{Context, Job, Outcome, Retry, Standing};
+use crate::horizon::Settling;
 use crate::{Error, Result};
 
 /// Entries that are followed at a time.
@@ -41,8 +41,8 @@ pub(crate) struct Follow {
     works: Works,
     /// When was last looked for runs that failed.
     looked_at: Mutex<Option<Instant>>,
-    /// How far the log may be read once certain transactions have ended.
-    horizon: Mutex<Option<chain::Horizon>>,
+    /// How far the log may be read.
+    settling: Settling,
 }
 
 impl Follow {
@@ -50,7 +50,7 @@ impl Follow {
         Self {
             works,
             looked_at: Mutex::default(),
-            horizon: Mutex::default(),
+            settling: Settling::default(),
         }
     }
 }
@@ -82,19 +82,13 @@ impl Follow {
             self.begin_again(policy).await?;
         }
         let mut reader = self.works.db.reader().await?;
-        let before = self.horizon.lock().take();
-        let horizon = match before {
-            Some(horizon) => horizon,
-            None => chain::horizon(&mut reader).await?,
-        };
-        if !chain::is_settled(&mut reader, &horizon).await? {
-            *self.horizon.lock() = Some(horizon);
+        let Some(up_to) = self.settling.last(&mut reader).await? else {
             return Ok(());
-        }
+        };
         let all = policies::by_event(&mut reader).await?;
         drop(reader);
         for policy in all {
-            self.follow_for(&policy, horizon.last_id).await?;
+            self.follow_for(&policy, up_to).await?;
         }
         Ok(())
     }

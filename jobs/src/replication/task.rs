@@ -19,6 +19,7 @@ use super::journal::Journal;
 use super::list::Candidate;
 use super::order::{Change, Order};
 use super::site::PUBLIC;
+use super::told::{self, Did, Told};
 use super::works::Works;
 
 /// Artifacts that are copied side by side.
@@ -55,6 +56,16 @@ pub struct TaskAttrs {
     pub bytes: u64,
 }
 
+impl TaskAttrs {
+    fn did(&self) -> Did {
+        Did {
+            items: self.items,
+            there: self.copied + self.present,
+            failed: self.failed,
+        }
+    }
+}
+
 /// Runs a task to its end, for a job.
 pub(super) struct Running<'a> {
     pub(super) works: &'a Works,
@@ -76,6 +87,7 @@ impl Running<'_> {
                 return Ok(());
             };
             let mut attrs: TaskAttrs = serde_json::from_str(&taken.attrs).unwrap_or_default();
+            let told = self.told(&taken, &attrs);
             let done = self.written(&journal, &attrs).await;
             let counts = journal.counts();
             attrs.copied = counts.copied;
@@ -112,17 +124,31 @@ impl Running<'_> {
                 }
             };
             journal.flush().await?;
-            return self.end(at, (status, message), &attrs).await;
+            return self.end(at, (status, message), attrs, told).await;
         }
+    }
+
+    /// What webhooks tell of a task, unless nothing is done.
+    fn told(&self, task: &Task, attrs: &TaskAttrs) -> Option<Told> {
+        let names = (&*attrs.source, &*attrs.destination);
+        Told::of(self.route, task, names).filter(|_| !self.order.dry_run)
     }
 
     async fn take(&self, waiting: &Task) -> Copied<Option<Task>> {
         let (at, job) = ((self.order.execution, waiting.id), self.job);
         let now = self.works.now().await?;
-        let taken = self
-            .works
-            .db
-            .write(move |tx| Box::pin(task::take(tx, at, job, now)));
+        let attrs: TaskAttrs = serde_json::from_str(&waiting.attrs).unwrap_or_default();
+        let told = self.told(waiting, &attrs);
+        let taken = self.works.db.write(move |tx| {
+            Box::pin(async move {
+                let taken = task::take(tx, at, job, now).await?;
+                let is_first = taken.as_ref().is_some_and(|task| task.run_count == 1);
+                if let Some(told) = told.filter(|_| is_first) {
+                    told::note(tx, told, (Status::Running, &attrs.did()), now).await?;
+                }
+                Ok::<_, db::Error>(taken)
+            })
+        });
         Ok(taken.await?)
     }
 
@@ -130,9 +156,10 @@ impl Running<'_> {
         &self,
         at: (model::ExecutionId, model::TaskId),
         (status, message): (Status, String),
-        attrs: &TaskAttrs,
+        counted: TaskAttrs,
+        told: Option<Told>,
     ) -> Copied<()> {
-        let attrs = serde_json::to_string(attrs).unwrap_or_default();
+        let attrs = serde_json::to_string(&counted).unwrap_or_default();
         let now = self.works.now().await?;
         let ended = self.works.db.write(move |tx| {
             Box::pin(async move {
@@ -141,7 +168,12 @@ impl Running<'_> {
                     message: &message,
                     attrs: Some(&attrs),
                 };
-                task::end(tx, at, &ending, now).await
+                if task::end(tx, at, &ending, now).await?
+                    && let Some(told) = told
+                {
+                    told::note(tx, told, (status, &counted.did()), now).await?;
+                }
+                Ok::<_, db::Error>(())
             })
         });
         ended.await?;

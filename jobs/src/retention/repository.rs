@@ -24,11 +24,11 @@ const REST: Duration = Duration::from_millis(50);
 const LISTED: i64 = task_log::LINES - 100;
 
 /// A repository that a task is about.
-struct Place {
+pub(super) struct Place {
     project: ProjectId,
-    name: RepositoryName,
+    pub(super) name: RepositoryName,
     /// What the task did so far.
-    counts: RetentionCounts,
+    pub(super) counts: RetentionCounts,
     /// Artifacts that something else than a rule keeps, as it was looked at last.
     held: HashMap<ManifestId, Held>,
 }
@@ -64,7 +64,11 @@ impl Retention {
             let named = (place.project, &place.name);
             let evaluated = match self.registry.evaluate_retention(named, &rules).await? {
                 Look::At(evaluated) => evaluated,
-                Look::Gone => return self.finish(task, &place, "the repository is gone").await,
+                Look::Gone => {
+                    return self
+                        .finish(run, task, &place, "the repository is gone")
+                        .await;
+                }
                 Look::TooLarge => {
                     let message = format!(
                         "the repository has more than {MOST} artifacts: nothing is deleted"
@@ -74,7 +78,7 @@ impl Retention {
             };
             if rules.about(&place.name).is_empty() {
                 let message = "no rule is about the repository any more";
-                return self.finish(task, &place, message).await;
+                return self.finish(run, task, &place, message).await;
             }
             match self
                 .delete(run, task, (&mut place, evaluated), &rules)
@@ -235,7 +239,7 @@ impl Retention {
         }
         place.counts.total = place.counts.deleted + left;
         place.counts.retained = left - going;
-        self.finish(task, place, "").await
+        self.finish(run, task, place, "").await
     }
 
     /// Whether an artifact would be deleted, and its line.
@@ -300,10 +304,11 @@ impl Retention {
         Ok(logged.await?)
     }
 
-    async fn finish(&self, task: &Task, place: &Place, message: &str) -> Result<()> {
+    async fn finish(&self, run: &Run, task: &Task, place: &Place, message: &str) -> Result<()> {
+        let told = self.told(run, task, place).await?;
         // Numbers alone are always JSON.
         let counts = serde_json::to_string(&place.counts).unwrap_or_default();
-        self.end(task, (Status::Success, message), Some(counts))
+        self.end_telling(task, (Status::Success, message), Some(counts), told)
             .await
     }
 }

@@ -11,8 +11,8 @@ use db::retention::candidate::{self, Artifact};
 use db::{Tx, repository, retention};
 use model::retention::RetentionCounts;
 use model::{
-    Event, ExecutionId, JobId, ManifestId, Operation, ProjectId, RepositoryName, Subject,
-    SystemTask, TaskId,
+    Event, ExecutionId, JobId, ManifestId, Operation, ProjectId, RepositoryName, RetentionId,
+    Subject, SystemTask, TaskId,
 };
 use policy::Caller;
 use tracing::instrument;
@@ -208,10 +208,7 @@ impl Deletion {
         };
         let origin = Caller::system(SystemTask::Retention).origin();
         let event = Event::new(self.when.now, origin, Operation::Delete, subject);
-        let (policy, execution) = (self.rules.policy, self.step.execution);
-        event.with_detail(format!(
-            "by execution {execution} of retention policy {policy}"
-        ))
+        event.with_detail(deleted_by(self.step.execution, self.rules.policy))
     }
 
     /// Writes what was done where those look who may see it.
@@ -221,4 +218,9 @@ impl Deletion {
         let counts = serde_json::to_string(&counts).unwrap_or_default();
         Ok(task::set_attrs(tx, self.step.task, &counts, self.when.now).await?)
     }
+}
+
+/// The detail of what an execution deletes.
+pub fn deleted_by(execution: ExecutionId, policy: RetentionId) -> String {
+    format!("by execution {execution} of retention policy {policy}")
 }

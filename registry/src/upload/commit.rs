@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use db::blob::{Committed, Place, StoredBlob};
-use db::{blob, repository, upload};
+use db::{blob, blob_event, repository, upload};
 use futures_util::TryStreamExt as _;
 use model::{Algorithm, Digest, Hasher};
 use policy::PushPermit;
@@ -158,8 +158,10 @@ impl Registry {
         );
         let (now, object_key) = (self.clock.now(), key.to_string());
         let (lease, due) = (now.plus(self.limits.grace), now.plus(self.limits.hold));
+        let event = self.blob_event(permit, None);
         let committed = self.charging(project, move |taking, tx| {
             let (id, name, object_key) = (id.clone(), name.clone(), object_key.clone());
+            let event = event.clone();
             Box::pin(async move {
                 let repository = repository::ensure(tx, project, &name, now).await?;
                 if let Some(epoch) = epoch {
@@ -186,6 +188,9 @@ impl Registry {
                     }
                 };
                 charged.map_err(Error::QuotaExceeded)?;
+                if let Some(event) = event {
+                    blob_event::insert(tx, &event, (&row.digest, row.size)).await?;
+                }
                 Ok::<_, Error>(row)
             })
         });

@@ -79,10 +79,14 @@ fn hash_random(secret: &str) -> String {
     format!("{RANDOM}{}", hex::encode(hash))
 }
 
+/// Whether a stored hash is of a chosen secret, which takes a slow hash to check.
+pub fn is_chosen(stored: &str) -> bool {
+    !stored.starts_with(RANDOM)
+}
+
 /// Whether a secret is the stored one, if that is a random one; `None` for a chosen one, which takes a slow hash.
 pub fn is_random_one(stored: &str, secret: &str) -> Option<bool> {
-    let is_random = stored.starts_with(RANDOM);
-    is_random.then(|| equal(stored.as_bytes(), hash_random(secret).as_bytes()))
+    (!is_chosen(stored)).then(|| equal(stored.as_bytes(), hash_random(secret).as_bytes()))
 }
 
 #[cfg(test)]

@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use model::StorageLimit;
-use policy::ProjectCreation;
+use model::notification::Endpoint;
+use policy::{ProjectCreation, ProjectDeletion};
 use serde_json::Value;
 
-use super::kind::{Certificates, Effect, Held as _, Kind, MailTls, Readers, Unfit, read};
-use super::rule;
+use super::kind::{
+    Certificates, Effect, Endpoints, Held as _, Kind, MailTls, Readers, SyslogProtocol, Unfit, read,
+};
+use super::{follower, rule};
 use crate::InvalidSetting;
 use crate::secret::Secret;
 
@@ -87,10 +90,14 @@ settings! {
 
     /// Who may create projects: `everyone` who is signed in, or `adminonly`, the system administrators.
     project_creation_restriction: ProjectCreation = ProjectCreation::Everyone, SignedIn, Now, rule::any;
+    /// Who may delete projects: `everyone` with the permission in the project, or `adminonly`.
+    project_deletion_restriction: ProjectDeletion = ProjectDeletion::Everyone, SignedIn, Now, rule::any;
+    /// Days for which a deleted project can be restored.
+    project_restore_days: i64 = 30, Administrators, Now, rule::between::<0, 3_650>;
     /// Whether writing is refused, except for settings, sign-in and garbage collection.
     read_only: bool = false, SignedIn, Now, rule::any;
     /// Whether webhooks are sent.
-    notification_enable: bool = true, SignedIn, Later, rule::any;
+    notification_enable: bool = true, SignedIn, Now, rule::any;
 
     /// Minutes for which a registry token is valid.
     token_expiration: i64 = 30, Administrators, Now, rule::between::<1, 525_600>;
@@ -128,9 +135,32 @@ settings! {
     smtp_from: String = String::new(), Administrators, Now, rule::mailbox;
 
     /// `HOST:PORT` of a syslog server that gets a copy of the audit log. Empty: none.
-    audit_log_forward_endpoint: String = String::new(), Administrators, Later, rule::host_and_port;
+    audit_log_forward_endpoint: String = String::new(), Administrators, Now, rule::host_and_port;
+    /// How the syslog server is reached: `tcp`, `tls`, or `udp`, which loses entries without notice.
+    audit_log_forward_protocol: SyslogProtocol = SyslogProtocol::Tcp, Administrators, Now, rule::any;
+    /// `https://HOST[:PORT][/PATH]`, or `http://`, of a collector that gets a copy of the audit log by HTTP, as lines of
+    /// JSON. Empty: none.
+    audit_log_forward_url: String = String::new(), Administrators, Now, rule::http_url;
+    /// The header field `Authorization` of requests to `audit_log_forward_url`: `Bearer TOKEN`, `Splunk TOKEN`.
+    audit_log_forward_authorization: Secret = Secret::default(), Nobody, Now, rule::header_value;
+    /// The only authorities that may have signed the certificates of these two, in PEM. Empty: those of the system.
+    audit_log_forward_ca: Certificates = Certificates::default(), Administrators, Now, rule::any;
+    /// The certificate, in PEM, that is shown to a collector that asks for one.
+    audit_log_forward_client_certificate: Certificates = Certificates::default(), Administrators, Now, rule::any;
+    /// The key of `audit_log_forward_client_certificate`, in PEM and without a passphrase.
+    audit_log_forward_client_key: Secret = Secret::default(), Nobody, Now, rule::any;
+    /// Where events of the registry are sent, in distribution's form: a JSON list, as text, of endpoints with `name`,
+    /// `url`, `disabled`, `timeout`, `threshold`, `backoff`, `ignore` and `ignoredmediatypes`. Empty: nowhere.
+    registry_notifications: Endpoints = Endpoints::default(), Administrators, Now, rule::any;
+    /// Header fields of these requests: a JSON object, as text, by the endpoint's name:
+    /// `{"ci": {"Authorization": ["Bearer TOKEN"]}}`.
+    registry_notification_headers: Secret = Secret::default(), Nobody, Now, rule::notification_headers;
+    /// The only authorities that may have signed the certificates of these endpoints, in PEM. Empty: those of the system.
+    registry_notification_ca: Certificates = Certificates::default(), Administrators, Now, rule::any;
     /// Whether the audit log is forwarded only. Gantry refuses this.
     skip_audit_log_database: bool = false, Administrators, ALWAYS_WRITTEN, rule::any;
+    /// Whether new entries of the audit log have the address and the user agent of the program.
+    audit_log_clients: bool = true, Administrators, Now, rule::any;
     /// Types of events that the audit log does not show, separated by commas: `pull_artifact,login_user`.
     disabled_audit_log_event_types: String = String::new(), Administrators, Now, rule::event_types;
     /// Whether pulls by scanners leave the time of the last pull unchanged.
@@ -265,6 +295,12 @@ impl Values {
         }
     }
 
+    /// For how long a deleted project can be restored.
+    pub fn project_restorable(&self) -> Duration {
+        let days = u64::try_from(self.project_restore_days).unwrap_or_default();
+        Duration::from_secs(days * 86_400)
+    }
+
     /// How long a browser's session lasts without a request.
     pub fn session_idle(&self) -> Duration {
         Duration::from_secs(u64::try_from(self.session_timeout * 60).unwrap_or_default())
@@ -307,13 +343,66 @@ impl Values {
         !self.smtp_host.is_empty() && !self.smtp_from.is_empty() && !self.external_url.is_empty()
     }
 
+    /// The endpoints to which events of the registry are sent.
+    pub fn notified(&self) -> Vec<Endpoint> {
+        let mut endpoints = self.registry_notifications.list();
+        endpoints.retain(|endpoint| !endpoint.disabled);
+        endpoints
+    }
+
+    /// Whether there is any endpoint to which events of the registry are sent.
+    pub fn has_endpoints(&self) -> bool {
+        !self.notified().is_empty()
+    }
+
+    /// The followers of the audit log that there are to be, by name.
+    pub fn followers(&self) -> Vec<String> {
+        let collectors = [
+            (follower::SYSLOG, &self.audit_log_forward_endpoint),
+            (follower::HTTP, &self.audit_log_forward_url),
+        ];
+        let collectors = collectors.into_iter().filter(|(_, at)| !at.is_empty());
+        let collectors = collectors.map(|(name, _)| name.to_owned());
+        let endpoints = self.notified();
+        let endpoints = endpoints.iter().map(|it| follower::of_endpoint(&it.name));
+        collectors.chain(endpoints).collect()
+    }
+
     /// Checks combinations of settings.
     pub(super) fn check(&self) -> Result<(), InvalidSetting> {
+        self.check_mail()?;
+        self.check_forwarding()?;
+        self.check_groups()
+    }
+
+    fn check_forwarding(&self) -> Result<(), InvalidSetting> {
+        let bad = |name, reason: &str| {
+            let reason = reason.to_owned();
+            Err(InvalidSetting::BadValue { name, reason })
+        };
+        let is_clear = self.audit_log_forward_url.starts_with("http://");
+        if is_clear && !self.audit_log_forward_authorization.expose().is_empty() {
+            let reason = "must be https:// while audit_log_forward_authorization is set: a secret is never sent in the clear";
+            return bad("audit_log_forward_url", reason);
+        }
+        let has_certificate = self.audit_log_forward_client_certificate.pem().is_some();
+        if has_certificate && self.audit_log_forward_client_key.expose().is_empty() {
+            let reason = "must not be empty while audit_log_forward_client_certificate is set";
+            return bad("audit_log_forward_client_key", reason);
+        }
+        Ok(())
+    }
+
+    fn check_mail(&self) -> Result<(), InvalidSetting> {
         if !self.smtp_user.is_empty() && self.smtp_tls == MailTls::None {
             let reason = "must be starttls or tls while smtp_user is set: a password is never sent in the clear";
             let (name, reason) = ("smtp_tls", reason.to_owned());
             return Err(InvalidSetting::BadValue { name, reason });
         }
+        Ok(())
+    }
+
+    fn check_groups(&self) -> Result<(), InvalidSetting> {
         if self.ldap_group_search_filter.is_empty() {
             return Ok(());
         }

@@ -1,7 +1,8 @@
 //! Types of settings, who reads them and what a change does; how a value is read from JSON and checked.
 
 use model::StorageLimit;
-use policy::ProjectCreation;
+use model::notification::Endpoint;
+use policy::{ProjectCreation, ProjectDeletion};
 use serde_json::Value;
 
 use crate::secret::Secret;
@@ -223,6 +224,72 @@ impl Held for MailTls {
     }
 }
 
+/// Endpoints of registry notifications as JSON, which may have line breaks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Endpoints(String);
+
+impl Endpoints {
+    /// The endpoints.
+    pub fn list(&self) -> Vec<Endpoint> {
+        // It was checked when it was read.
+        Endpoint::list(&self.0).unwrap_or_default()
+    }
+}
+
+impl Held for Endpoints {
+    const KIND: Kind = Kind::Text;
+
+    fn from_json(json: &Value) -> Result<Self, Unfit> {
+        /// Maximum bytes.
+        const LONGEST: usize = 16_384;
+        let text = bounded(json, LONGEST)?;
+        Endpoint::list(&text).map_err(Unfit::Rule)?;
+        Ok(Self(text.trim().to_owned()))
+    }
+
+    fn to_json(&self) -> Value {
+        self.0.as_str().into()
+    }
+}
+
+/// How a syslog server is reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SyslogProtocol {
+    /// TCP, RFC 6587.
+    #[default]
+    Tcp,
+    /// TLS, RFC 5425.
+    Tls,
+    /// UDP, RFC 5426.
+    Udp,
+}
+
+impl SyslogProtocol {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Udp => "udp",
+        }
+    }
+}
+
+impl Held for SyslogProtocol {
+    const KIND: Kind = Kind::Text;
+
+    fn from_json(json: &Value) -> Result<Self, Unfit> {
+        let text = json.as_str().ok_or(Unfit::Kind)?;
+        let all = [Self::Tcp, Self::Tls, Self::Udp];
+        let found = all.into_iter().find(|protocol| protocol.name() == text);
+        found.ok_or_else(|| Unfit::Rule("must be tcp, tls or udp".to_owned()))
+    }
+
+    fn to_json(&self) -> Value {
+        self.name().into()
+    }
+}
+
 impl Held for StorageLimit {
     const KIND: Kind = Kind::Number;
 
@@ -235,6 +302,27 @@ impl Held for StorageLimit {
 
     fn to_json(&self) -> Value {
         self.bytes().into()
+    }
+}
+
+impl Held for ProjectDeletion {
+    const KIND: Kind = Kind::Text;
+
+    fn from_json(json: &Value) -> Result<Self, Unfit> {
+        match json.as_str() {
+            None => Err(Unfit::Kind),
+            Some("everyone") => Ok(Self::Everyone),
+            Some("adminonly") => Ok(Self::Admins),
+            Some(_) => Err(Unfit::Rule("must be everyone or adminonly".to_owned())),
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        match self {
+            Self::Everyone => "everyone",
+            Self::Admins => "adminonly",
+        }
+        .into()
     }
 }
 

@@ -1,7 +1,10 @@
 //! Rules of single settings: each returns the value, normalized if necessary, or what it must be.
 
+use model::notification::{Headers, is_http_url};
 use model::{Dn, EVENT_TYPES, is_email};
 use serde_json::{Map, Value};
+
+use crate::secret::Secret;
 
 /// Anything.
 pub(super) fn any<T>(value: T) -> Result<T, String> {
@@ -230,6 +233,30 @@ pub(super) fn host_and_port(address: String) -> Result<String, String> {
     valid
         .then_some(address)
         .ok_or_else(|| "must be HOST:PORT, or empty for none".to_owned())
+}
+
+/// A web address; empty for none.
+pub(super) fn http_url(url: String) -> Result<String, String> {
+    match url.is_empty() || is_http_url(&url) {
+        true => Ok(url),
+        false => Err("must be https://HOST[:PORT][/PATH] or http://HOST[:PORT][/PATH]".to_owned()),
+    }
+}
+
+/// The value of a header field.
+pub(super) fn header_value(value: Secret) -> Result<Secret, String> {
+    let is_fit = value
+        .expose()
+        .bytes()
+        .all(|byte| (b' '..=b'~').contains(&byte));
+    is_fit
+        .then_some(value)
+        .ok_or_else(|| "must have printable ASCII only".to_owned())
+}
+
+/// Header fields of registry notifications, as JSON; empty for none.
+pub(super) fn notification_headers(text: Secret) -> Result<Secret, String> {
+    Headers::parse(text.expose()).map(|_| text)
 }
 
 /// Parameters to add to a redirect: a JSON object of texts, as text.

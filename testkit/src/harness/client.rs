@@ -155,6 +155,18 @@ impl Client {
         }
     }
 
+    /// The same caller, who presents a certificate: chain and key, both PEM.
+    pub fn presenting(&self, (certificate, key): &(String, String)) -> Self {
+        let trust = self.trust.as_ref().expect("this client trusts a CA");
+        let trust = trust
+            .each_ref()
+            .map(|config| tls::presenting(config, certificate, key));
+        Self {
+            trust: Some(trust),
+            ..self.clone()
+        }
+    }
+
     /// The user name, for a client that has one.
     pub fn name(&self) -> &str {
         match &self.credential {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -70,6 +71,22 @@ fn configured_by(
     config
 }
 
+/// The same client, with a certificate of its own.
+pub(crate) fn presenting(config: &ClientConfig, certificate: &str, key: &str) -> Arc<ClientConfig> {
+    let chain = CertificateDer::pem_slice_iter(certificate.as_bytes());
+    let chain = chain
+        .collect::<Result<_, _>>()
+        .expect("the certificate is PEM");
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("the key is PEM");
+    let provider = config.crypto_provider();
+    let own = CertifiedKey::from_der(chain, key, provider).expect("the key can be used");
+    let mut config = config.clone();
+    config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(own));
+    // Its sessions are its own.
+    config.resumption = Resumption::in_memory_sessions(8);
+    Arc::new(config)
+}
+
 pub(crate) async fn handshake(
     config: Arc<ClientConfig>,
     tcp: TcpStream,
@@ -89,6 +106,10 @@ impl Authority {
         let key = rcgen::KeyPair::generate().expect("a key can be made");
         let mut params = rcgen::CertificateParams::new(Vec::new()).expect("no names are fine");
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.key_usages = vec![
+            rcgen::KeyUsagePurpose::KeyCertSign,
+            rcgen::KeyUsagePurpose::CrlSign,
+        ];
         params
             .distinguished_name
             .push(rcgen::DnType::CommonName, name);
@@ -110,5 +131,40 @@ impl Authority {
             .signed_by(&key, &self.issuer)
             .expect("a certificate can be signed");
         (certificate.pem(), key.serialize_pem())
+    }
+
+    /// A client's certificate and key, both PEM, with this DNS name and serial number.
+    pub fn client(&self, name: &str, serial: u64) -> (String, String) {
+        let key = rcgen::KeyPair::generate().expect("a key can be made");
+        let mut params =
+            rcgen::CertificateParams::new(vec![name.to_owned()]).expect("the name is valid");
+        params.serial_number = Some(serial.into());
+        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+        params.not_after = rcgen::date_time_ymd(2_090, 12, 31);
+        let certificate = params
+            .signed_by(&key, &self.issuer)
+            .expect("a certificate can be signed");
+        (certificate.pem(), key.serialize_pem())
+    }
+
+    /// A list of revoked certificates, in PEM.
+    pub fn revokes(&self, serials: &[u64]) -> String {
+        let at = rcgen::date_time_ymd(2_020, 1, 1);
+        let revoked = serials.iter().map(|serial| rcgen::RevokedCertParams {
+            serial_number: (*serial).into(),
+            revocation_time: at,
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let list = rcgen::CertificateRevocationListParams {
+            this_update: at,
+            next_update: rcgen::date_time_ymd(2_090, 12, 31),
+            crl_number: 1.into(),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: rcgen::KeyIdMethod::Sha256,
+        };
+        let list = list.signed_by(&self.issuer).expect("a list can be signed");
+        list.pem().expect("a list can be written")
     }
 }

@@ -132,11 +132,6 @@ export function clock(time: string): string {
   }).format(Date.parse(time));
 }
 
-/** Parts one after another, as the language lists them: “3 copied, 2 there already”. */
-export function enumeration(parts: string[]): string {
-  return new Intl.ListFormat(locale(), { type: 'unit', style: 'short' }).format(parts);
-}
-
 /** Up to two letters for an avatar. */
 export function initials(name: string): string {
   const words = name.split(/[\s._@-]+/).filter(Boolean);

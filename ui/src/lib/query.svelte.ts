@@ -5,6 +5,9 @@ import { untrack } from 'svelte';
 import { connection } from './connection.svelte';
 import { ApiError } from './client';
 
+/** How often a page that is looked at asks for what was pushed meanwhile, in milliseconds. */
+export const PUSHED = 10_000;
+
 /** Milliseconds before a skeleton or line says that something is loading. */
 const PATIENCE = 150;
 

@@ -14,6 +14,7 @@ export const PRESETS = {
     issuer: 'https://kubernetes.default.svc.cluster.local',
     subject: 'system:serviceaccount:NAMESPACE:ACCOUNT',
   },
+  certificate: { issuer: 'client-certificate', subject: 'dns:HOST.DOMAIN' },
   other: { issuer: '', subject: '' },
 } as const;
 export type Preset = keyof typeof PRESETS;
@@ -24,9 +25,12 @@ export function presetOf(issuer: string): Preset {
   return (found?.[0] ?? 'other') as Preset;
 }
 
+/** True if a rule is for client certificates, which have no audience, and no keys of their own. */
+export const isCertificate = (issuer: string) => issuer.trim() === PRESETS.certificate.issuer;
+
 /** True if the names of a preset were left as they are. One of them alone may be somebody's own. */
 export function isUnfinished(subject: string): boolean {
-  return ['ORGANISATION/REPOSITORY', 'GROUP/PROJECT', 'NAMESPACE:ACCOUNT'].some((names) =>
+  return ['ORGANISATION/REPOSITORY', 'GROUP/PROJECT', 'NAMESPACE:ACCOUNT', 'HOST.DOMAIN'].some((names) =>
     subject.includes(names),
   );
 }

@@ -62,6 +62,16 @@ export const ROUTES: Route[] = [
     needs: 'tag-retention:read',
     load: () => import('./retention/Page.svelte'),
   },
+  {
+    pattern: `${PROJECT}/webhooks`,
+    needs: 'notification-policy:list',
+    load: () => import('./webhooks/Page.svelte'),
+  },
+  {
+    pattern: `${PROJECT}/webhooks/:policy`,
+    needs: 'notification-policy:read',
+    load: () => import('./webhook-deliveries/Page.svelte'),
+  },
   { pattern: `${PROJECT}/labels`, needs: 'label:create', load: () => import('./labels/Page.svelte') },
   { pattern: `${PROJECT}/audit`, needs: 'log:list', load: () => import('./audit/Page.svelte') },
   {

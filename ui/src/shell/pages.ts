@@ -17,6 +17,7 @@ const PROJECT_PAGES: (Entry & { needs: string; group: number })[] = [
   { id: 'workload', icon: 'terminal', text: 'workload.title', needs: 'workload-rule:list', group: 1 },
   { id: 'retention', icon: 'clock', text: 'retention.title', needs: 'tag-retention:read', group: 2 },
   { id: 'policies', icon: 'policy', text: 'immutable.title', needs: 'immutable-tag:list', group: 2 },
+  { id: 'webhooks', icon: 'webhook', text: 'webhooks.title', needs: 'notification-policy:list', group: 2 },
   { id: 'labels', icon: 'tag', text: 'labels.title', needs: 'label:create', group: 2 },
   { id: 'audit', icon: 'audit', text: 'audit.title', needs: 'log:list', group: 3 },
   { id: 'settings', icon: 'admin', text: 'nav.settings', needs: 'metadata:read', group: 3 },

@@ -69,7 +69,7 @@ async function projects(text: string, signal: AbortSignal): Promise<Hit[]> {
 
 async function repositories(project: string, text: string, signal: AbortSignal): Promise<Hit[]> {
   const q = conditions({ name: { has: text } });
-  const { rows } = await listRepositories(project, { page: 1, pageSize: 6, sort: 'name', q }, signal);
+  const { rows } = await listRepositories(project, { page: 1, pageSize: 6, sort: 'name', q }, { signal });
   return rows.map(({ name }) => ({
     key: `r:${name}`,
     icon: 'repository',

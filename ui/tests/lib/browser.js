@@ -3,7 +3,7 @@ import { readFileSync, mkdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
-import { ADMIN, PASSWORD } from './registry.js';
+import { ADMIN, PASSWORD, session } from './registry.js';
 
 /** Where the pages are: the server itself, or `npm run preview` in front of it. */
 export const PAGES = process.env.UI_URL ?? 'http://127.0.0.1:4173';
@@ -37,6 +37,8 @@ export async function visit(browser, { as, theme = 'light', language = 'en', wid
     if (location.protocol === 'about:') return;
     if (!localStorage.getItem('gantry')) localStorage.setItem('gantry', JSON.stringify({ language: chosen }));
   }, language);
+  if (as) await enter(context, as);
+  context.on('page', watch);
   const page = await context.newPage();
   const faults = [];
   page.on('console', (message) => {
@@ -53,21 +55,16 @@ export async function visit(browser, { as, theme = 'light', language = 'en', wid
     if (answer.status() >= 400)
       faults.push(`status: ${answer.status()} ${answer.request().method()} ${answer.url()}`);
   });
-  if (as) await enter(page, as);
   return { context, page, faults };
 }
 
-/** Credentials of an account of the seed. */
-export const credentials = (as) => (as === 'admin' ? ADMIN : [as, PASSWORD]);
+/** Credentials of an account of the seed, or those that are given. */
+export const credentials = (as) => (Array.isArray(as) ? as : as === 'admin' ? ADMIN : [as, PASSWORD]);
 
-/** Signs in. */
-async function enter(page, as) {
-  const [name, password] = credentials(as);
-  await page.goto(`${PAGES}/ui/login`);
-  await page.fill('[name=principal]', name);
-  await page.fill('[name=password]', password);
-  await page.keyboard.press('Enter');
-  await page.waitForSelector('.app');
+/** Signs in, without the page that does it. */
+async function enter(context, as) {
+  const cookies = await session(credentials(as));
+  await context.addCookies(cookies.map(({ name, value }) => ({ name, value, url: PAGES, httpOnly: true })));
 }
 
 /** Opens a path and waits until nothing loads any more. */
@@ -76,19 +73,48 @@ export async function open(page, path) {
   await settled(page);
 }
 
-/** Waits until a page stands still. */
+/** Milliseconds without a request after which a page stands still. */
+const QUIET = 100;
+const STEP = 20;
+/** The requests of each page that have no answer yet, and how many there were. */
+const traffic = new WeakMap();
+
+function watch(page) {
+  const seen = { waiting: new Set(), count: 0 };
+  traffic.set(page, seen);
+  page.on('request', (request) => {
+    seen.count += 1;
+    seen.waiting.add(request);
+  });
+  for (const end of ['requestfinished', 'requestfailed'])
+    page.on(end, (request) => seen.waiting.delete(request));
+}
+
+/** Waits until a page stands still: what it does has ended, and nothing was asked for a while. */
 export async function settled(page) {
   await page.waitForSelector('h1');
-  await page.waitForLoadState('networkidle');
-  await page.waitForTimeout(50);
+  const seen = traffic.get(page);
+  let before;
+  do {
+    for (let quiet = 0; quiet < QUIET; quiet += STEP) {
+      await page.waitForTimeout(STEP);
+      if (seen.waiting.size > 0) quiet = 0;
+    }
+    before = seen.count;
+    // Behind what the page does at the moment, which may ask for more.
+    await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve))));
+  } while (seen.count !== before);
 }
 
 /** What every page must keep: no axe violation, no key in place of a text, no sideways scroll, one h1. */
 export async function violations(page) {
   const faults = [];
-  await page.evaluate(AXE);
+  if (!(await page.evaluate(() => 'axe' in globalThis))) await page.evaluate(AXE);
   const results = await page.evaluate(() =>
     globalThis.axe.run(document, {
+      resultTypes: ['violations'],
+      // Nothing of it is used by these rules, and it asks for every sheet of styles again.
+      preload: false,
       runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'],
     }),
   );
@@ -114,5 +140,6 @@ export async function violations(page) {
   return faults;
 }
 
-/** Keeps a picture in `tests/out`. */
-export const shoot = (page, name) => page.screenshot({ path: `${OUT}${name}.png`, animations: 'disabled' });
+/** Keeps a picture in `tests/out`: of what is in view, or of the whole page. */
+export const shoot = (page, name, { whole = false } = {}) =>
+  page.screenshot({ path: `${OUT}${name}.png`, animations: 'disabled', fullPage: whole });

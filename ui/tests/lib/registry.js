@@ -7,9 +7,10 @@ import { gzipSync } from 'node:zlib';
 export const REGISTRY = new URL(process.env.GANTRY_URL ?? 'https://127.0.0.1:8443');
 export const ADMIN = ['admin', process.env.GANTRY_ADMIN_PASSWORD ?? ''];
 
-/** Sends a request; the status, headers and text of the answer. */
+/** Sends a request, as an account or as nobody (`null`); the status, headers and text of the answer. */
 export function call(method, path, { as = ADMIN, body, type = 'application/json', headers: more = {} } = {}) {
-  const headers = { ...more, authorization: `Basic ${Buffer.from(as.join(':')).toString('base64')}` };
+  const headers = { ...more };
+  if (as) headers.authorization = `Basic ${Buffer.from(as.join(':')).toString('base64')}`;
   const bytes = body === undefined || Buffer.isBuffer(body) ? body : Buffer.from(JSON.stringify(body));
   if (bytes) Object.assign(headers, { 'content-type': type, 'content-length': bytes.length });
   // The registry has a certificate of its own, and is on this machine.
@@ -33,6 +34,25 @@ export async function must(method, path, options) {
   if (answer.status >= 400 && answer.status !== 409)
     throw new Error(`${method} ${path}: ${answer.status} ${answer.text}`);
   return answer;
+}
+
+/** Signs in as the pages do; the cookies of the session, each with its name and value. */
+export async function session([principal, password]) {
+  const cookies = ({ headers }) => (headers['set-cookie'] ?? []).map((cookie) => cookie.split(';')[0]);
+  const first = await call('GET', '/c/login', { as: null });
+  const signedIn = await must('POST', '/c/login', {
+    as: null,
+    body: Buffer.from(String(new URLSearchParams({ principal, password }))),
+    type: 'application/x-www-form-urlencoded',
+    headers: {
+      cookie: cookies(first).join('; '),
+      'x-harbor-csrf-token': first.headers['x-harbor-csrf-token'],
+    },
+  });
+  return [...cookies(first), ...cookies(signedIn)].map((cookie) => {
+    const at = cookie.indexOf('=');
+    return { name: cookie.slice(0, at), value: cookie.slice(at + 1) };
+  });
 }
 
 const digestOf = (bytes) => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;

@@ -171,3 +171,36 @@ async fn an_exchange_says_what_it_lacks() {
         assert_eq!(answer.json()["error"], "invalid_request", "{form}");
     }
 }
+
+/// Times differ by chance on a busy machine: one of four rounds has to be even.
+#[tokio::test]
+async fn the_time_of_a_refusal_does_not_tell_which_issuers_are_known() {
+    let (server, issuer, other) = (server().await, Issuer::start().await, Issuer::start().await);
+    let project = server.private_project().await;
+    make(&server, &project.name, &issuer.rule(json!({}))).await;
+    let median = async |token: &str, first: u8| {
+        let mut times = Vec::new();
+        for number in 0..9 {
+            let name = fresh("docker");
+            let docker = server.as_user_with(&name, token).at(first + number);
+            let began = std::time::Instant::now();
+            docker
+                .get(&format!("{TOKEN}?service=harbor-registry"))
+                .await
+                .expect(401);
+            times.push(began.elapsed());
+        }
+        times.sort_unstable();
+        times[times.len() / 2]
+    };
+    let mut seen = Vec::new();
+    for round in 0..4_u8 {
+        let known = median(&issuer.token(json!({ "sub": "nobody" })), 20 + round * 20).await;
+        let unknown = median(&other.token(json!({})), 30 + round * 20).await;
+        seen.push((known, unknown));
+        if (0.7..=1.4).contains(&(known.as_secs_f64() / unknown.as_secs_f64())) {
+            return;
+        }
+    }
+    panic!("known and unknown issuers: {seen:?}");
+}

@@ -11,7 +11,6 @@ export interface AuditEvent {
   operation_result: boolean;
   resource: string;
   resource_type: string;
-  client_ip?: string;
 }
 
 /** The log of a project by its name, or of all that the reader may see. */

@@ -81,6 +81,12 @@ export async function listSchedules(of: Listing, signal: AbortSignal): Promise<P
   return { rows: body, total };
 }
 
+/** The next times at which a schedule runs, in UTC. */
+export async function nextRuns(cron: string, signal: AbortSignal): Promise<string[]> {
+  const options = { query: { cron }, signal };
+  return (await send<{ next: string[] }>('GET', '/api/ext/v1/schedules/next', options)).body.next;
+}
+
 /** All jobs, of every kind. */
 export async function listJobs(of: Listing, options: Options): Promise<Page<Job>> {
   const asked = { ...options, query: listing(of) };

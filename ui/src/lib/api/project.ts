@@ -41,6 +41,64 @@ export async function projectSummary(name: string, signal: AbortSignal): Promise
   return (await send<Summary>('GET', `${at(name)}/summary`, { headers: BY_NAME, signal })).body;
 }
 
+/** A deleted project that can be restored. */
+export interface DeletedProject {
+  project_id: number;
+  name: string;
+  owner_name: string;
+  deletion_time: string;
+  restorable_until: string;
+  /** Whether another project has the name now. */
+  name_taken: boolean;
+}
+
+const DELETED = '/api/ext/v1/deleted-projects';
+
+export async function listDeleted(of: Listing, signal: AbortSignal): Promise<Page<DeletedProject>> {
+  const { body, total } = await send<DeletedProject[]>('GET', DELETED, { query: listing(of), signal });
+  return { rows: body, total };
+}
+
+export async function restoreProject(id: number): Promise<void> {
+  await send('POST', `${DELETED}/${id}/restore`);
+}
+
+/** A role that waits for somebody of the OIDC provider. */
+export interface ExpectedMember {
+  id: number;
+  claim: string;
+  value: string;
+  role_id: number;
+  creation_time: string;
+}
+
+const expectedIn = (project: string) =>
+  `/api/ext/v1/projects/${encodeURIComponent(project)}/expected-members`;
+
+export async function listExpected(
+  project: string,
+  of: Listing,
+  signal: AbortSignal,
+): Promise<Page<ExpectedMember>> {
+  const options = { headers: BY_NAME, query: listing(of), signal };
+  const { body, total } = await send<ExpectedMember[]>('GET', expectedIn(project), options);
+  return { rows: body, total };
+}
+
+/** Lets a role wait; without a claim, for an account name. */
+export async function expectMember(
+  project: string,
+  person: { claim?: string; value: string },
+  role: number,
+): Promise<void> {
+  const json = { ...person, role_id: role };
+  await send('POST', expectedIn(project), { headers: BY_NAME, json });
+}
+
+export async function forgetExpected(project: string, id: number): Promise<void> {
+  await send('DELETE', `${expectedIn(project)}/${id}`, { headers: BY_NAME });
+}
+
 /** Whether a project can be deleted; if not, why. */
 export async function deletable(name: string, signal: AbortSignal): Promise<{ deletable?: boolean | null }> {
   const options = { headers: BY_NAME, signal };

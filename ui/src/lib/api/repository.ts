@@ -1,5 +1,5 @@
 /** Repositories of a project. */
-import { send } from '../client';
+import { type Options, send } from '../client';
 import { type Listing, listing, type Page } from './list';
 import type { Repository } from './types';
 
@@ -13,9 +13,10 @@ export const repositoryAt = (project: string, name: string) => `${of(project)}/$
 export async function listRepositories(
   project: string,
   page: Listing,
-  signal: AbortSignal,
+  options: Options,
 ): Promise<Page<Repository>> {
-  const { body, total } = await send<Repository[]>('GET', of(project), { query: listing(page), signal });
+  const asked = { ...options, query: listing(page) };
+  const { body, total } = await send<Repository[]>('GET', of(project), asked);
   return { rows: body, total };
 }
 

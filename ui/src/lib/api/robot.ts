@@ -26,6 +26,8 @@ export interface Robot {
   creation_time: string;
   last_used_at?: string | null;
   last_used_address?: string | null;
+  /** The secret before the present one, while it works too. */
+  previous_secret?: { expires_at: string; uses: number; last_used_at?: string | null } | null;
 }
 
 export interface NewRobot {
@@ -76,9 +78,10 @@ export async function updateRobot(robot: Robot): Promise<void> {
   await send('PUT', `${ROBOTS}/${robot.id}`, { json: robot });
 }
 
-/** Gives a robot a new secret; the old one ends at once. */
-export async function rotateSecret(robot: Robot): Promise<Secret> {
-  const { body } = await send<{ secret: string }>('PATCH', `${ROBOTS}/${robot.id}`, { json: {} });
+/** Gives a robot a new secret; the old one works too for so many days. */
+export async function rotateSecret(robot: Robot, graceDays: number): Promise<Secret> {
+  const json = { grace_days: graceDays };
+  const { body } = await send<{ secret: string }>('PATCH', `${ROBOTS}/${robot.id}`, { json });
   return { name: robot.name, secret: body.secret };
 }
 

@@ -52,6 +52,20 @@ export async function setSysadmin(id: number, on: boolean): Promise<void> {
   await send('PUT', `${USERS}/${id}/sysadmin`, { json: { sysadmin_flag: on } });
 }
 
+export async function getUser(id: number, signal: AbortSignal): Promise<User> {
+  return (await send<User>('GET', `${USERS}/${id}`, { signal })).body;
+}
+
+/** The account belongs to the person whom the OIDC provider calls `subject`. */
+export async function joinUser(id: number, subject: string): Promise<void> {
+  await send('PUT', `/api/ext/v1/users/${id}/identity`, { json: { subject } });
+}
+
+/** The account belongs to no person of the OIDC provider any more. */
+export async function unlinkUser(id: number): Promise<void> {
+  await send('DELETE', `/api/ext/v1/users/${id}/identity`);
+}
+
 export async function deleteUser(id: number): Promise<void> {
   await send('DELETE', `${USERS}/${id}`);
 }

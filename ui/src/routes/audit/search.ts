@@ -9,6 +9,7 @@ export const OPERATIONS = [
   'push',
   'login',
   'logout',
+  'expire',
   'refuse',
 ] as const;
 
@@ -20,9 +21,10 @@ export const TYPES = [
   'member',
   'user',
   'robot',
-  'user-group',
+  'user_group',
   'label',
   'tag-retention',
+  'webhook',
   'immutable-tag',
   'workload-rule',
   'registry',
@@ -31,10 +33,16 @@ export const TYPES = [
   'configuration',
   'job',
   'audit-log',
+  'blob',
+  'api',
+  'certificate',
+  'import',
+  'secrets',
+  'storage',
 ] as const;
 
 /** Fields that are compared as a whole. */
-export const FIELDS = ['username', 'project', 'repository', 'tag'] as const;
+export const FIELDS = ['username', 'project', 'repository', 'tag', 'address', 'user_agent'] as const;
 export type Field = (typeof FIELDS)[number];
 
 export const PERIODS = ['hour', 'day', 'week', 'month', 'all'] as const;

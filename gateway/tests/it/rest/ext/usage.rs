@@ -66,6 +66,23 @@ pub(super) async fn projects_and_repositories(server: &Server) {
     )
     .await;
     assert_eq!(counted["points"], json!([]));
+    // What is counted by hour is what the log has.
+    eventually(20, "counters and log agree", async || {
+        for step in ["hour", "day"] {
+            for (path, log) in [
+                ("/stats/pulls", "operation=pull"),
+                ("/stats/pushes", "operation=create,resource_type=artifact"),
+            ] {
+                let counters = get(&admin, &format!("{path}?step={step}")).await;
+                let entries = get(&admin, &format!("/stats/audit?step={step}&q={log}")).await;
+                if counters != entries {
+                    return None;
+                }
+            }
+        }
+        Some(())
+    })
+    .await;
     // Whoever may not read quota and members is not told of them.
     let public = server.public_project().await;
     let stats = get(
