@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use http::{Method, StatusCode};
+use http::{HeaderName, Method, StatusCode};
 use model::{Digest, Reference, Tag};
 use serde::Deserialize;
 use serde_json::json;
@@ -11,6 +11,8 @@ use serde_json::json;
 use crate::api::encoded;
 use crate::{Error, Remote, Result};
 
+/// Says that a project in a path is named, not numbered.
+const BY_NAME: HeaderName = HeaderName::from_static("x-is-resource-name");
 /// Tags of a repository that are asked what they name, before something is deleted.
 const MOST_TAGS: usize = 1_000;
 
@@ -259,9 +261,21 @@ impl Remote {
     /// # Errors
     /// [`crate::Error`].
     pub async fn metadata(&self, repository: &str) -> Result<BTreeMap<String, String>> {
-        let found = self.project(project_of(repository)).await?;
-        let metadata = found.and_then(|project| project.metadata);
-        let metadata = metadata.into_iter().flatten();
+        let project = project_of(repository);
+        let what = format!("say what is set for the project {project}");
+        let path = format!("/projects/{}", encoded(project));
+        // A name of digits is not an ID.
+        let ask = Self::call(Method::GET, &path, &what).header(BY_NAME, "true");
+        let found = match self.found(ask).await {
+            Err(Error::Denied { .. }) => None,
+            found => found?,
+        };
+        let Some(answer) = found else {
+            return Ok(BTreeMap::new());
+        };
+        let found: Project = serde_json::from_slice(&answer.body)
+            .map_err(|error| self.protocol(&what, error.to_string()))?;
+        let metadata = found.metadata.into_iter().flatten();
         Ok(metadata
             .filter_map(|(name, value)| Some((name, value?)))
             .collect())

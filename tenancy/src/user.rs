@@ -382,6 +382,7 @@ async fn order_erasure(tx: &mut Tx, principal: PrincipalId, now: Timestamp) -> R
         // A number, which can always be serialized.
         payload: serde_json::to_string(&ErasureJob { principal }).unwrap_or_default(),
         dedup_key: Some(principal.to_string()),
+        lane: None,
         priority: Priority::Normal,
         lane: None,
         due_at: now,

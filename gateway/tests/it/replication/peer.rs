@@ -100,13 +100,12 @@ async fn a_registry_with_a_token_service_is_pushed_to_and_pulled_from_by_name_an
     let copy = digest(&here, &format!("{back}/app"), "v1").await;
     assert_eq!(copy, Some(app.digest));
 
-    let credential = json!({"type": "basic", "access_key": "admin", "access_secret": "wrong"});
-    other["credential"] = credential;
-    let refused = here
-        .admin()
-        .post("/api/v2.0/registries/ping")
-        .json(&other)
-        .await;
+    let asked = json!({
+        "type": "docker-registry", "url": other["url"], "ca_certificate": other["ca_certificate"],
+        "credential_type": "basic", "access_key": "admin", "access_secret": "wrong",
+    });
+    let path = "/api/v2.0/registries/ping";
+    let refused = here.admin().post(path).json(&asked).await;
     let message = refused.expect(400).message();
     assert!(message.contains("refuses the credentials"), "{message}");
     there.may_complain();

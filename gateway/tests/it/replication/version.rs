@@ -72,6 +72,11 @@ async fn sites_that_were_cut_off_agree_on_the_later_change_and_catch_up() {
     // What lost can be pulled by its digest where it was pushed.
     let lost = digest(&one, &repository, &early.digest).await;
     assert_eq!(lost.as_ref(), Some(&early.digest));
+    // What lost has no tag any more, and whole runs copy that too.
+    for (at, policy) in [(&one, out), (&other, back)] {
+        run(at, policy).await;
+    }
+    settled(&[&one, &other], &repository).await;
     for (at, policy) in [(&one, out), (&other, back)] {
         let again = run(at, policy).await;
         let counts = ["copied", "deleted", "bytes"].map(|count| sum(&again, count));
