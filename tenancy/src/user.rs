@@ -384,7 +384,6 @@ async fn order_erasure(tx: &mut Tx, principal: PrincipalId, now: Timestamp) -> R
         dedup_key: Some(principal.to_string()),
         lane: None,
         priority: Priority::Normal,
-        lane: None,
         due_at: now,
     };
     job::add(tx, &new, now).await?;
