@@ -148,6 +148,7 @@ guarded! {
     2: (A B) (C D);
     3: (A B C) ();
     3: (A B C) (D);
+    3: (A B C) (D E);
 }
 
 /// A route and what it needs.

@@ -24,6 +24,8 @@ use crate::{Error, Result};
 pub(crate) const AGENT: &str = "harbor-registry-client";
 /// Bytes of an answer that is no blob.
 pub(crate) const LARGEST_ANSWER: usize = 8 << 20;
+/// How long an answer that is no blob may take.
+const LONGEST_ANSWER: Duration = Duration::from_secs(300);
 /// Bytes of a refusal that are read.
 const LARGEST_REFUSAL: usize = 64 << 10;
 /// Redirects that are followed.
@@ -237,8 +239,9 @@ impl Remote {
     }
 
     async fn whole(&self, body: Incoming, most: usize, what: &str) -> Result<Bytes> {
-        let whole = self.0.http.whole(body, most).await;
-        whole.map_err(|error| match error {
+        let whole = tokio::time::timeout(LONGEST_ANSWER, self.0.http.whole(body, most)).await;
+        let silent = |_| Error::Silent(self.host().to_owned(), LONGEST_ANSWER.as_secs());
+        whole.map_err(silent)?.map_err(|error| match error {
             outgoing::Error::TooLarge(_) => {
                 self.protocol(what, format!("its answer has more than {most} bytes"))
             }

@@ -113,7 +113,8 @@ impl Remote {
         subject: &Digest,
         referrers: &[Digest],
     ) -> Result<Vec<Digest>> {
-        if self.by_api(repository, subject).await?.is_some() {
+        // Harbor and Gantry have it.
+        if self.kind().has_projects() || self.by_api(repository, subject).await?.is_some() {
             return Ok(Vec::new());
         }
         let listed = self.by_tag(repository, subject).await?;

@@ -1,5 +1,5 @@
 //! Versions of tags, for other Gantries that copy from here and to here: which installation this is, what its tags are, and
-//! what they are to be. Only who may start replication says the latter.
+//! what they are to be. Only who may see replication asks, and only who may start it says the latter.
 
 use std::collections::BTreeMap;
 
@@ -8,17 +8,19 @@ use axum::extract::State;
 use db::tag::version;
 use model::replication::TagState;
 use model::{Digest, InstallationId, Timestamp};
-use policy::{Caller, SystemPermit, on, system, to};
+use policy::on::On;
+use policy::to::To;
+use policy::{Caller, ProjectPermit, SystemPermit, on, system, to};
 use registry::tag::version::{AHEAD, Accepted, ahead};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::allowed::{self, Allowed, Granted};
+use crate::allowed::{self, Granted};
 use crate::error::Rendered;
 use crate::json::{BodyOf, Unread};
 use crate::param::content::TagRef;
-use crate::param::{Params, ProjectByName, RepositoryRef};
-use crate::{App, Error};
+use crate::param::{Params, ProjectByName, ProjectRef, RepositoryRef};
+use crate::{AdminState, App, Error};
 
 /// States of a page.
 const PAGE: i64 = 1_000;
@@ -129,7 +131,7 @@ pub(crate) async fn site(
 }
 
 /// Lists what the tags of a repository are and since when, sorted by name. Those that were deleted within 90 days are
-/// included. Also needs `replication` list.
+/// included. Also needs `tag` list there.
 #[utoipa::path(
     get, path = "/api/ext/v1/projects/{project_name}/repositories/{repository_name}/tag-versions",
     operation_id = "listTagVersions", tag = "replication",
@@ -137,12 +139,13 @@ pub(crate) async fn site(
     responses((status = 200, description = "Up to 1,000 tags; none after the last one.", body = Vec<TagVersion>))
 )]
 pub(crate) async fn list(
+    ProjectByName(project): ProjectByName,
     named: RepositoryRef,
+    Granted(permit): Granted<SystemPermit<(system::Replication, to::List)>>,
     params: Params,
-    Allowed { permit, .. }: Allowed<on::Tag, to::List, ProjectByName>,
     State(app): App,
 ) -> Rendered<Vec<TagVersion>> {
-    allowed::system::<(system::Replication, to::List)>(permit.caller())?;
+    in_project::<on::Tag, to::List>(&app, permit.caller(), &project).await?;
     let name = named.name()?;
     let after = params.text("after")?.unwrap_or_default();
     let mut reader = app.db.reader().await?;
@@ -156,21 +159,23 @@ pub(crate) async fn list(
 }
 
 /// Points a tag at a manifest as it was pointed at another installation, unless what it is here is later. Also needs
-/// `replication` create.
+/// `repository` push there.
 #[utoipa::path(
     put, path = "/api/ext/v1/projects/{project_name}/repositories/{repository_name}/tags/{tag_name}/version",
     operation_id = "setTagVersion", tag = "replication", request_body = NewTagVersion,
     responses((status = 200, description = "What came of it.", body = TagVersionOutcome))
 )]
 pub(crate) async fn set(
+    ProjectByName(project): ProjectByName,
     named: RepositoryRef,
     tag: TagRef,
-    Allowed { permit, .. }: Allowed<on::Repository, to::Push, ProjectByName>,
+    Granted(permit): Granted<SystemPermit<(system::Replication, to::Create)>>,
     State(app): App,
     body: Unread<NewTagVersion>,
 ) -> Rendered<TagVersionOutcome> {
-    replicates(permit.caller())?;
+    in_project::<on::Repository, to::Push>(&app, permit.caller(), &project).await?;
     let (permit, body) = body.read(&app, permit).await?;
+    let permit = in_project(&app, permit.caller(), &project).await?;
     let (name, tag) = (named.name()?, tag.tag()?);
     let version = body.version(app.clock.now())?;
     let given = body.digest.unwrap_or_default();
@@ -183,30 +188,37 @@ pub(crate) async fn set(
     Ok(outcome(tag.to_string(), accepted.await?))
 }
 
-/// Deletes a tag as it was deleted at another installation, unless what it is here is later. Also needs `replication` create.
+/// Deletes a tag as it was deleted at another installation, unless what it is here is later. Also needs `tag` delete there.
 #[utoipa::path(
     put, path = "/api/ext/v1/projects/{project_name}/repositories/{repository_name}/tags/{tag_name}/deletion",
     operation_id = "setTagDeletion", tag = "replication", request_body = NewTagVersion,
     responses((status = 200, description = "What came of it.", body = TagVersionOutcome))
 )]
 pub(crate) async fn delete(
+    ProjectByName(project): ProjectByName,
     named: RepositoryRef,
     tag: TagRef,
-    Allowed { permit, .. }: Allowed<on::Tag, to::Delete, ProjectByName>,
+    Granted(permit): Granted<SystemPermit<(system::Replication, to::Create)>>,
     State(app): App,
     body: Unread<NewTagVersion>,
 ) -> Rendered<TagVersionOutcome> {
-    replicates(permit.caller())?;
+    in_project::<on::Tag, to::Delete>(&app, permit.caller(), &project).await?;
     let (permit, body) = body.read(&app, permit).await?;
+    let permit = in_project(&app, permit.caller(), &project).await?;
     let (name, tag) = (named.name()?, tag.tag()?);
     let version = body.version(app.clock.now())?;
     let accepted = app.registry.accept_deletion(&permit, &name, &tag, version);
     Ok(outcome(tag.to_string(), accepted.await?))
 }
 
-/// A version decides over changes of others: it is taken only from who may start replication.
-fn replicates(caller: &Caller) -> Result<(), Error> {
-    allowed::system::<(system::Replication, to::Create)>(caller).map(drop)
+/// A version decides over changes of others: it is taken only from who may start replication, and may do this in the project.
+async fn in_project<R: On, A: To>(
+    app: &AdminState,
+    caller: &Caller,
+    project: &ProjectRef,
+) -> Result<ProjectPermit<R, A>, Error> {
+    let (permit, _) = allowed::permitted(&app.db, caller, project).await?;
+    Ok(permit)
 }
 
 fn outcome(name: String, accepted: Accepted) -> Json<TagVersionOutcome> {

@@ -109,17 +109,18 @@ pub async fn owed(reader: &mut Reader) -> Result<Vec<Owed>> {
              from replication_policy y join execution f on f.vendor_type = 'REPLICATION' and f.vendor_id = y.id
                  and f.status = 'Error' and f.ended_at is not null and f.forgotten_at is null and f.attrs ->> 'scope' <> 'nothing'
              where y.enabled = 1 and y.trigger_kind = 'event_based' and not exists (
-                 select 1 from execution e where e.vendor_type = 'REPLICATION' and e.vendor_id = y.id and e.id >= f.id
-                 and (e.status = 'Running' or (e.status in ('Success', 'Stopped') and e.attrs ->> 'scope' = 'whole')))
+                 select 1 from execution e where e.vendor_type = 'REPLICATION' and e.vendor_id = y.id
+                 and (e.status = 'Running'
+                     or (e.id >= f.id and e.status in ('Success', 'Stopped') and e.attrs ->> 'scope' = 'whole')))
              group by y.id",
             "select y.id, count(*) as failures, max(f.ended_at) as failed_at
              from replication_policy y join execution f on f.vendor_type = 'REPLICATION' and f.vendor_id = y.id
                  and f.status = 'Error' and f.ended_at is not null and f.forgotten_at is null
                  and cast(f.attrs as json) ->> 'scope' <> 'nothing'
              where y.enabled = 1 and y.trigger_kind = 'event_based' and not exists (
-                 select 1 from execution e where e.vendor_type = 'REPLICATION' and e.vendor_id = y.id and e.id >= f.id
-                 and (e.status = 'Running'
-                     or (e.status in ('Success', 'Stopped') and cast(e.attrs as json) ->> 'scope' = 'whole')))
+                 select 1 from execution e where e.vendor_type = 'REPLICATION' and e.vendor_id = y.id
+                 and (e.status = 'Running' or (e.id >= f.id and e.status in ('Success', 'Stopped')
+                     and cast(e.attrs as json) ->> 'scope' = 'whole')))
              group by y.id",
         )
         .all()

@@ -21,6 +21,7 @@ mod login_failure;
 mod mailed_link;
 mod oidc;
 mod pooler;
+mod replication;
 mod repositories;
 mod retention;
 mod robots;

@@ -9,6 +9,9 @@ use super::copy::Copying;
 use super::error::Copied;
 use super::site::Site;
 
+/// Labels of an artifact that are put on its copy in one run.
+const MOST: usize = 100;
+
 impl Copying<'_> {
     /// Puts the labels of an artifact on its copy. What the account may not do there is said, and the copy counts.
     pub(super) async fn labels(&self, digest: &Digest) -> Copied<()> {
@@ -23,7 +26,8 @@ impl Copying<'_> {
         }
         let there = target.labels(&self.to, digest).await?;
         let there: HashSet<&str> = there.iter().map(|label| label.name.as_str()).collect();
-        for label in labels.iter().filter(|it| !there.contains(&*it.name)) {
+        let missing = labels.iter().filter(|it| !there.contains(&*it.name));
+        for label in missing.take(MOST) {
             self.refuse_stopped().await?;
             if let Err(error) = target.put_label((&self.to, digest), label).await {
                 if error.is_transient() {

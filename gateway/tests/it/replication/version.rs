@@ -91,6 +91,27 @@ async fn sites_that_were_cut_off_agree_on_the_later_change_and_catch_up() {
     }
 }
 
+/// The long form, by hand with `--ignored`: longer than requests are repeated.
+#[tokio::test]
+#[ignore = "a site is cut off for two minutes"]
+async fn a_site_that_was_cut_off_for_two_minutes_catches_up_by_itself() {
+    let (one, other) = (site().await, site().await);
+    let project = one.private_project().await;
+    let repository = project.repository("app");
+    let proxy = between(&other).await;
+    let registry = add(&one, &gantry_at(&other, "other", proxy.address())).await;
+    policy(&one, &following(push("out", registry, &repository))).await;
+    let (first, second) = (image("before"), image("meanwhile"));
+    one.admin().push_image(&repository, "v1", &first).await;
+    comes(&other, &repository, "v1", Some(&first.digest)).await;
+    proxy.set(Mode::Refuse);
+    one.admin().push_image(&repository, "v1", &second).await;
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    proxy.set(Mode::Pass);
+    comes(&other, &repository, "v1", Some(&second.digest)).await;
+    one.may_complain();
+}
+
 #[tokio::test]
 async fn what_loses_is_named_in_the_log_and_one_that_only_pulls_and_pushes_agrees_too() {
     let (here, there) = (site().await, site().await);
