@@ -144,7 +144,7 @@ test('signing in works while one of the calls that help it fails, whichever it i
         ? route.fulfill({ status: 500, json: { errors: [{ code: 'UNKNOWN', message: 'no' }] } })
         : route.continue(),
     );
-    await page.goto(`${PAGES}/ui/login`);
+    await open(page, '/ui/login');
     if (helper.endsWith('/systeminfo'))
       await page.getByText('the registry did not say what it offers').waitFor();
     assert.deepEqual(await violations(page), [], helper);

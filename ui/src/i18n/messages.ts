@@ -487,6 +487,7 @@ export interface Messages {
   'jobs.id': null;
   'jobs.idle': null;
   'jobs.kind': null;
+  'jobs.name.ACCOUNT_MAIL': null;
   'jobs.name.AUDIT_PARTITION': null;
   'jobs.name.AUDIT_SEAL': null;
   'jobs.name.EXECUTION_SWEEP': null;
