@@ -61,8 +61,9 @@ test('what the page asks by itself does not keep a session alive', async () => {
     if (request.url().includes('/edge-proxy/tags'))
       asked.push(request.headers()['x-harbor-no-session-renewal'] ?? 'renews');
   });
+  await page.clock.install();
   await open(page, TAGS);
-  await page.waitForTimeout(11_000);
+  await page.clock.fastForward(11_000);
   await settled(page);
   assert.deepEqual(asked.slice(0, 2), ['renews', 'true']);
   await context.close();

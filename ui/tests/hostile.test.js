@@ -315,8 +315,10 @@ test('the keyboard alone makes a label, puts it on a tag, and deletes it', async
 test('what happens appears in the activity, and can be held', async () => {
   const name = fresh('live');
   const { context, page, faults } = await watched({ as: 'admin' });
+  await page.clock.install();
   await open(page, '/ui/activity');
   await push(`platform/${name}`, '1');
+  await page.clock.fastForward(6000);
   await page.getByText(`platform/${name}:1`).first().waitFor();
   await page.getByRole('button', { name: 'Pushes' }).click();
   await page.waitForURL(/show=push/);
@@ -324,7 +326,8 @@ test('what happens appears in the activity, and can be held', async () => {
   await shoot(page, 'activity.push');
   await page.getByRole('button', { name: 'Hold' }).click();
   await push(`platform/${name}`, '2');
-  await page.waitForTimeout(6000);
+  await page.clock.fastForward(6000);
+  await settled(page);
   assert.equal(await page.getByText(`platform/${name}:2`).count(), 0);
   await page.getByRole('button', { name: 'Go on' }).click();
   await page.getByText(`platform/${name}:2`).first().waitFor();
