@@ -220,8 +220,10 @@ test('a tag goes back to what it named before', async () => {
 test('a pushed image appears by itself', async () => {
   const { name, page: base } = await repository('1.0');
   const { context, page } = await visit(browser, { as: 'dev' });
+  await page.clock.install();
   await open(page, `${base}/tags`);
   await push(`platform/${name}`, '2.0', { text: 'later' });
+  await page.clock.fastForward(11_000);
   await page.getByRole('link', { name: '2.0', exact: true }).waitFor({ timeout: 15_000 });
   await context.close();
 });

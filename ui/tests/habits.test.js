@@ -61,8 +61,9 @@ test('what the page asks by itself does not keep a session alive', async () => {
     if (request.url().includes('/edge-proxy/tags'))
       asked.push(request.headers()['x-harbor-no-session-renewal'] ?? 'renews');
   });
+  await page.clock.install();
   await open(page, TAGS);
-  await page.waitForTimeout(11_000);
+  await page.clock.fastForward(11_000);
   await settled(page);
   assert.deepEqual(asked.slice(0, 2), ['renews', 'true']);
   await context.close();
@@ -144,7 +145,7 @@ test('signing in works while one of the calls that help it fails, whichever it i
         ? route.fulfill({ status: 500, json: { errors: [{ code: 'UNKNOWN', message: 'no' }] } })
         : route.continue(),
     );
-    await page.goto(`${PAGES}/ui/login`);
+    await open(page, '/ui/login');
     if (helper.endsWith('/systeminfo'))
       await page.getByText('the registry did not say what it offers').waitFor();
     assert.deepEqual(await violations(page), [], helper);

@@ -4,12 +4,14 @@ import { after, before, test } from 'node:test';
 import { launch, open, PAGES, settled, shoot, violations, visit } from './lib/browser.js';
 import { act, dialog, fresh, toast } from './lib/page.js';
 import { ADMIN, call, must, push, pushIndexOf, seed, seedContent } from './lib/registry.js';
+import { seedRows } from './lib/rows.js';
 
 const SCRIPT = '<img src=x onerror=alert(1)>';
 let browser;
 before(async () => {
   await seed();
   await seedContent();
+  await seedRows();
   browser = await launch();
 });
 after(() => browser?.close());
@@ -50,10 +52,48 @@ test('names, labels, descriptions and the audit log run nothing', async () => {
       description: `# ${SCRIPT}\n\n${SCRIPT}\n\n[run](javascript:alert(1)) **strong**\n\n<script>alert(2)</script>`,
     },
   });
+  await must('POST', '/api/ext/v1/projects/platform/workload-rules', {
+    body: {
+      name: fresh('hostile'),
+      issuer: 'https://issuer.example',
+      audience: SCRIPT,
+      subject: `repo:${SCRIPT}`,
+      claims: { [SCRIPT]: SCRIPT },
+      role: 'guest',
+      lifetime: 900,
+    },
+  });
+  const selector = (decoration) => ({ kind: 'doublestar', decoration, pattern: SCRIPT });
+  await must('POST', '/api/v2.0/projects/platform/immutabletagrules', {
+    body: {
+      action: 'immutable',
+      template: 'immutable_template',
+      scope_selectors: { repository: [selector('repoMatches')] },
+      tag_selectors: [selector('matches')],
+    },
+  });
+  const [registry] = JSON.parse((await must('GET', '/api/v2.0/registries?q=name=rows-copy')).text);
+  await must('POST', '/api/v2.0/replication/policies', {
+    body: {
+      name: `${SCRIPT}${Date.now().toString(36)}`,
+      description: SCRIPT,
+      src_registry: null,
+      dest_registry: { id: registry.id },
+      filters: [{ type: 'name', value: SCRIPT }],
+      trigger: { type: 'manual' },
+      enabled: false,
+      override: true,
+      dest_namespace: 'sandbox',
+      dest_namespace_replace_count: 0,
+    },
+  });
   await call('GET', '/v2/', { as: [SCRIPT, 'wrong'] });
   const { context, page, faults } = await watched({ as: 'admin' });
   const texts = {
     '/ui/projects/platform/labels': label,
+    '/ui/projects/platform/workload': SCRIPT,
+    '/ui/projects/platform/policies': SCRIPT,
+    '/ui/admin/replication': SCRIPT,
     '/ui/admin/groups': SCRIPT,
     '/ui/projects/platform/robots': SCRIPT,
     '/ui/projects/platform/repositories/tools/lint/-/info': 'strong',
@@ -315,8 +355,10 @@ test('the keyboard alone makes a label, puts it on a tag, and deletes it', async
 test('what happens appears in the activity, and can be held', async () => {
   const name = fresh('live');
   const { context, page, faults } = await watched({ as: 'admin' });
+  await page.clock.install();
   await open(page, '/ui/activity');
   await push(`platform/${name}`, '1');
+  await page.clock.fastForward(6000);
   await page.getByText(`platform/${name}:1`).first().waitFor();
   await page.getByRole('button', { name: 'Pushes' }).click();
   await page.waitForURL(/show=push/);
@@ -324,7 +366,8 @@ test('what happens appears in the activity, and can be held', async () => {
   await shoot(page, 'activity.push');
   await page.getByRole('button', { name: 'Hold' }).click();
   await push(`platform/${name}`, '2');
-  await page.waitForTimeout(6000);
+  await page.clock.fastForward(6000);
+  await settled(page);
   assert.equal(await page.getByText(`platform/${name}:2`).count(), 0);
   await page.getByRole('button', { name: 'Go on' }).click();
   await page.getByText(`platform/${name}:2`).first().waitFor();

@@ -13,14 +13,22 @@ const TAGS = `/ui/projects/platform/repositories/${REPOSITORY.split('/')[1]}/-/t
 
 /** By file: where it is taken, in which form, and what is done there first. */
 const PICTURES = {
+  home: { path: '/ui/' },
   projects: { path: '/ui/projects' },
   'tags-dark': { path: TAGS, theme: 'dark' },
   'projects-zh': { path: '/ui/projects', language: 'zh-CN' },
+  repositories: { path: '/ui/projects/platform/repositories' },
   tags: { path: TAGS },
+  'tags-zh': { path: TAGS, language: 'zh-CN' },
+  members: { path: '/ui/projects/platform/members' },
+  'members-zh': { path: '/ui/projects/platform/members', language: 'zh-CN' },
   artifact: { path: `${TAGS}/2.14.3` },
   repository: { path: TAGS.replace(/tags$/, 'info') },
   robot: { path: '/ui/projects/platform/robots', first: permissions },
-  audit: { path: '/ui/audit' },
+  audit: { path: '/ui/audit', first: search },
+  'audit-zh': { path: '/ui/audit', language: 'zh-CN', theme: 'dark' },
+  settings: { path: '/ui/admin/settings/ldap' },
+  'settings-zh': { path: '/ui/admin/settings', language: 'zh-CN' },
   activity: { path: '/ui/activity' },
   gc: { path: '/ui/admin/gc' },
 };
@@ -31,6 +39,8 @@ async function permissions(page) {
   await dialog(page).getByRole('button', { name: 'Next' }).click();
   await dialog(page).getByRole('button', { name: 'Push and pull' }).click();
 }
+
+const search = (page) => page.getByRole('button', { name: 'Search by field' }).click();
 
 let browser;
 before(async () => {

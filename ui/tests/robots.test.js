@@ -40,6 +40,8 @@ test('a robot from its making to its end, its secret shown once', async () => {
   faults.push(...(await violations(page)));
   await shoot(page, 'wizard.basics');
   await dialog(page).getByRole('button', { name: 'Next' }).click();
+  // What its maker lacks is named, and is not offered.
+  await dialog(page).getByText('A robot cannot have what you lack yourself').waitFor();
   await dialog(page).getByRole('button', { name: 'Push and pull' }).click();
   assert.ok(await dialog(page).getByLabel('Repository: Create, push').isChecked());
   assert.ok(!(await dialog(page).getByLabel('Member: Create, push').isChecked()));

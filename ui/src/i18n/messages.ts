@@ -547,6 +547,7 @@ export interface Messages {
   'jobs.kind': null;
   'jobs.name.AUDIT_FORWARD_HTTP': null;
   'jobs.name.AUDIT_FORWARD_SYSLOG': null;
+  'jobs.name.ACCOUNT_MAIL': null;
   'jobs.name.AUDIT_PARTITION': null;
   'jobs.name.AUDIT_SEAL': null;
   'jobs.name.EXECUTION_SWEEP': null;

@@ -1,9 +1,11 @@
-/** The names of kinds of work. */
+/** The names of kinds of work, and what came of them. */
 import { t } from '../i18n/index.svelte';
+import type { Job } from './api/job';
 
 const KNOWN = [
   'AUDIT_FORWARD_HTTP',
   'AUDIT_FORWARD_SYSLOG',
+  'ACCOUNT_MAIL',
   'AUDIT_PARTITION',
   'AUDIT_SEAL',
   'EXECUTION_SWEEP',
@@ -38,4 +40,9 @@ export function jobName(type: string): string {
   if (known) return t(`jobs.name.${known}`);
   const words = name.toLowerCase().replaceAll('_', ' ');
   return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+/** What came of a job, in the server's words; figures that are for programs are shown where the work has a page. */
+export function jobOutcome({ last_error, result }: Job): string {
+  return last_error ?? (result?.startsWith('{') ? '' : (result ?? ''));
 }
