@@ -6,8 +6,8 @@ pub(crate) mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
-use db::webhook::target as webhook_targets;
 use db::replication::lag;
+use db::webhook::target as webhook_targets;
 use db::{notice, upload};
 use http::{HeaderValue, Response, StatusCode, header};
 

@@ -1,8 +1,8 @@
 //! Background work: the engine that runs jobs, one module per job, and the work that every process does for itself.
 
 mod account_mail;
-pub mod audit_forward;
 pub mod acme;
+pub mod audit_forward;
 mod audit_partition;
 pub mod audit_purge;
 pub mod audit_seal;
@@ -52,8 +52,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::account_mail::AccountMails;
-use crate::audit_forward::{Forwarding, HttpForward, SyslogForward};
 use crate::acme::Acme;
+use crate::audit_forward::{Forwarding, HttpForward, SyslogForward};
 use crate::audit_partition::AuditPartition;
 use crate::audit_purge::AuditPurge;
 use crate::audit_seal::AuditSeal;

@@ -46,7 +46,10 @@ pub use erasure::ErasureJob;
 pub use event::{EVENT_TYPES, Event, EventType, Operation, Origin, Outcome, ResourceType, Subject};
 pub use group::{GroupName, GroupSource};
 pub use id::{
-    BlobId, CertificateId, ExecutionId, ExpectedMemberId, GroupId, ImmutableRuleId, InstallationId, JobId, LabelId, ManifestId, MemberId, PrincipalId, ProjectId, RegistryId, ReplicationPolicyId, RepositoryId, RetentionId, RobotId, SessionId, StoreId, TagId, TaskId, UserId, WebhookPolicyId, WebhookTargetId, WorkloadRuleId,
+    BlobId, CertificateId, ExecutionId, ExpectedMemberId, GroupId, ImmutableRuleId, InstallationId,
+    JobId, LabelId, ManifestId, MemberId, PrincipalId, ProjectId, RegistryId, ReplicationPolicyId,
+    RepositoryId, RetentionId, RobotId, SessionId, StoreId, TagId, TaskId, UserId, WebhookPolicyId,
+    WebhookTargetId, WorkloadRuleId,
 };
 pub use immutable_rule::{ImmutableRule, Selector};
 pub use label::{InvalidLabel, LabelName, NewLabel};

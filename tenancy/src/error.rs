@@ -2,7 +2,9 @@
 
 use model::user::InvalidUserName;
 use model::{
-    ExecutionId, ExpectedMemberId, GroupId, ImmutableRuleId, LabelId, ManifestId, MemberId, PrincipalId, ProjectId, ProjectName, RegistryId, ReplicationPolicyId, RetentionId, RobotId, Timestamp, UserId, WebhookPolicyId, WorkloadRuleId,
+    ExecutionId, ExpectedMemberId, GroupId, ImmutableRuleId, LabelId, ManifestId, MemberId,
+    PrincipalId, ProjectId, ProjectName, RegistryId, ReplicationPolicyId, RetentionId, RobotId,
+    Timestamp, UserId, WebhookPolicyId, WorkloadRuleId,
 };
 
 use crate::password::PasswordError;

@@ -8,7 +8,8 @@ use std::time::Instant;
 use crate::install::{self, BUILD, CURL, DOCKER, HAPROXY, Mode, Need, OPENSSL, POSTGRES, need};
 use crate::tally::Tally;
 use crate::tools::{
-    CARGO_DENY, CHALLTESTSRV, CONFORMANCE, COSIGN, CRANE, DISTRIBUTION, HELM_3, HELM_4, KUBECTL, ORAS, PEBBLE, REGCTL, SEAWEEDFS, SYFT, Tool,
+    CARGO_DENY, CHALLTESTSRV, CONFORMANCE, COSIGN, CRANE, DISTRIBUTION, HELM_3, HELM_4, KUBECTL,
+    ORAS, PEBBLE, REGCTL, SEAWEEDFS, SYFT, Tool,
 };
 use crate::{api_tests, clients, conformance, deploy, docker_demo, long, metrics_lint, run, ui};
 use testkit::cmd::Cmd;

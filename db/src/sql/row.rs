@@ -2,7 +2,11 @@
 
 use model::replication::{RegistryKind, TriggerKind};
 use model::{
-    BlobId, Cron, Digest, ExecutionId, ExpectedMemberId, GroupId, ImmutableRuleId, InstallationId, JobId, LabelId, ManifestId, MemberId, PrincipalId, ProjectId, ProjectName, RegistryId, ReplicationPolicyId, RepositoryId, RepositoryName, RetentionId, RobotId, SessionId, StoreId, Tag, TagId, TaskId, Timestamp, UserId, WebhookAddress, WebhookEvent, WebhookFormat, WebhookKind, WebhookPolicyId, WebhookTargetId, WorkloadRuleId,
+    BlobId, Cron, Digest, ExecutionId, ExpectedMemberId, GroupId, ImmutableRuleId, InstallationId,
+    JobId, LabelId, ManifestId, MemberId, PrincipalId, ProjectId, ProjectName, RegistryId,
+    ReplicationPolicyId, RepositoryId, RepositoryName, RetentionId, RobotId, SessionId, StoreId,
+    Tag, TagId, TaskId, Timestamp, UserId, WebhookAddress, WebhookEvent, WebhookFormat,
+    WebhookKind, WebhookPolicyId, WebhookTargetId, WorkloadRuleId,
 };
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;

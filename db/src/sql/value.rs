@@ -1,7 +1,10 @@
 //! Values that statements bind.
 
 use model::{
-    BlobId, Digest, ExecutionId, ExpectedMemberId, GroupId, ImmutableRuleId, JobId, LabelId, ManifestId, MemberId, PrincipalId, ProjectId, RegistryId, ReplicationPolicyId, RepositoryId, RetentionId, RobotId, SessionId, TagId, TaskId, Timestamp, UserId, WebhookPolicyId, WebhookTargetId, WorkloadRuleId,
+    BlobId, Digest, ExecutionId, ExpectedMemberId, GroupId, ImmutableRuleId, JobId, LabelId,
+    ManifestId, MemberId, PrincipalId, ProjectId, RegistryId, ReplicationPolicyId, RepositoryId,
+    RetentionId, RobotId, SessionId, TagId, TaskId, Timestamp, UserId, WebhookPolicyId,
+    WebhookTargetId, WorkloadRuleId,
 };
 
 /// A value to be bound.

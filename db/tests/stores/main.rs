@@ -30,8 +30,8 @@ mod tags;
 mod tombstones;
 mod transactions;
 mod untagged_manifests;
-mod webhooks;
 mod versions;
+mod webhooks;
 
 use std::time::Duration;
 

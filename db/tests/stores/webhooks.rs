@@ -7,8 +7,8 @@ use gantry_db::webhook::policy::{self as policies, Content};
 use gantry_db::webhook::target::{self as targets, Found, Target};
 use gantry_db::webhook::{LONGEST, cleaning, follow, note, trigger};
 use model::{
-    Client, ExecutionId, WebhookDelivery, WebhookEvent, WebhookFormat, WebhookKind, WebhookPolicyId,
-    WebhookTargetId,
+    Client, ExecutionId, WebhookDelivery, WebhookEvent, WebhookFormat, WebhookKind,
+    WebhookPolicyId, WebhookTargetId,
 };
 
 use super::*;

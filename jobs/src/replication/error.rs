@@ -39,7 +39,9 @@ pub enum CopyError {
     #[error(transparent)]
     Mapping(#[from] InvalidMapping),
     /// A version is of the future.
-    #[error("the version of {0} is {1} s ahead of the clock here: set the clocks of both sites right")]
+    #[error(
+        "the version of {0} is {1} s ahead of the clock here: set the clocks of both sites right"
+    )]
     Ahead(String, u64),
     /// A label cannot be made here.
     #[error("the label {0:?} cannot be made: {1}")]
