@@ -9,15 +9,15 @@ use gantry_tenancy::project::{Changes, NewProject};
 use gantry_tenancy::user::NewUser;
 use gantry_tenancy::{Error, installation, member, project as projects};
 use model::{
-    MailLanguage, Profile, ProjectName, ProjectSetting, Severity, StorageLimit, SystemTask,
+    Client, MailLanguage, Profile, ProjectName, ProjectSetting, Severity, StorageLimit, SystemTask,
     Timestamp, UserId,
 };
 use policy::on::On;
 use policy::system::SystemNeed;
 use policy::to::To;
 use policy::{
-    Caller, CreateProjectPermit, ProjectCreation, ProjectPermit, Role, SystemPermit, UserPermit,
-    permit,
+    Caller, CreateProjectPermit, ProjectCreation, ProjectDeletion, ProjectPermit, Role,
+    SystemPermit, UserPermit, permit,
 };
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
@@ -157,8 +157,9 @@ async fn a_project_and_its_members_live_and_end() {
     assert!(matches!(again, Err(Error::MemberUnknown { .. })));
 
     let delete = installation.permit("team").await;
-    projects::delete(db, &delete, NOW).await.unwrap();
-    let again = projects::delete(db, &delete, NOW).await;
+    let everyone = ProjectDeletion::Everyone;
+    projects::delete(db, &delete, everyone, NOW).await.unwrap();
+    let again = projects::delete(db, &delete, everyone, NOW).await;
     assert!(matches!(again, Err(Error::ProjectGone)));
     let expected = [
         "command line create project team: public=false",
@@ -305,8 +306,11 @@ async fn somebodys_own_address_is_mailed_no_links_until_it_is_verified() {
     assert_eq!((link.account(), link.is_new), (None, false));
     let needed = mailed_link::needs_password(db, &link.token, NOW).await;
     assert_eq!(needed.unwrap().as_deref(), Some("bob"));
-    let here = std::net::Ipv4Addr::LOCALHOST.into();
-    let verify = async |shown| mailed_link::verify(db, (&link.token, shown), here, NOW).await;
+    let here = Client::at(Some(std::net::Ipv4Addr::LOCALHOST.into()));
+    let verify = async |shown| {
+        let here = here.clone();
+        mailed_link::verify(db, (&link.token, shown), here, NOW).await
+    };
     let refused = verify(Shown::Link).await;
     assert!(matches!(refused, Err(Error::LinkNeedsPassword)));
     verify(Shown::LinkAndPassword).await.unwrap();
