@@ -293,3 +293,85 @@ async fn a_policy_says_how_far_it_is_behind() {
     })
     .await;
 }
+
+/// What the docs say that a robot needs.
+const RIGHTS: [(&str, &[&str]); 2] = [
+    (
+        "/",
+        &[
+            "project list",
+            "project create",
+            "replication list",
+            "replication create",
+        ],
+    ),
+    (
+        "*",
+        &[
+            "project read",
+            "repository list",
+            "repository pull",
+            "repository push",
+            "repository delete",
+            "artifact list",
+            "artifact read",
+            "artifact delete",
+            "tag list",
+            "tag create",
+            "tag delete",
+            "accessory list",
+            "label list",
+            "label create",
+            "artifact-label create",
+        ],
+    ),
+];
+
+#[tokio::test]
+async fn a_robot_with_the_rights_that_the_docs_name_is_enough() {
+    let (here, there) = (site().await, site().await);
+    let permissions = RIGHTS.map(|(namespace, rights)| {
+        let kind = if namespace == "/" {
+            "system"
+        } else {
+            "project"
+        };
+        let right = |text: &&str| {
+            let (resource, action) = text.split_once(' ').expect("two words");
+            json!({"resource": resource, "action": action})
+        };
+        let access: Vec<Value> = rights.iter().map(right).collect();
+        json!({"kind": kind, "namespace": namespace, "access": access})
+    });
+    let body = json!({
+        "name": "copy", "level": "system", "duration": -1, "permissions": permissions,
+    });
+    let robot = there.admin().post("/api/v2.0/robots").json(&body).await;
+    let robot = robot.expect(201).json();
+    let mut other = gantry(&there, "other");
+    other["credential"]["access_key"] = robot["name"].clone();
+    other["credential"]["access_secret"] = robot["secret"].clone();
+    let registry = add(&here, &other).await;
+    let project = here.public_project().await;
+    let repository = project.repository("app");
+    let mut wanted = push("out", registry, &repository);
+    wanted["deletion"] = json!(true);
+    let out = policy(&here, &wanted).await;
+    leads(&there, &here, &repository).await;
+    let (first, second) = (image("robot, first"), image("robot, second"));
+    here.admin().push_image(&repository, "v1", &first).await;
+    assert_eq!(sum(&run(&here, out).await, "copied"), 1);
+    settled(&[&here, &there], &repository).await;
+    here.admin().push_image(&repository, "v1", &second).await;
+    let tasks = run(&here, out).await;
+    let text = log(&here, &tasks[0]).await;
+    assert!(
+        text.contains(&format!("later than {}", first.digest)),
+        "{text}"
+    );
+    comes(&there, &repository, "v1", Some(&second.digest)).await;
+    let path = format!("/v2/{repository}/manifests/v1");
+    here.admin().delete(&path).await.expect(202);
+    assert_eq!(sum(&run(&here, out).await, "deleted"), 1);
+    comes(&there, &repository, "v1", None).await;
+}
