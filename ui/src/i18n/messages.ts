@@ -1175,7 +1175,6 @@ export interface Messages {
   'robots.expiresAfter': null;
   'robots.filter': null;
   'robots.kept': null;
-  'robots.lacking': { names: string | number };
   'robots.lastUsed': null;
   'robots.levelled': null;
   'robots.name': null;

@@ -1,1 +1,0 @@
-import{Fa as e,Pa as t,Sa as n,Ta as r,aa as i,ra as a,sa as o,va as s,wa as c,za as l}from"./core-BnFCi_hX.js";var u=o(`<span class="pick"><span class="strong"> </span><span class="hint"> </span></span>`);function d(o,d){e(d,!0);var f=u(),p=n(f),m=c(p,!0),h=r(p),g=c(h,!0);l(f),s(()=>{a(m,d.group.group_name),a(g,d.group.ldap_group_dn)}),i(o,f),t()}export{d as t};

@@ -1,1 +1,0 @@
-import{Ai as e}from"./core-BnFCi_hX.js";function t({refusal:t,wait:n}){return t===`throttled`?e(`refusal.throttled`,{count:n??60}):e(`refusal.${t}`)}export{t};

@@ -1,0 +1,1 @@
+import{Ai as e}from"./core-tGMKzEV9.js";function t({refusal:t,wait:n}){return t===`throttled`?e(`refusal.throttled`,{count:n??60}):e(`refusal.${t}`)}export{t};
