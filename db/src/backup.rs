@@ -293,6 +293,14 @@ pub async fn count_on(tx: &mut Tx, table: &Table) -> Result<()> {
         .execute()
         .await?;
     }
+    if table.table == "replication_policy" {
+        tx.query(
+            "update replication_policy set followed_id = (select coalesce(max(id), 0) from audit)
+             where followed_id > (select coalesce(max(id), 0) from audit)",
+        )
+        .execute()
+        .await?;
+    }
     let numbered = |column: &Column| column.name == "id" && column.kind == Kind::Int;
     if !tx.is_postgres() || !table.columns.iter().any(numbered) {
         return Ok(());
