@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::audit::partition;
 use crate::error::{Error, Result};
 use crate::sql::{Reader, Tx};
+use crate::webhook;
 
 /// Tables in an order in which none refers to a later one.
 pub const TABLES: [&str; 65] = [
@@ -301,6 +302,12 @@ pub async fn count_on(tx: &mut Tx, table: &Table) -> Result<()> {
         .execute()
         .await?;
     }
+    if table.table == "audit" {
+        webhook::follow::lower_place(tx).await?;
+    }
+    if let Some(lowered) = lowered(&table.table) {
+        tx.query(lowered).execute().await?;
+    }
     let numbered = |column: &Column| column.name == "id" && column.kind == Kind::Int;
     if !tx.is_postgres() || !table.columns.iter().any(numbered) {
         return Ok(());
@@ -311,4 +318,19 @@ pub async fn count_on(tx: &mut Tx, table: &Table) -> Result<()> {
     );
     tx.query_built("backup.count_on", sql).one().await?;
     Ok(())
+}
+
+/// What lowers the places of those that go on after an entry of the log: ids that were not restored are assigned again.
+fn lowered(table: &str) -> Option<&'static str> {
+    match table {
+        "webhook_policy" => Some(
+            "update webhook_policy set since_id = (select coalesce(max(id), 0) from audit)
+             where since_id > (select coalesce(max(id), 0) from audit)",
+        ),
+        "replication_policy" => Some(
+            "update replication_policy set followed_id = (select coalesce(max(id), 0) from audit)
+             where followed_id > (select coalesce(max(id), 0) from audit)",
+        ),
+        _ => None,
+    }
 }
