@@ -35,6 +35,8 @@ pub(crate) struct Shown {
     certificate: ClientCertificate,
     /// The rules that it met, and when they were looked for.
     admitted: Mutex<Option<(Instant, Option<Admitted>)>>,
+    /// Why it was refused last; `None` once it is accepted again.
+    refused: Mutex<Option<Refused>>,
 }
 
 impl Shown {
@@ -43,10 +45,11 @@ impl Shown {
         Self {
             certificate,
             admitted: Mutex::default(),
+            refused: Mutex::default(),
         }
     }
 
-    /// Fails if the certificate is not accepted any more.
+    /// Fails if the certificate is not accepted any more. That is logged once, and not at each request.
     ///
     /// # Errors
     /// Why it is refused.
@@ -54,14 +57,17 @@ impl Shown {
         let checked = app
             .tls
             .check(&self.certificate, app.clock.now().date_time());
-        checked.inspect_err(|refused| {
+        let refused = checked.err();
+        let before = std::mem::replace(&mut *self.refused.lock(), refused);
+        if let Some(refused) = refused.filter(|_| refused != before) {
             tracing::info!(
                 certificate.serial = self.certificate.serial(),
                 certificate.issuer = self.certificate.issuer(),
                 reason = %refused,
                 "a client certificate is refused"
             );
-        })
+        }
+        checked
     }
 
     /// The caller of a request: whoever its other credentials name, or the owner of the certificate.
@@ -85,7 +91,10 @@ impl Shown {
             return Ok(caller);
         };
         let bound = app.identity.by_certificate(&admitted, address, age).await;
-        Ok(bound.map_err(NotCaller::Unknown)?.unwrap_or(caller))
+        let bound = bound.map_err(NotCaller::Unknown)?;
+        // What the history keeps of the program is the same.
+        let client = caller.client.clone();
+        Ok(bound.map_or(caller, |bound| bound.with(client)))
     }
 
     async fn admitted(&self, app: &App) -> auth::Result<Option<Admitted>> {
