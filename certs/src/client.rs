@@ -125,7 +125,9 @@ impl ClientTrust {
             }
         }
         findings.extend(self.revoked.iter().map(|authority| {
-            format!("the authority {authority} was revoked: certificates that it signed are refused")
+            format!(
+                "the authority {authority} was revoked: certificates that it signed are refused"
+            )
         }));
         findings.extend(self.unlisted.iter().map(|issuer| {
             format!("there is no revocation list of {issuer}: certificates that it signs are refused, as nobody knows whether they were revoked")
