@@ -45,8 +45,11 @@ pub struct TrustFiles {
 
 /// The authorities whose certificates clients may present, and what these have revoked.
 pub struct ClientTrust {
-    verifier: Arc<dyn ClientCertVerifier>,
+    /// `None` if all authorities were revoked.
+    verifier: Option<Arc<dyn ClientCertVerifier>>,
     lists: Vec<List>,
+    /// Authorities that are on the list of theirs.
+    revoked: Vec<String>,
     /// Authorities without a list, although there are lists.
     unlisted: Vec<String>,
 }
@@ -66,19 +69,23 @@ impl ClientTrust {
     pub fn load(files: &TrustFiles) -> Result<Self> {
         let origin = files.authorities.display().to_string();
         let authorities = decode_chain(&read(&files.authorities)?, &origin)?;
-        let mut roots = RootCertStore::empty();
-        for authority in &authorities {
-            roots
-                .add(authority.clone())
-                .map_err(|error| Error::BrokenCertificate(origin.clone(), error.into()))?;
-        }
-        if roots.is_empty() {
+        if authorities.is_empty() {
             return Err(Error::NoCertificate(origin));
         }
         let revoked = match &files.revoked {
             Some(path) => revocation_lists(path)?,
             None => Vec::new(),
         };
+        // Chains end at the first authority of the file, so nothing else looks for it on a list.
+        let (on_lists, authorities): (Vec<_>, Vec<_>) = authorities
+            .into_iter()
+            .partition(|authority| is_on(authority, &revoked));
+        let mut roots = RootCertStore::empty();
+        for authority in &authorities {
+            roots
+                .add(authority.clone())
+                .map_err(|error| Error::BrokenCertificate(origin.clone(), error.into()))?;
+        }
         let lists: Vec<List> = revoked.iter().filter_map(|list| list_of(list)).collect();
         let unlisted = match files.revoked {
             Some(_) => subjects(&authorities)
@@ -86,24 +93,18 @@ impl ClientTrust {
                 .collect(),
             None => Vec::new(),
         };
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-            .with_crls(revoked)
-            .only_check_end_entity_revocation()
-            .enforce_revocation_expiration()
-            .allow_unauthenticated();
-        let verifier = verifier
-            .build()
-            .map_err(|error| Error::BrokenCertificate(origin, error.into()))?;
         Ok(Self {
-            verifier,
+            verifier: verifier(roots, revoked, origin)?,
             lists,
+            revoked: subjects(&on_lists).collect(),
             unlisted,
         })
     }
 
+    /// Checks handshakes; asks for no certificate if none could be accepted.
     pub(crate) fn verifier(&self) -> Arc<dyn ClientCertVerifier> {
-        self.verifier.clone()
+        let verifier = self.verifier.clone();
+        verifier.unwrap_or_else(WebPkiClientVerifier::no_client_auth)
     }
 
     pub(crate) fn findings(&self, now: OffsetDateTime) -> Vec<String> {
@@ -123,6 +124,11 @@ impl ClientTrust {
                 ));
             }
         }
+        findings.extend(self.revoked.iter().map(|authority| {
+            format!(
+                "the authority {authority} was revoked: certificates that it signed are refused"
+            )
+        }));
         findings.extend(self.unlisted.iter().map(|issuer| {
             format!("there is no revocation list of {issuer}: certificates that it signs are refused, as nobody knows whether they were revoked")
         }));
@@ -147,6 +153,42 @@ fn revocation_lists(path: &Path) -> Result<Vec<CertificateRevocationListDer<'sta
     }
 }
 
+/// Checks whole chains: what an authority signed counts for nothing once it was revoked itself.
+fn verifier(
+    roots: RootCertStore,
+    revoked: Vec<CertificateRevocationListDer<'static>>,
+    origin: String,
+) -> Result<Option<Arc<dyn ClientCertVerifier>>> {
+    if roots.is_empty() {
+        return Ok(None);
+    }
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+        .with_crls(revoked)
+        .enforce_revocation_expiration()
+        .allow_unauthenticated();
+    let built = verifier.build();
+    built
+        .map(Some)
+        .map_err(|error| Error::BrokenCertificate(origin, error.into()))
+}
+
+/// True if an authority is on a list of its issuer. Both are the operator's files, so nobody else can have it refused.
+fn is_on(authority: &CertificateDer<'_>, lists: &[CertificateRevocationListDer<'_>]) -> bool {
+    let Ok(authority) = parse(authority, "") else {
+        return false;
+    };
+    lists.iter().any(|list| {
+        let Ok((_, list)) = CertificateRevocationList::from_der(list) else {
+            return false;
+        };
+        list.issuer().as_raw() == authority.issuer().as_raw()
+            && list
+                .iter_revoked_certificates()
+                .any(|revoked| revoked.raw_serial() == authority.raw_serial())
+    })
+}
+
 fn list_of(list: &CertificateRevocationListDer<'_>) -> Option<List> {
     let (_, list) = CertificateRevocationList::from_der(list).ok()?;
     Some(List {
@@ -166,15 +208,15 @@ pub enum Refused {
     /// Clients are no longer asked for certificates.
     #[error("client certificates are not accepted")]
     Unasked,
-    /// It was revoked.
-    #[error("the client certificate was revoked")]
+    /// It was revoked, or an authority between it and a trusted one.
+    #[error("the client certificate, or that of its authority, was revoked")]
     Revoked,
     /// It expired.
     #[error("the client certificate has expired, or is not valid yet")]
     Expired,
     /// Its revocation cannot be checked.
     #[error(
-        "whether the client certificate was revoked is unknown: the revocation list of its authority is missing or too old"
+        "whether the client certificate was revoked is unknown: the revocation list of an authority of its chain is missing or too old"
     )]
     Unknown,
     /// It is not one of an authority that is trusted.
@@ -267,7 +309,8 @@ impl ClientCertificate {
         let seconds = u64::try_from(now.unix_timestamp()).unwrap_or_default();
         let at = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
         let (own, rest) = self.chain.split_first().ok_or(Refused::Untrusted)?;
-        let verified = trust.verifier.verify_client_cert(own, rest, at);
+        let verifier = trust.verifier.as_ref().ok_or(Refused::Revoked)?;
+        let verified = verifier.verify_client_cert(own, rest, at);
         verified.map_err(|error| refusal(&error))?;
         *self.checked.lock() = Some((trust.clone(), now));
         Ok(())

@@ -97,6 +97,10 @@ row! {
         pub message: Option<String> = o.message,
         /// When it failed.
         pub failed_at: Option<Timestamp> = o.failed_at,
+        /// Directory and profile by which the present certificate was obtained.
+        pub obtained: Option<String> = o.obtained,
+        /// Grows by a day with each order in place of one with other settings.
+        pub settled_at: Option<Timestamp> = o.settled_at,
         /// When this was last changed.
         pub updated_at: Timestamp = o.updated_at,
     }
@@ -117,6 +121,8 @@ impl Order {
             reason: None,
             message: None,
             failed_at: None,
+            obtained: None,
+            settled_at: None,
             updated_at: now,
         }
     }
@@ -145,12 +151,13 @@ pub async fn order(reader: &mut Reader) -> Result<Option<Order>> {
 pub async fn put_order(tx: &mut Tx, order: &Order) -> Result<()> {
     tx.query(
         "insert into acme_order (id, wanted, state, url, key, next_at, renew_at, info_at, failures, reason, message,
-             failed_at, updated_at)
-         values (1, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+             failed_at, obtained, settled_at, updated_at)
+         values (1, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
          on conflict (id) do update set wanted = excluded.wanted, state = excluded.state, url = excluded.url,
              key = excluded.key, next_at = excluded.next_at, renew_at = excluded.renew_at, info_at = excluded.info_at,
              failures = excluded.failures, reason = excluded.reason, message = excluded.message,
-             failed_at = excluded.failed_at, updated_at = excluded.updated_at",
+             failed_at = excluded.failed_at, obtained = excluded.obtained, settled_at = excluded.settled_at,
+             updated_at = excluded.updated_at",
     )
     .bind(&*order.wanted)
     .bind(order.state)
@@ -163,6 +170,8 @@ pub async fn put_order(tx: &mut Tx, order: &Order) -> Result<()> {
     .bind(order.reason.as_deref())
     .bind(order.message.as_deref())
     .bind(order.failed_at)
+    .bind(order.obtained.as_deref())
+    .bind(order.settled_at)
     .bind(order.updated_at)
     .execute()
     .await?;

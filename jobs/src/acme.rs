@@ -8,7 +8,8 @@
 //! is valid and not due, whoever starts; an order that a crash interrupted is taken up again, with the key that was
 //! stored before its certificate could exist; a server's `Retry-After` is waited out; and failures are retried after
 //! times that double up to [`LONGEST_WAIT`]. Replicas whose settings differ, as during an update, wait for
-//! [`OTHER_SETTINGS`] before one replaces what the other obtained.
+//! [`OTHER_SETTINGS`] before one replaces what the other obtained, and for longer if that goes on ([`TURN`]). A
+//! certificate that has all names is kept whatever names it was ordered for.
 //!
 //! **Clocks**: the times of the next look and of the renewal are stored. A time that lies too far ahead was written by a
 //! wrong clock, and is due at once; the renewal is computed from the certificate, not from the time of the order. A
@@ -34,7 +35,7 @@ use db::job_log::Level;
 use model::{Clock, Event, Operation, ResourceType, Subject, SystemTask, Timestamp};
 use outgoing::Guard;
 use policy::Caller;
-use serde_json::json;
+use serde_json::{Value, json};
 use tenancy::secret::MasterKey;
 use zeroize::Zeroizing;
 
@@ -52,6 +53,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(6 * 3_600);
 const LONGEST_MESSAGE: usize = 1_000;
 /// How long a certificate that was obtained with other settings is left alone.
 const OTHER_SETTINGS: Duration = Duration::from_secs(900);
+/// How often certificates that were obtained with other settings are replaced in the long run.
+const TURN: Duration = Duration::from_secs(86_400);
+/// How often they are in a row before that.
+const TURNS: u32 = 3;
 /// Maximum time between two looks while a certificate is valid.
 const LOOK: Duration = Duration::from_secs(86_400);
 /// A next look that is further away than this was written by a wrong clock; a server may have one wait for a week.
@@ -93,10 +98,23 @@ pub enum Check {
 }
 
 impl Terms {
-    /// What the certificate depends on: with another text it is ordered anew.
+    /// What the certificate depends on, in whatever order the names are written.
     fn wanted(&self) -> String {
-        let names: Vec<String> = self.names.iter().map(ToString::to_string).collect();
+        let mut names: Vec<String> = self.names.iter().map(ToString::to_string).collect();
+        names.sort();
+        names.dedup();
         json!([self.directory, names, self.profile]).to_string()
+    }
+
+    /// Who issues the certificate, and of which kind.
+    fn issued_by(&self) -> String {
+        json!([self.directory, self.profile]).to_string()
+    }
+
+    /// True if an order was made at the same server.
+    fn is_at_server_of(&self, order: &Order) -> bool {
+        let wanted: Option<Value> = serde_json::from_str(&order.wanted).ok();
+        wanted.is_some_and(|wanted| wanted[0].as_str() == Some(&*self.directory))
     }
 }
 
@@ -153,8 +171,16 @@ impl Acme {
         // Another replica may still have the other settings.
         let latest = order.updated_at.plus(OTHER_SETTINGS);
         match order.state {
-            State::Valid => latest,
+            State::Valid => {
+                let settled = order.settled_at;
+                let settled = settled.filter(|at| *at <= now.plus(TURN * (TURNS + 1)));
+                settled.map_or(latest, |at| latest.max(at.minus(TURN * (TURNS - 1))))
+            }
             State::Due => order.updated_at,
+            // A limit is that of the server, whatever is ordered.
+            State::Failed if is_limited(order) && self.terms.is_at_server_of(order) => {
+                order.next_at
+            }
             State::Ordering | State::Failed => {
                 let earliest = order.updated_at.plus(self.terms.first_wait);
                 order.next_at.max(earliest).min(latest)
@@ -166,16 +192,9 @@ impl Acme {
     async fn look(&self, context: &mut Context) -> Result<String> {
         let wanted = self.terms.wanted();
         let stored = acme::order(&mut self.db.reader().await?).await?;
-        let is_known = stored.as_ref().is_some_and(|order| order.wanted == wanted);
         let mut order = match stored {
-            Some(order) if is_known => order,
-            // Replicas that take turns in failing wait longer and longer, too.
-            Some(before) => Order {
-                failures: before.failures,
-                ..Order::begin(wanted, self.clock.now())
-            },
-            // The row is lost, or this is the first start: what is there may be good.
-            None => self.resume(Order::begin(wanted, self.clock.now())).await?,
+            Some(order) if order.wanted == wanted => order,
+            before => self.begin(wanted, before).await?,
         };
         match self.step(&mut order, context).await {
             Ok(done) => Ok(done),
@@ -184,12 +203,37 @@ impl Acme {
         }
     }
 
-    /// The state with the renewal of a certificate that is there already and has all names.
-    async fn resume(&self, mut order: Order) -> Result<Order> {
-        if let Some(present) = self.present().await?
-            && self.terms.names.iter().all(|name| present.covers(name))
-        {
-            order.renew_at = Some(renewal::by_lifetime(&present));
+    /// The state at the first start or after other settings, with the renewal of a certificate that is there already
+    /// and has all names.
+    async fn begin(&self, wanted: String, before: Option<Order>) -> Result<Order> {
+        let now = self.clock.now();
+        let mut order = Order::begin(wanted, now);
+        let issued_by = self.terms.issued_by();
+        // Where the row is lost, what is there may be good.
+        let is_ours = before
+            .as_ref()
+            .is_none_or(|before| before.obtained.as_deref() == Some(&*issued_by));
+        let present = self
+            .present()
+            .await?
+            .filter(|present| is_ours && self.terms.names.iter().all(|name| present.covers(name)));
+        if let Some(before) = before {
+            // Replicas that take turns in failing wait longer and longer, too.
+            order.failures = before.failures;
+            order.obtained = before.obtained;
+            order.settled_at = before.settled_at;
+            if present.is_some() {
+                // Somebody may have had it ordered, or the server wants it renewed early.
+                (order.renew_at, order.info_at) = (before.renew_at, before.info_at);
+            } else if before.state == State::Valid {
+                let settled = before.settled_at.map_or(now, |at| at.max(now)).plus(TURN);
+                order.settled_at = Some(settled.min(now.plus(TURN * TURNS)));
+            }
+        }
+        if let Some(present) = present {
+            let by_lifetime = renewal::by_lifetime(&present);
+            let renew_at = order.renew_at.map_or(by_lifetime, |at| at.min(by_lifetime));
+            (order.renew_at, order.obtained) = (Some(renew_at), Some(issued_by));
         }
         Ok(order)
     }
@@ -300,6 +344,11 @@ impl Acme {
         });
         Ok(stored.await?)
     }
+}
+
+/// True if the server refuses further requests for a time.
+fn is_limited(order: &Order) -> bool {
+    order.reason.as_deref() == Some(Reason::RateLimited.name())
 }
 
 /// Why a step ended early.

@@ -12,23 +12,42 @@ const DAY: time::Duration = time::Duration::DAY;
 struct Ca {
     pem: String,
     issuer: Issuer<'static, KeyPair>,
+    /// What its clients send besides their own certificates.
+    sent: Vec<CertificateDer<'static>>,
+}
+
+fn authority(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    (params.not_before, params.not_after) = (NOW - DAY, NOW + 1_000 * DAY);
+    params
 }
 
 fn ca(name: &str) -> Ca {
-    let key = KeyPair::generate().unwrap();
-    let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, name);
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    (params.not_before, params.not_after) = (NOW - DAY, NOW + 1_000 * DAY);
+    let (key, params) = (KeyPair::generate().unwrap(), authority(name));
     let pem = params.self_signed(&key).unwrap().pem();
     Ca {
         pem,
         issuer: Issuer::new(params, key),
+        sent: Vec::new(),
     }
 }
 
 impl Ca {
+    /// An authority that this one signs.
+    fn below(&self, name: &str, serial: u64) -> Ca {
+        let (key, mut params) = (KeyPair::generate().unwrap(), authority(name));
+        params.serial_number = Some(SerialNumber::from(serial));
+        let made = params.signed_by(&key, &self.issuer).unwrap();
+        Ca {
+            pem: made.pem(),
+            issuer: Issuer::new(params, key),
+            sent: vec![made.der().clone()],
+        }
+    }
+
     fn client(&self, serial: u64, names: Vec<SanType>) -> ClientCertificate {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, "node");
@@ -37,7 +56,8 @@ impl Ca {
         (params.not_before, params.not_after) = (NOW - DAY, NOW + 30 * DAY);
         let key = KeyPair::generate().unwrap();
         let made = params.signed_by(&key, &self.issuer).unwrap();
-        ClientCertificate::new(&[made.der().clone()]).unwrap()
+        let own = [made.der().clone()];
+        ClientCertificate::new(&[&own[..], &self.sent[..]].concat()).unwrap()
     }
 
     fn revokes(&self, serial: u64) -> String {
@@ -112,6 +132,38 @@ fn an_authority_without_a_list_and_an_old_list_are_warned_of() {
     );
     let soon = trust.findings(NOW + 8 * DAY);
     assert!(soon[0].contains("CN=own"), "{soon:?}");
+}
+
+#[test]
+fn what_a_revoked_authority_signed_is_refused() {
+    let root = ca("root");
+    let below = root.below("below", 5);
+    let lists = |revoked| root.revokes(revoked) + &below.revokes(9);
+    let checked = |authorities: &str, lists: &str| {
+        let trust = trust(authorities, Some(lists));
+        (
+            below.client(1, Vec::new()).check(&trust, NOW),
+            trust.findings(NOW),
+        )
+    };
+    assert_eq!(checked(&root.pem, &lists(4)), (Ok(()), Vec::new()));
+    assert_eq!(checked(&root.pem, &lists(5)).0, Err(Refused::Revoked));
+    assert_eq!(
+        checked(&root.pem, &root.revokes(4)).0,
+        Err(Refused::Unknown),
+        "nobody knows what the authority below has revoked"
+    );
+    // Nor does it help that it is named itself.
+    let both = root.pem.clone() + &below.pem;
+    assert_eq!(checked(&both, &lists(4)), (Ok(()), Vec::new()));
+    for authorities in [&both, &below.pem] {
+        let (refused, found) = checked(authorities, &lists(5));
+        assert_eq!(refused, Err(Refused::Revoked));
+        assert!(
+            found.len() == 1 && found[0].contains("CN=below"),
+            "{found:?}"
+        );
+    }
 }
 
 #[test]

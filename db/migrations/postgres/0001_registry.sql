@@ -1115,6 +1115,10 @@ create table acme_order (
     reason text collate "C",
     message text collate "C",
     failed_at bigint,
+    -- Directory and profile by which the present certificate was obtained, as JSON; null where none was.
+    obtained text collate "C",
+    -- Grows by a day with each order in place of one with other settings; null where there was none.
+    settled_at bigint,
     updated_at bigint not null
 );
 

@@ -1114,6 +1114,10 @@ create table acme_order (
     reason text,
     message text,
     failed_at integer,
+    -- Directory and profile by which the present certificate was obtained, as JSON; null where none was.
+    obtained text,
+    -- Grows by a day with each order in place of one with other settings; null where there was none.
+    settled_at integer,
     updated_at integer not null
 );
 

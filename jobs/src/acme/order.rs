@@ -253,7 +253,7 @@ impl Acme {
         );
         (order.url, order.key, order.info_at) = (None, None, None);
         let renew_at = renewal::by_lifetime(&certificate);
-        order.renew_at = Some(renew_at);
+        (order.renew_at, order.obtained) = (Some(renew_at), Some(self.terms.issued_by()));
         if renew_at.date_time() <= now || now < certificate.not_before() {
             let message = format!(
                 "the certificate that was issued is valid from {} to {end}, which does not fit the time here, {now}: is the clock right?",

@@ -15,7 +15,7 @@ use crate::pebble::{CHALLTESTSRV, PEBBLE};
 use crate::port::lasting_port;
 
 /// How long the two may take to start.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The running servers; dropping it stops them.
 pub struct Pebble {

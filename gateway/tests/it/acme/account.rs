@@ -14,15 +14,7 @@ use crate::harness::{Pebble, Server};
 
 /// Deactivates the account of a server at its ACME server.
 pub(super) async fn deactivate(server: &Server, pebble: &Pebble) {
-    let sealed = tokio::process::Command::new("sqlite3")
-        .args(["-cmd", ".timeout 30000"])
-        .arg(server.data().join("gantry.db"))
-        .arg("select hex(credentials) from acme_account")
-        .stdin(Stdio::null())
-        .output()
-        .await
-        .expect("sqlite3 is missing: apt-get install sqlite3");
-    let sealed = String::from_utf8_lossy(&sealed.stdout).trim().to_owned();
+    let sealed = stored(server, "hex(credentials) from acme_account").await;
     let sealed = hex::decode(sealed).expect("there is an account");
     let master = MasterKey::load(&server.data().join("master.key")).expect("it has a key");
     let opened = master.open("acme account", &sealed, pebble.directory().as_bytes());
@@ -49,6 +41,19 @@ impl Sends {
             1 << 20,
         ))
     }
+}
+
+/// What is stored in the database of a server: the text of one column of a table with one row.
+pub(super) async fn stored(server: &Server, what: &str) -> String {
+    let found = tokio::process::Command::new("sqlite3")
+        .args(["-cmd", ".timeout 30000"])
+        .arg(server.data().join("gantry.db"))
+        .arg(format!("select {what}"))
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .expect("sqlite3 is missing: apt-get install sqlite3");
+    String::from_utf8_lossy(&found.stdout).trim().to_owned()
 }
 
 impl HttpClient for Sends {
