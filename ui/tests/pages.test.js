@@ -6,7 +6,7 @@ import { launch, open, shoot, violations, visit } from './lib/browser.js';
 import { seed, seedContent } from './lib/registry.js';
 import { seedRows } from './lib/rows.js';
 
-/** By name of the picture. What ends with `:policy` or `:run` is completed when it is known. */
+/** By name of the picture. What is `:policy`, `:run` or `:hook` is completed when it is known. */
 const PATHS = {
   home: '/ui/',
   explore: '/ui/explore?q=edge',
@@ -36,6 +36,8 @@ const PATHS = {
   policies: '/ui/projects/platform/policies',
   retention: '/ui/projects/platform/retention',
   webhooks: '/ui/projects/platform/webhooks',
+  'webhooks.empty': '/ui/projects/empty/webhooks',
+  'webhooks.deliveries': ':hook',
   workload: '/ui/projects/platform/workload',
   labels: '/ui/projects/platform/labels',
   'project-audit': '/ui/projects/platform/audit',

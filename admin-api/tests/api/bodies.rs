@@ -121,9 +121,15 @@ const SET_BY_THE_SERVER: &str = "the server sets it, in Harbor too";
 const ROBOTS: &[&str] = &["GET /robots 200", "GET /robots/{robot_id} 200"];
 /// A robot that is changed.
 const CHANGED_ROBOT: &[&str] = &["PUT /robots/{robot_id} body"];
+/// A new secret of a robot.
+const NEW_SECRETS: &[&str] = &[
+    "PATCH /robots/{robot_id} body",
+    "PATCH /robots/{robot_id} 200",
+];
 /// Groups that are made or changed.
 const CHANGED_GROUPS: &[&str] = &["POST /usergroups body", "PUT /usergroups/{group_id} body"];
 
+const AT_ONCE: &str = "in Harbor the old secret ends when there is a new one";
 const LAST_USE: &str = "Harbor does not know when a robot was last used";
 const UNCHANGED: &str = "it cannot be changed";
 const NO_PROXY_CACHES: &str = "there are no proxy caches yet";
@@ -178,6 +184,21 @@ const DIFFERENCES: &[(&str, &[&str], &str)] = &[
         MORE_FORWARDING,
     ),
     (".registry_notification_ca", ANY_SETTINGS, MORE_FORWARDING),
+    (
+        ".audit_log_clients",
+        ANY_SETTINGS,
+        "Harbor keeps no addresses and programs of clients",
+    ),
+    (
+        ".project_deletion_restriction",
+        ANY_SETTINGS,
+        "in Harbor whoever administers a project may delete it",
+    ),
+    (
+        ".project_restore_days",
+        ANY_SETTINGS,
+        "Harbor restores no deleted projects",
+    ),
     (".unverified", USERS, NO_MAIL),
     (".email_unverified", USERS, NO_MAIL),
     (".ldap_ca_certificate", ANY_SETTINGS, MORE_OF_LDAP),
@@ -366,6 +387,8 @@ const DIFFERENCES: &[(&str, &[&str], &str)] = &[
     (".oidc_timeout", ANY_SETTINGS, MORE_OF_OIDC),
     (".last_used_at", ROBOTS, LAST_USE),
     (".last_used_address", ROBOTS, LAST_USE),
+    (".previous_secret", ROBOTS, AT_ONCE),
+    (".grace_days", NEW_SECRETS, AT_ONCE),
     (".secret", ROBOTS, "a secret is shown once, when it is made"),
     (".id", CHANGED_ROBOT, "it is in the path"),
     (".secret", CHANGED_ROBOT, "PATCH changes it"),

@@ -123,6 +123,39 @@ const MORE_OPERATIONS: &[(&str, &str)] = &[
         "GET /api/ext/v1/access/matrix",
         "Harbor does not say who may do what",
     ),
+    ("GET /api/ext/v1/deleted-projects", NO_RESTORING),
+    (
+        "POST /api/ext/v1/deleted-projects/{project_id}/restore",
+        NO_RESTORING,
+    ),
+    (
+        "GET /api/ext/v1/projects/{project_name_or_id}/expected-members",
+        NO_EXPECTING,
+    ),
+    (
+        "POST /api/ext/v1/projects/{project_name_or_id}/expected-members",
+        NO_EXPECTING,
+    ),
+    (
+        "DELETE /api/ext/v1/projects/{project_name_or_id}/expected-members/{expected_id}",
+        NO_EXPECTING,
+    ),
+    (
+        "PUT /api/ext/v1/users/{user_id}/identity",
+        "in Harbor an account stays as it was made, of the provider or not",
+    ),
+    (
+        "DELETE /api/ext/v1/users/{user_id}/identity",
+        "in Harbor an account stays as it was made, of the provider or not",
+    ),
+    (
+        "POST /api/ext/v1/users/{user_id}/erase",
+        "Harbor takes names out only as accounts are deleted, and only if it is set up so",
+    ),
+    (
+        "GET /api/ext/v1/schedules/next",
+        "Harbor does not say when a schedule is due",
+    ),
     ("GET /api/ext/v1/certificates", NO_CERTIFICATES),
     ("POST /api/ext/v1/certificates/reload", NO_CERTIFICATES),
     ("GET /api/ext/v1/certificates/ca", NO_CERTIFICATES),
@@ -204,6 +237,8 @@ const PAGES: &str = "Harbor keeps it in the browser, or does not have it";
 const NO_WORKLOADS: &str = "Harbor lets no workloads in";
 const NO_FORWARDING: &str =
     "Harbor says nothing about forwarding of the audit log, and sends no registry notifications";
+const NO_RESTORING: &str = "Harbor restores no deleted projects";
+const NO_EXPECTING: &str = "Harbor's members have signed in before";
 const NO_MAIL: &str = "Harbor sends no mails";
 const NO_USAGE: &str = "Harbor counts less";
 const NO_CERTIFICATES: &str = "Harbor's certificates are its proxy's";

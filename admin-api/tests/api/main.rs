@@ -313,6 +313,8 @@ async fn path_of(api: &Api, route: &Route, project: ProjectId) -> String {
         .replace("{webhook_policy_id}", "1")
         .replace("{execution_id}", "1")
         .replace("{delivery_id}", "1")
+        .replace("{expected_id}", "1")
+        .replace("{project_id}", "1")
         .replace("{gc_id}", "1")
         .replace("{purge_id}", "1")
         .replace("{job_id}", "1")

@@ -548,8 +548,10 @@ export interface Messages {
   'jobs.name.AUDIT_FORWARD_HTTP': null;
   'jobs.name.AUDIT_FORWARD_SYSLOG': null;
   'jobs.name.ACCOUNT_MAIL': null;
+  'jobs.name.ACME': null;
   'jobs.name.AUDIT_PARTITION': null;
   'jobs.name.AUDIT_SEAL': null;
+  'jobs.name.ERASURE': null;
   'jobs.name.EXECUTION_SWEEP': null;
   'jobs.name.GARBAGE_COLLECTION': null;
   'jobs.name.GC': null;
@@ -561,11 +563,16 @@ export interface Messages {
   'jobs.name.REGISTRY_NOTIFICATION': null;
   'jobs.name.REPLICATION': null;
   'jobs.name.REPLICATION_FOLLOW': null;
+  'jobs.name.REPLICATION_START': null;
   'jobs.name.RETENTION': null;
+  'jobs.name.ROBOT_EXPIRY': null;
   'jobs.name.SCHEDULER': null;
+  'jobs.name.STAT_HOUR': null;
   'jobs.name.SWEEP': null;
   'jobs.name.UNTAGGED': null;
   'jobs.name.UPLOAD_EXPIRY': null;
+  'jobs.name.WEBHOOK_FOLLOW': null;
+  'jobs.name.WEBHOOK_SEND': null;
   'jobs.noQueues': null;
   'jobs.noSchedules': null;
   'jobs.none': null;

@@ -6,8 +6,10 @@ const KNOWN = [
   'AUDIT_FORWARD_HTTP',
   'AUDIT_FORWARD_SYSLOG',
   'ACCOUNT_MAIL',
+  'ACME',
   'AUDIT_PARTITION',
   'AUDIT_SEAL',
+  'ERASURE',
   'EXECUTION_SWEEP',
   'GARBAGE_COLLECTION',
   'GC',
@@ -19,11 +21,16 @@ const KNOWN = [
   'REGISTRY_NOTIFICATION',
   'REPLICATION',
   'REPLICATION_FOLLOW',
+  'REPLICATION_START',
   'RETENTION',
+  'ROBOT_EXPIRY',
   'SCHEDULER',
+  'STAT_HOUR',
   'SWEEP',
   'UNTAGGED',
   'UPLOAD_EXPIRY',
+  'WEBHOOK_FOLLOW',
+  'WEBHOOK_SEND',
 ] as const;
 
 /** Kinds that have another name in Harbor's operations than in our own. */

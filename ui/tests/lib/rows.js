@@ -15,7 +15,13 @@ export async function seedRows() {
   if (made.length === 0) await makeRows();
   const [{ id }] = await list('/api/v2.0/replication/policies?q=name=rows-copy');
   const [run] = await list(`/api/v2.0/replication/executions?policy_id=${id}`);
-  return { policy: `/ui/admin/replication/${id}`, run: `/ui/admin/replication/${id}/${run.id}` };
+  const hooks = `/api/v2.0/projects/${PROJECT}/webhook/policies`;
+  const [hook] = await list(`${hooks}?q=name=rows-hook`);
+  return {
+    policy: `/ui/admin/replication/${id}`,
+    run: `/ui/admin/replication/${id}/${run.id}`,
+    hook: `/ui/projects/${PROJECT}/webhooks/${hook.id}`,
+  };
 }
 
 async function makeRows() {
@@ -23,6 +29,7 @@ async function makeRows() {
   await labels(project);
   await robots();
   await rules(project);
+  await hooks();
   for (const name of ['北岸运维组', `cn=${LONG},ou=teams,dc=northquay,dc=example`])
     await must('POST', '/api/v2.0/usergroups', { body: { group_name: name, group_type: 3 } });
   const member = { role_id: 3, member_group: { group_name: '北岸运维组', group_type: 3 } };
@@ -114,6 +121,19 @@ async function rules(project) {
     },
   });
   await must('POST', `/api/v2.0/retentions/${idOf(answer)}/executions`, { body: { dry_run: true } });
+}
+
+/** One of them sends nothing that tests do; the other is off. */
+async function hooks() {
+  const http = { type: 'http', address: `https://ci.example/${LONG}`, payload_format: 'CloudEvents' };
+  const slack = { type: 'slack', address: 'https://chat.example/hook' };
+  for (const [name, description, target, enabled] of [
+    ['rows-hook', '夜间构建', http, true],
+    [LONG, `Everything about ${LONG}`, slack, false],
+  ]) {
+    const body = { name, description, enabled, event_types: ['QUOTA_EXCEED'], targets: [target] };
+    await must('POST', `/api/v2.0/projects/${PROJECT}/webhook/policies`, { body });
+  }
 }
 
 /** The server copies to itself. */
