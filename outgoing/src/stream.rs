@@ -357,9 +357,6 @@ impl Error {
     }
 }
 
-/// An exchange that failed.
-pub(crate) type ExchangeError = legacy::Error;
-
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
