@@ -8,6 +8,7 @@ pub mod history;
 pub mod listing;
 pub mod version;
 
+use model::replication::TagState;
 use model::{Digest, Event, ManifestId, ProjectId, RepositoryId, RepositoryName, Tag, TagId};
 
 pub use self::claim::{Claim, Kept, Onto, claim};

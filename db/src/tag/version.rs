@@ -6,7 +6,7 @@
 //! lost to one that it has replaced.
 
 use model::replication::TagState;
-use model::{Digest, InstallationId, RepositoryId, RepositoryName, Tag, Timestamp};
+use model::{Digest, InstallationId, RepositoryName, Tag, Timestamp};
 
 use crate::error::Result;
 use crate::sql::{Reader, Row, Tx};

@@ -1,6 +1,6 @@
 //! Versions of tags: each change is later than the one before, whatever the clock says, and deletions are remembered.
 
-use gantry_db::tag::version;
+use gantry_db::tag::{self, version};
 use model::InstallationId;
 use model::replication::TagState;
 
