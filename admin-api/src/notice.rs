@@ -250,7 +250,10 @@ async fn acme(app: &AdminState, reader: &mut Reader) -> Result<Option<View>, Err
             db::acme::State::Failed => format!("The next attempt is at {}.", order.next_at),
             _ => "The next attempt is under way.".to_owned(),
         };
-        let (reason, message) = (order.reason.unwrap_or_default(), order.message.unwrap_or_default());
+        let (reason, message) = (
+            order.reason.unwrap_or_default(),
+            order.message.unwrap_or_default(),
+        );
         View {
             // Another reason makes another notice.
             id: format!("acme-{reason}"),
