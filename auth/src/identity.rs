@@ -170,7 +170,7 @@ impl Identity {
         }
         if scheme.eq_ignore_ascii_case("basic") {
             let basic = Basic::decode(rest.trim())?;
-            return self.by_pair(basic.pair(), sender, age).await;
+            return Box::pin(self.by_pair(basic.pair(), sender, age)).await;
         }
         Err(Error::Malformed)
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::audit::partition;
 use crate::error::{Error, Result};
 use crate::sql::{Reader, Tx};
+use crate::webhook;
 
 /// Tables in an order in which none refers to a later one.
 pub const TABLES: [&str; 65] = [
@@ -276,22 +277,11 @@ pub async fn put(tx: &mut Tx, table: &Table, rows: &str) -> Result<u64> {
 /// # Errors
 /// When the statement fails.
 pub async fn count_on(tx: &mut Tx, table: &Table) -> Result<()> {
-    if table.table == "manifest" {
-        tx.query(
-            "update manifest set last_referrer = (select max(id) from manifest)
-             where last_referrer > (select max(id) from manifest)",
-        )
-        .execute()
-        .await?;
+    if table.table == "audit" {
+        webhook::follow::lower_place(tx).await?;
     }
-    if table.table == "audit_follower" {
-        // Ids that only events of blobs had are assigned again.
-        tx.query(
-            "update audit_follower set read_id = (select coalesce(max(id), 0) from audit)
-             where read_id > (select coalesce(max(id), 0) from audit)",
-        )
-        .execute()
-        .await?;
+    if let Some(lowered) = lowered(&table.table) {
+        tx.query(lowered).execute().await?;
     }
     let numbered = |column: &Column| column.name == "id" && column.kind == Kind::Int;
     if !tx.is_postgres() || !table.columns.iter().any(numbered) {
@@ -303,4 +293,29 @@ pub async fn count_on(tx: &mut Tx, table: &Table) -> Result<()> {
     );
     tx.query_built("backup.count_on", sql).one().await?;
     Ok(())
+}
+
+/// What lowers references to the newest id of a table, such as the places of those that follow the log: ids that were not
+/// restored are assigned again.
+fn lowered(table: &str) -> Option<&'static str> {
+    match table {
+        "manifest" => Some(
+            "update manifest set last_referrer = (select max(id) from manifest)
+             where last_referrer > (select max(id) from manifest)",
+        ),
+        // Ids that only events of blobs had are assigned again.
+        "audit_follower" => Some(
+            "update audit_follower set read_id = (select coalesce(max(id), 0) from audit)
+             where read_id > (select coalesce(max(id), 0) from audit)",
+        ),
+        "webhook_policy" => Some(
+            "update webhook_policy set since_id = (select coalesce(max(id), 0) from audit)
+             where since_id > (select coalesce(max(id), 0) from audit)",
+        ),
+        "replication_policy" => Some(
+            "update replication_policy set followed_id = (select coalesce(max(id), 0) from audit)
+             where followed_id > (select coalesce(max(id), 0) from audit)",
+        ),
+        _ => None,
+    }
 }

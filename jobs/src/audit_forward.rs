@@ -20,6 +20,7 @@ use model::{Clock, EventType};
 use outgoing::{Guard, Identity, Trust, Verification, client_config};
 use parking_lot::Mutex;
 use rustls::ClientConfig;
+use rustls::client::Resumption;
 use tenancy::setting::{Declaration, Settings, Values, follower as names};
 use tokio::task::spawn_blocking;
 
@@ -200,7 +201,10 @@ impl Forwarding {
                 chain,
                 key: given.audit_log_forward_client_key.expose(),
             });
-            client_config(verification, identity)
+            let mut config = Arc::unwrap_or_clone(client_config(verification, identity)?);
+            // Servers over OpenSSL that ask for a certificate, such as rsyslog, refuse sessions that are resumed.
+            config.resumption = Resumption::disabled();
+            Ok::<_, outgoing::Error>(Arc::new(config))
         });
         let made = made.await.map_err(|error| causes(&error))?;
         let tls = made.map_err(|error| causes(&error))?;

@@ -12,7 +12,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use db::audit::chain;
 use db::audit::follower::{self, Follower};
 use db::{Db, Reader};
 use model::{Clock, Timestamp};
@@ -78,7 +77,7 @@ impl Following {
         match follower::find(&mut reader, name).await? {
             None => Ok(false),
             Some(follower) => {
-                let newest = chain::newest_id(&mut reader).await?;
+                let newest = follower::newest_id(&mut reader).await?;
                 Ok(self.is_due(&follower) && newest > follower.read)
             }
         }

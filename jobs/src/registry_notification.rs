@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use db::audit::{chain, follower, registry_event};
+use db::audit::{follower, registry_event};
 use db::{Db, Reader, blob_event, store_identity};
 use futures_util::future::join_all;
 use http::header::{CONTENT_TYPE, USER_AGENT};
@@ -191,7 +191,7 @@ impl RegistryNotification {
         if since.is_none_or(|since| now.since(since) < GIVEN_UP) {
             return Ok(());
         }
-        let newest = chain::newest_id(&mut reader).await?;
+        let newest = follower::newest_id(&mut reader).await?;
         drop(reader);
         let endpoint = endpoint_of(name).unwrap_or_default().to_owned();
         tracing::warn!(

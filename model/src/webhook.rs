@@ -118,6 +118,14 @@ impl WebhookAddress {
         &self.0
     }
 
+    /// Scheme and host, for where others read: paths of some receivers are secrets.
+    pub fn place(&self) -> String {
+        let url = self.url();
+        let (scheme, rest) = url.split_once("://").unwrap_or(("http", &url));
+        let authority = rest.split(['/', '?']).next().unwrap_or_default();
+        format!("{scheme}://{authority}")
+    }
+
     /// The whole URL.
     pub fn url(&self) -> String {
         match self.0.contains("://") {
@@ -214,6 +222,14 @@ mod tests {
             assert_eq!(url(given), Ok(given.to_owned()));
         }
         assert_eq!(url(" zzz "), Ok("http://zzz".to_owned()));
+        let place = |text: &str| text.parse::<WebhookAddress>().map(|it| it.place());
+        for given in [
+            "https://chat.example:8443/services/secret",
+            "https://chat.example:8443?secret",
+        ] {
+            assert_eq!(place(given), Ok("https://chat.example:8443".to_owned()));
+        }
+        assert_eq!(place("zzz/secret"), Ok("http://zzz".to_owned()));
         for wrong in [
             "",
             "http://",

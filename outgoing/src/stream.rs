@@ -357,9 +357,6 @@ impl Error {
     }
 }
 
-/// An exchange that failed.
-pub(crate) type ExchangeError = legacy::Error;
-
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -455,7 +452,19 @@ mod tests {
         let trickled = looking_soon().whole(answer.into_body(), 1_000).await;
         assert!(matches!(trickled, Err(Error::Slow)), "{trickled:?}");
 
-        let uri = answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("http://{}/x", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let (mut asked, mut part) = (Vec::new(), [0; 4096]);
+            // All of it, before it is answered.
+            while !asked.ends_with(b"0\r\n\r\n") {
+                let read = stream.read(&mut part).await.unwrap();
+                asked.extend_from_slice(&part[..read]);
+            }
+            let head = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+            stream.write_all(head).await.unwrap();
+        });
         let slow = stream::iter(0..8).then(|_| async {
             tokio::time::sleep(Duration::from_millis(100)).await;
             Ok::<_, Error>(Bytes::from_static(b"x"))

@@ -366,11 +366,11 @@ fn sealed(
     })
 }
 
-/// What is set, without the secrets.
+/// What is set, without the secrets, of which a part of an address may be one.
 fn described(new: &NewPolicy) -> String {
     let events: Vec<&str> = new.content.events.iter().map(|it| it.name()).collect();
-    let addresses = new.targets.iter().map(|it| it.content.address.as_str());
-    let addresses: Vec<&str> = addresses.collect();
+    let addresses = new.targets.iter().map(|it| it.content.address.place());
+    let addresses: Vec<String> = addresses.collect();
     let state = if new.content.enabled {
         "enabled"
     } else {

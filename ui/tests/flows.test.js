@@ -199,7 +199,7 @@ test('a repository of another project is found from anywhere', async () => {
   await page.keyboard.type('lint');
   await page.getByRole('option', { name: 'Search for “lint” everywhere' }).click();
   await page.waitForURL('**/ui/explore?q=lint');
-  await page.getByRole('link', { name: 'platform/tools/lint' }).click();
+  await page.getByRole('link', { name: 'platform/tools/lint', exact: true }).click();
   await page.waitForURL('**/ui/projects/platform/repositories/tools/lint/-/tags');
   await settled(page);
   assert.deepEqual(faults, []);

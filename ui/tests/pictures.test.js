@@ -33,14 +33,16 @@ const PICTURES = {
   gc: { path: '/ui/admin/gc' },
 };
 
+function search(page) {
+  return page.getByRole('button', { name: 'Search by field' }).click();
+}
+
 async function permissions(page) {
   await page.getByRole('button', { name: 'New robot' }).click();
   await dialog(page).getByLabel('Name').fill('ci');
   await dialog(page).getByRole('button', { name: 'Next' }).click();
   await dialog(page).getByRole('button', { name: 'Push and pull' }).click();
 }
-
-const search = (page) => page.getByRole('button', { name: 'Search by field' }).click();
 
 let browser;
 before(async () => {

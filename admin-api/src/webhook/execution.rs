@@ -31,7 +31,7 @@ pub(crate) struct View {
     #[serde(skip_serializing_if = "Option::is_none")]
     end_time: Option<String>,
     /// `event_type`, and the body as `payload`.
-    #[schema(value_type = Object)]
+    #[schema(value_type = HashMap<String, Object>)]
     extra_attrs: Value,
     id: i64,
     metrics: Metrics,
@@ -113,7 +113,7 @@ pub(crate) struct TaskView {
     end_time: Option<String>,
     execution_id: i64,
     /// Where it was sent, the status of the last answer, and how long it took.
-    #[schema(value_type = Object)]
+    #[schema(value_type = HashMap<String, Object>)]
     extra_attrs: Value,
     id: i64,
     run_count: i64,

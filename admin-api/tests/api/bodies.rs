@@ -381,8 +381,6 @@ const DIFFERENCES: &[(&str, &[&str], &str)] = &[
     (".dest_registry.problem", POLICIES, WHY),
     (".untagged", HOOKS, MORE_OF_HOOKS),
     (".targets[].secret", HOOKS, MORE_OF_HOOKS),
-    ("[].untagged", HOOKS, MORE_OF_HOOKS),
-    ("[].targets[].secret", HOOKS, MORE_OF_HOOKS),
     (".lag_seconds", POLICIES, WHY),
     (".dry_run", RUNS, NO_DRY_RUNS),
     (".bytes", TASKS, WHY),

@@ -79,6 +79,9 @@ const MORE_OPERATIONS: &[(&str, &str)] = &[
     ("GET /api/ext/v1/home", PAGES),
     ("GET /api/ext/v1/accounts/options", NO_MAIL),
     ("POST /api/ext/v1/mail/test", NO_MAIL),
+    ("GET /api/ext/v1/audit-forward", NO_FORWARDING),
+    ("POST /api/ext/v1/audit-forward/test", NO_FORWARDING),
+    ("GET /api/ext/v1/registry-notifications", NO_FORWARDING),
     ("POST /api/ext/v1/password/forgot", NO_MAIL),
     ("POST /api/ext/v1/password/reset", NO_MAIL),
     ("POST /api/ext/v1/users/verify", NO_MAIL),
@@ -199,6 +202,8 @@ const NO_VERSIONS: &str = "Harbor's tags have no versions";
 const NO_DRY_RUNS: &str = "Harbor neither tries replication out nor repeats what failed";
 const PAGES: &str = "Harbor keeps it in the browser, or does not have it";
 const NO_WORKLOADS: &str = "Harbor lets no workloads in";
+const NO_FORWARDING: &str =
+    "Harbor says nothing about forwarding of the audit log, and sends no registry notifications";
 const NO_MAIL: &str = "Harbor sends no mails";
 const NO_USAGE: &str = "Harbor counts less";
 const NO_CERTIFICATES: &str = "Harbor's certificates are its proxy's";

@@ -237,16 +237,22 @@ pub async fn attempted(
     Ok(true)
 }
 
-/// Has what was tried before be tried at once, as its target works again.
+/// Sendings after which something is not hurried any more: it may be what its target fails at.
+const HURRIED: i64 = 8;
+
+/// Has what was tried before be tried at once, as its target works again; but not what was tried often.
 ///
 /// # Errors
 /// When the statement fails.
 pub async fn hurry(tx: &mut Tx, target: WebhookTargetId, now: Timestamp) -> Result<()> {
-    tx.query("update webhook_delivery set due_at = $2 where target_id = $1 and due_at > $2")
-        .bind(target)
-        .bind(now)
-        .execute()
-        .await?;
+    tx.query(
+        "update webhook_delivery set due_at = $2 where target_id = $1 and due_at > $2 and attempts <= $3",
+    )
+    .bind(target)
+    .bind(now)
+    .bind(HURRIED)
+    .execute()
+    .await?;
     Ok(())
 }
 

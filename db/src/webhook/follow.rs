@@ -59,6 +59,18 @@ pub async fn set_place(tx: &mut Tx, entry: i64) -> Result<()> {
     installation::put(tx, PLACE, entry.to_string().as_bytes()).await
 }
 
+/// After a restore, ids that only events of blobs had are assigned again: the place is no further than the log.
+///
+/// # Errors
+/// When a statement fails.
+pub(crate) async fn lower_place(tx: &mut Tx) -> Result<()> {
+    let newest = newest(tx).await?;
+    if place(tx).await? > newest {
+        set_place(tx, newest).await?;
+    }
+    Ok(())
+}
+
 /// The newest entry of the log.
 ///
 /// # Errors

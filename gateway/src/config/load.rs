@@ -36,12 +36,14 @@ impl ConfigError {
 /// Prefix of environment variables that are settings.
 const PREFIX: &str = "GANTRY_";
 /// Variables with the prefix that are not settings.
-const OTHERS: [&str; 5] = [
+const OTHERS: [&str; 7] = [
     "GANTRY_CONFIG",
     "GANTRY_ADMIN_PASSWORD",
     "GANTRY_PASSWORD",
     "GANTRY_REGISTRY_SECRET",
     "GANTRY_ROBOT_SECRET",
+    "GANTRY_WEBHOOK_AUTH_HEADER",
+    "GANTRY_WEBHOOK_SECRET",
 ];
 
 /// Reads the settings. Without a file the defaults apply.

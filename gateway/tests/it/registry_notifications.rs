@@ -74,6 +74,7 @@ async fn requests(client: &Client, image: &Image) {
     put.await.expect(201);
     client
         .get(&format!("/v2/{app}/manifests/v1"))
+        .header("accept", &image.media_type)
         .await
         .expect(200);
     let put = client.push_manifest(

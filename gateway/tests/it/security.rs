@@ -188,8 +188,10 @@ async fn the_ids_of_one_project_open_nothing_in_another() {
             attacker.put(&through_own).json(&body).await,
             attacker.delete(&through_own).await,
         ] {
+            // Ending a membership that is not there is no error.
+            let is_nothing = answer.status == 200 && answer.text().is_empty();
             assert!(
-                matches!(answer.status, 400 | 403 | 404 | 405),
+                matches!(answer.status, 400 | 403 | 404 | 405) || is_nothing,
                 "{through_own}: {answer}"
             );
             assert!(!answer.text().contains(&theirs.name), "{answer}");
@@ -198,6 +200,13 @@ async fn the_ids_of_one_project_open_nothing_in_another() {
         assert_eq!(directly.status, 403, "{thing}: {directly}");
     }
     assert_eq!(victim.get(&list).await.expect(200).json(), members);
+    for thing in things
+        .iter()
+        .filter(|thing| !thing.ends_with("/expected-members/1"))
+    {
+        let kept = victim.get(&before(thing)).await;
+        assert!(matches!(kept.status, 200 | 405), "{thing}: {kept}");
+    }
 
     // By numbers that are not below a project: robots, labels, policies, quotas.
     let id = victim
@@ -339,9 +348,11 @@ async fn every_cookie_is_kept_from_scripts_other_sites_and_plain_connections() {
     for answer in [&page, &signed_in] {
         for cookie in answer.headers.get_all("set-cookie") {
             let cookie = cookie.to_str().expect("cookies are ASCII");
-            for flag in ["HttpOnly", "Secure", "SameSite=Lax", "Path=/"] {
+            for flag in ["HttpOnly", "Secure", "Path=/"] {
                 assert!(cookie.contains(flag), "{flag} in {cookie}");
             }
+            let sites = ["SameSite=Lax", "SameSite=Strict"];
+            assert!(sites.iter().any(|flag| cookie.contains(flag)), "{cookie}");
             assert!(!cookie.contains("Domain="), "{cookie}");
             seen += 1;
         }
@@ -390,7 +401,7 @@ async fn no_name_ends_a_header() {
 async fn no_name_begins_a_line_of_the_log() {
     let server = Server::start().await;
     let mark = fresh("forged");
-    let name = format!("x\n2026-01-01T00:00:00Z ERROR {mark}\r\n\u{1b}[2J{mark}");
+    let name = format!("x\n2026-01-01 ERROR {mark}\r\n\u{1b}[2J{mark}");
     let person = server.as_user_with(&name, "Wrong00Wrong");
     person
         .get(LOGIN)
@@ -419,7 +430,7 @@ async fn no_name_begins_a_line_of_the_log() {
     let shown = server.cli_prints(&["audit", "list"]).await;
     assert!(!shown.contains('\u{1b}'), "{shown:?}");
     for line in shown.lines() {
-        assert!(!line.starts_with("2026-01-01T00:00:00Z ERROR"), "{line:?}");
+        assert!(!line.starts_with("2026-01-01"), "{line:?}");
     }
 }
 

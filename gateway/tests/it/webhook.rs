@@ -216,9 +216,10 @@ async fn other_forms_and_parts_of_images() {
     for part in [&one, &other] {
         admin.push_image(&repository, &part.digest, part).await;
     }
-    let (media_type, index) = index_of(&[&one, &other]);
+    let (_, index) = index_of(&[&one, &other]);
+    let media_type = "application/vnd.oci.image.index.v1+json";
     admin
-        .push_manifest(&repository, "v1", &media_type, index)
+        .push_manifest(&repository, "v1", media_type, index)
         .await
         .expect(201);
     let cloud = receiver.takes("/cloud", 1, 20).await.remove(0);

@@ -129,7 +129,7 @@ fn taken(posted: Posted) -> Taken {
     } = posted;
     match status {
         200..=299 => Taken::Yes(status),
-        408 | 425 | 429 | 500.. => {
+        408 | 425 | 429 | 500..=599 => {
             let why = format!("the receiver answered with status {status}");
             Taken::NotNow(Some(status), why, retry_after)
         }

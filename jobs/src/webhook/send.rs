@@ -320,7 +320,7 @@ impl Webhooks {
     ) -> Result<()> {
         let now = self.db.now(&*self.clock).await?;
         let (id, policy) = (target.id, policy.to_owned());
-        let address = target.address.to_string();
+        let address = target.address.place();
         let found = project::by_id(&mut self.db.reader().await?, project).await?;
         let project_name = found.map(|found| found.name.to_string());
         let (named, told) = ((policy.clone(), address.clone()), Self::origin());

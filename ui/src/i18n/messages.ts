@@ -1273,7 +1273,6 @@ export interface Messages {
   'robots.graceHint': null;
   'robots.graceNone': null;
   'robots.kept': null;
-  'robots.lacking': { names: string | number };
   'robots.lastUsed': null;
   'robots.levelled': null;
   'robots.name': null;

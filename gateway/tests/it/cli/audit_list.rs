@@ -130,7 +130,7 @@ async fn an_operation_that_does_not_exist_is_wrong_usage() {
     let said = String::from_utf8_lossy(&ended.stderr);
     assert_eq!(ended.status.code(), Some(2), "{said}");
     assert!(
-        said.contains("create, update, delete, pull, push, login, logout, refuse"),
+        said.contains("create, update, delete, pull, push, login, logout, expire, refuse"),
         "{said}"
     );
 }

@@ -143,7 +143,7 @@ async fn people_of_active_directory_sign_in_by_its_rules() {
     assert!(may_push(&alice, &project.repository("app")).await);
     assert!(!may_push(&domain.person("carol"), &project.repository("app")).await);
     let bob = domain.person("bob").get(CURRENT).await.expect(200).json();
-    assert_eq!(bob["sysadmin_flag"], true, "{bob}");
+    assert_eq!(bob["admin_role_in_auth"], true, "{bob}");
     let wrong = domain.server.as_user_with("alice", "Wrong-Passw0rd1");
     wrong.get(CURRENT).await.expect(401);
 

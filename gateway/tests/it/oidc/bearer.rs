@@ -53,7 +53,7 @@ async fn an_id_token_signs_in_at_the_api_and_makes_an_account_where_that_is_allo
         .by(json!({ "sub": "dora", "groups": ["chiefs"] }))
         .await;
     assert_eq!(
-        chief.get(CURRENT).await.expect(200).json()["sysadmin_flag"],
+        chief.get(CURRENT).await.expect(200).json()["admin_role_in_auth"],
         true
     );
     server
@@ -61,7 +61,7 @@ async fn an_id_token_signs_in_at_the_api_and_makes_an_account_where_that_is_allo
         .await;
     let silent = office.by(json!({ "sub": "dora" })).await;
     assert_eq!(
-        silent.get(CURRENT).await.expect(200).json()["sysadmin_flag"],
+        silent.get(CURRENT).await.expect(200).json()["admin_role_in_auth"],
         true
     );
 

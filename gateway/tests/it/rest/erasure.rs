@@ -62,20 +62,24 @@ async fn an_erased_person_is_a_pseudonym_and_the_log_is_still_proved() {
     let erased = admin.post(&path).await.expect(202).json();
     let pseudonym = erased["pseudonym"].as_str().expect("a name").to_owned();
     assert!(pseudonym.starts_with("erased-"), "{pseudonym}");
-    person.get(login).await.expect(401);
-    // Whoever has the name from now on is somebody else.
+    // Whoever has the name from now on, or tries it, is somebody else.
+    server.as_user(&name).at(79).get(login).await.expect(401);
     server.create_user(&name).await;
     let again = admin.post(&path).await.expect(202).json();
     assert_eq!(again["pseudonym"], pseudonym);
 
     let marked = |entry: &Value| entry["username"] == *name || entry["resource"] == *name;
-    let entries = eventually(120, "the new person's creation alone is left", async || {
-        let entries = export(&admin).await;
-        let left = entries.iter().filter(|it| marked(it)).count();
-        (left <= 1).then_some(entries)
-    });
+    let entries = eventually(
+        120,
+        "that and the new person's creation alone are left",
+        async || {
+            let entries = export(&admin).await;
+            let left = entries.iter().filter(|it| marked(it)).count();
+            (left <= 2).then_some(entries)
+        },
+    );
     let entries = entries.await;
-    assert_eq!(entries.iter().filter(|it| marked(it)).count(), 1);
+    assert_eq!(entries.iter().filter(|it| marked(it)).count(), 2);
     let by_person: Vec<&Value> = entries
         .iter()
         .filter(|it| it["username"] == *pseudonym)

@@ -149,6 +149,55 @@ export interface components {
             platform?: components["schemas"]["Platform"] | null;
             urls?: string[] | null;
         };
+        /** @description A collector of the audit log. */
+        AuditCollector: {
+            /** @description Where it is. */
+            address: string;
+            /** @description `syslog` or `http`. */
+            collector: string;
+            /** @description Why the last attempt failed; empty if it did not. */
+            error: string;
+            /** @description When they began. */
+            failing_since?: string | null;
+            /**
+             * Format: int64
+             * @description Failures in a row.
+             */
+            failures: number;
+            /**
+             * Format: int64
+             * @description Seconds since the oldest of them was written; 0 if none waits.
+             */
+            lag_seconds: number;
+            /** @description Whether entries can be lost on the way without notice, as by UDP. */
+            lossy: boolean;
+            /** @description `tcp`, `tls`, `udp`, `http` or `https`. */
+            protocol: string;
+            /** @description When the next attempt is due. */
+            retry_time?: string | null;
+            /** @description When something was last forwarded. */
+            sent_time?: string | null;
+            /**
+             * Format: int64
+             * @description Entries that wait to be forwarded; 10000 for more.
+             */
+            waiting: number;
+        };
+        /** @description What came of a test line. */
+        AuditForwardTest: {
+            /** @description Where it is. */
+            address: string;
+            /** @description `syslog` or `http`. */
+            collector: string;
+            /** @description What is wrong. */
+            detail: string;
+            /** Format: int64 */
+            elapsed_ms: number;
+            /** @description Whether the collector took the line; by UDP, whether it was sent. */
+            ok: boolean;
+            /** @description `tcp`, `tls`, `udp`, `http` or `https`. */
+            protocol: string;
+        };
         /** @description An entry in the form that Harbor had before 2.13. */
         AuditLog: {
             /** Format: int64 */
@@ -293,8 +342,22 @@ export interface components {
             status: string;
         };
         Configurations: {
+            /** @description Whether new entries of the audit log have the address and the user agent of the program. */
+            audit_log_clients?: boolean;
+            /** @description The header field `Authorization` of requests to `audit_log_forward_url`: `Bearer TOKEN`, `Splunk TOKEN`. */
+            audit_log_forward_authorization?: string;
+            /** @description The only authorities that may have signed the certificates of these two, in PEM. Empty: those of the system. */
+            audit_log_forward_ca?: string;
+            /** @description The certificate, in PEM, that is shown to a collector that asks for one. */
+            audit_log_forward_client_certificate?: string;
+            /** @description The key of `audit_log_forward_client_certificate`, in PEM and without a passphrase. */
+            audit_log_forward_client_key?: string;
             /** @description `HOST:PORT` of a syslog server that gets a copy of the audit log. Empty: none. */
             audit_log_forward_endpoint?: string;
+            /** @description How the syslog server is reached: `tcp`, `tls`, or `udp`, which loses entries without notice. */
+            audit_log_forward_protocol?: string;
+            /** @description `https://HOST[:PORT][/PATH]`, or `http://`, of a collector that gets a copy of the audit log by HTTP, as lines of JSON. Empty: none. */
+            audit_log_forward_url?: string;
             /** @description The source of users that user interfaces prefer: `db_auth` (this database), `ldap_auth` (a directory) or `oidc_auth` (a provider). People can always sign in by every source that is configured. */
             auth_mode?: string;
             /** @description A message that user interfaces show on every page: a JSON object, as text, with `message`, `type`, `closable`, `fromDate` and `toDate`. Empty: none. */
@@ -409,10 +472,20 @@ export interface components {
             primary_auth_mode?: boolean;
             /** @description Who may create projects: `everyone` who is signed in, or `adminonly`, the system administrators. */
             project_creation_restriction?: string;
+            /** @description Who may delete projects: `everyone` with the permission in the project, or `adminonly`. */
+            project_deletion_restriction?: string;
+            /** @description Days for which a deleted project can be restored. */
+            project_restore_days?: number;
             /** @description Whether new projects have `storage_per_project` as their limit. */
             quota_per_project_enable?: boolean;
             /** @description Whether writing is refused, except for settings, sign-in and garbage collection. */
             read_only?: boolean;
+            /** @description The only authorities that may have signed the certificates of these endpoints, in PEM. Empty: those of the system. */
+            registry_notification_ca?: string;
+            /** @description Header fields of these requests: a JSON object, as text, by the endpoint's name: `{"ci": {"Authorization": ["Bearer TOKEN"]}}`. */
+            registry_notification_headers?: string;
+            /** @description Where events of the registry are sent, in distribution's form: a JSON list, as text, of endpoints with `name`, `url`, `disabled`, `timeout`, `threshold`, `backoff`, `ignore` and `ignoredmediatypes`. Empty: nowhere. */
+            registry_notifications?: string;
             /** @description Prefix of the names of new robots; existing robots keep their names. */
             robot_name_prefix?: string;
             /** @description Days for which a robot is valid, unless specified when it is created. */
@@ -455,8 +528,33 @@ export interface components {
             uaa_verify_cert?: boolean;
         };
         ConfigurationsResponse: {
+            /** @description Whether new entries of the audit log have the address and the user agent of the program. */
+            audit_log_clients?: {
+                editable: boolean;
+                value: boolean;
+            };
+            /** @description The only authorities that may have signed the certificates of these two, in PEM. Empty: those of the system. */
+            audit_log_forward_ca?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description The certificate, in PEM, that is shown to a collector that asks for one. */
+            audit_log_forward_client_certificate?: {
+                editable: boolean;
+                value: string;
+            };
             /** @description `HOST:PORT` of a syslog server that gets a copy of the audit log. Empty: none. */
             audit_log_forward_endpoint?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description How the syslog server is reached: `tcp`, `tls`, or `udp`, which loses entries without notice. */
+            audit_log_forward_protocol?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description `https://HOST[:PORT][/PATH]`, or `http://`, of a collector that gets a copy of the audit log by HTTP, as lines of JSON. Empty: none. */
+            audit_log_forward_url?: {
                 editable: boolean;
                 value: string;
             };
@@ -730,6 +828,16 @@ export interface components {
                 editable: boolean;
                 value: string;
             };
+            /** @description Who may delete projects: `everyone` with the permission in the project, or `adminonly`. */
+            project_deletion_restriction?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description Days for which a deleted project can be restored. */
+            project_restore_days?: {
+                editable: boolean;
+                value: number;
+            };
             /** @description Whether new projects have `storage_per_project` as their limit. */
             quota_per_project_enable?: {
                 editable: boolean;
@@ -739,6 +847,16 @@ export interface components {
             read_only?: {
                 editable: boolean;
                 value: boolean;
+            };
+            /** @description The only authorities that may have signed the certificates of these endpoints, in PEM. Empty: those of the system. */
+            registry_notification_ca?: {
+                editable: boolean;
+                value: string;
+            };
+            /** @description Where events of the registry are sent, in distribution's form: a JSON list, as text, of endpoints with `name`, `url`, `disabled`, `timeout`, `threshold`, `backoff`, `ignore` and `ignoredmediatypes`. Empty: nowhere. */
+            registry_notifications?: {
+                editable: boolean;
+                value: string;
             };
             /** @description Prefix of the names of new robots; existing robots keep their names. */
             robot_name_prefix?: {
@@ -851,6 +969,20 @@ export interface components {
             deletable?: boolean | null;
             message?: string | null;
         };
+        /** @description A deleted project. */
+        DeletedProject: {
+            creation_time: string;
+            deletion_time: string;
+            /** @description The name that it had. */
+            name: string;
+            /** @description Whether another project has the name now: it cannot be restored before that one is deleted. */
+            name_taken: boolean;
+            owner_name: string;
+            /** Format: int64 */
+            project_id: number;
+            /** @description Until when it can be restored. */
+            restorable_until: string;
+        };
         /** @description Fields shown only to signed-in callers. */
         Details: {
             current_time: string;
@@ -866,6 +998,11 @@ export interface components {
         /** @description Where to sign out instead. */
         Elsewhere: {
             redirect_location: string;
+        };
+        /** @description A person who was erased. */
+        Erased: {
+            /** @description What is shown instead of the name. */
+            pseudonym: string;
         };
         /** @description One error. */
         Error: {
@@ -887,6 +1024,46 @@ export interface components {
             job_status: string;
             schedule: components["schemas"]["ScheduleObj"];
             update_time: string;
+        };
+        /** @description An execution as the API shows it. */
+        Execution: {
+            end_time?: string | null;
+            /** @description `event_type`, and the body as `payload`. */
+            extra_attrs: Record<string, never>;
+            /** Format: int64 */
+            id: number;
+            metrics: components["schemas"]["Metrics"];
+            start_time: string;
+            status: string;
+            status_message?: string;
+            trigger: string;
+            /** Format: int64 */
+            vendor_id: number;
+            vendor_type: string;
+        };
+        /** @description The body of `POST …/expected-members`. */
+        ExpectMember: {
+            /**
+             * @description The claim by which the person is known; by default the one that is the name of accounts. A mail address counts
+             *     only if the provider says that it is verified.
+             */
+            claim?: string | null;
+            /** Format: int64 */
+            role_id?: number | null;
+            /** @description Its value: the expected name, or the mail address. */
+            value?: string | null;
+        };
+        /** @description A role that waits. */
+        ExpectedMember: {
+            claim: string;
+            creation_time: string;
+            /** Format: int64 */
+            id: number;
+            issuer: string;
+            /** Format: int64 */
+            role_id: number;
+            role_name: string;
+            value: string;
         };
         /** @description The decision and its reasons. */
         Explanation: {
@@ -1183,15 +1360,52 @@ export interface components {
             reuse_sys_cve_allowlist?: string | null;
             severity?: string | null;
         };
+        /** @description How many tasks an execution has. */
+        Metrics: {
+            /** Format: int64 */
+            error_task_count?: number;
+            /** Format: int64 */
+            pending_task_count?: number;
+            /** Format: int64 */
+            running_task_count?: number;
+            /** Format: int64 */
+            scheduled_task_count?: number;
+            /** Format: int64 */
+            stopped_task_count?: number;
+            /** Format: int64 */
+            success_task_count?: number;
+            /** Format: int64 */
+            task_count: number;
+        };
         /** @description The body of `POST …/tags`. */
         NewTag: {
             name?: string | null;
+        };
+        /** @description A version of a tag. */
+        NewTagVersion: {
+            /** @description What it names, a manifest of the repository. */
+            digest?: string | null;
+            /** @description ID of the installation where it happened. */
+            origin?: string | null;
+            /**
+             * Format: int64
+             * @description When that happened, in microseconds since 1970.
+             */
+            time?: number | null;
+        };
+        /** @description The next runs of a schedule. */
+        NextRuns: {
+            /** @description At most five, in UTC; none if the schedule never runs. */
+            next: string[];
         };
         /** @description A notice. */
         Notice: {
             /** @description Names its object and the stage that this has reached. */
             id: string;
-            /** @description `robot_expiry`, `quota`, `certificate`, `acme`, `read_only` or `job_failed`. */
+            /**
+             * @description `robot_expiry`, `quota`, `certificate`, `acme`, `read_only`, `admin_password`, `audit_forward`,
+             *     `registry_notification`, `webhook` or `job_failed`.
+             */
             kind: string;
             /** Format: int64 */
             project_id?: number | null;
@@ -1202,6 +1416,32 @@ export interface components {
             text: string;
             /** @description When it happens or happened, if known. */
             time?: string | null;
+        };
+        /** @description An endpoint of registry notifications. */
+        NotificationEndpoint: {
+            /** @description Why the last attempt failed; empty if it did not. */
+            error: string;
+            /** @description When they began. */
+            failing_since?: string | null;
+            /**
+             * Format: int64
+             * @description Failures in a row.
+             */
+            failures: number;
+            /**
+             * Format: int64
+             * @description Seconds since the oldest of them was written; 0 if none waits.
+             */
+            lag_seconds: number;
+            name: string;
+            /** @description When something was last sent. */
+            sent_time?: string | null;
+            url: string;
+            /**
+             * Format: int64
+             * @description Entries of the audit log that wait to be looked at; 10000 for more.
+             */
+            waiting: number;
         };
         /** @description The body of `PUT /users/{user_id}/cli_secret`. */
         OIDCCliSecretReq: {
@@ -1248,6 +1488,11 @@ export interface components {
             new_password?: string | null;
             old_password?: string | null;
         };
+        /** @description The forms of requests to a kind of targets. */
+        PayloadFormat: {
+            formats: string[];
+            notify_type: string;
+        };
         /** @description An action on a resource. */
         Permission: {
             action: string;
@@ -1266,6 +1511,18 @@ export interface components {
         };
         /** @description An object that only pages interpret. */
         Preferences: Record<string, never>;
+        /** @description A robot's secret that was replaced and still works. */
+        PreviousSecret: {
+            /** @description Until when it works. */
+            expires_at: string;
+            /** @description When it was used last. */
+            last_used_at?: string | null;
+            /**
+             * Format: int64
+             * @description How often it was used since it was replaced; a minute's uses may be missing.
+             */
+            uses: number;
+        };
         /** @description The body of `PUT /users/{user_id}`. */
         Profile: {
             comment?: string | null;
@@ -1402,6 +1659,11 @@ export interface components {
             kind: string;
             text: string;
         };
+        /** @description A delivery that was added. */
+        Redelivered: {
+            /** Format: int64 */
+            id: number;
+        };
         /** @description The project. */
         Reference: {
             /** Format: int64 */
@@ -1442,6 +1704,8 @@ export interface components {
         };
         /** @description What policies with a registry may have. */
         RegistryInfo: {
+            /** @description Empty. */
+            description?: string;
             supported_copy_by_chunk: boolean;
             supported_resource_filters: components["schemas"]["FilterStyle"][];
             supported_triggers: string[];
@@ -1551,6 +1815,11 @@ export interface components {
             filters: components["schemas"]["ReplicationFilter"][];
             /** Format: int64 */
             id: number;
+            /**
+             * Format: int64
+             * @description How far it is behind, in seconds; absent while it is disabled.
+             */
+            lag_seconds?: number | null;
             name: string;
             override: boolean;
             replicate_deletion?: boolean;
@@ -1580,6 +1849,25 @@ export interface components {
             speed?: number | null;
             src_registry?: components["schemas"]["RegistryById"] | null;
             trigger?: components["schemas"]["ReplicationTrigger"] | null;
+        };
+        /** @description This installation, as it is told to others that copy to it or from it. */
+        ReplicationSite: {
+            /** @description Its ID. */
+            origin: string;
+            /** @description IDs of the installations from which policies here pull it. */
+            pulls_from: string[];
+            /**
+             * @description IDs of the installations to which policies here, and what they lead to, push the repository on, with the number of
+             *     copies on the way.
+             */
+            reaches: {
+                [key: string]: number;
+            };
+            /**
+             * Format: int64
+             * @description Its time, in microseconds since 1970.
+             */
+            time: number;
         };
         /** @description A task as the API shows it: one repository. */
         ReplicationTask: {
@@ -1691,6 +1979,12 @@ export interface components {
         RestoreTag: {
             /** @description A digest of the tag's history. */
             digest?: string | null;
+        };
+        /** @description The project that was restored. */
+        Restored: {
+            name: string;
+            /** Format: int64 */
+            project_id: number;
         };
         /** @description An execution as the API shows it. */
         RetentionExecution: {
@@ -1838,6 +2132,7 @@ export interface components {
             level: string;
             name: string;
             permissions: components["schemas"]["RobotPermission"][];
+            previous_secret?: components["schemas"]["PreviousSecret"] | null;
             update_time: string;
         };
         /** @description The body of `POST /robots`. */
@@ -1887,6 +2182,11 @@ export interface components {
         };
         /** @description The body of `PATCH /robots/{robot_id}`, and of its answer. */
         RobotSec: {
+            /**
+             * Format: int64
+             * @description Days, up to 30, for which the present secret works too. By default 0.
+             */
+            grace_days?: number | null;
             secret?: string | null;
         };
         /** @description The body of `PUT /robots/{robot_id}`: the robot as read, with the changes. */
@@ -2100,6 +2400,12 @@ export interface components {
             /** Format: int64 */
             repo_count: number;
         };
+        /** @description What policies may name. */
+        SupportedWebhookEventTypes: {
+            event_type: string[];
+            notify_type: string[];
+            payload_formats: components["schemas"]["PayloadFormat"][];
+        };
         /** @description The body of `PUT /users/{user_id}/sysadmin`. */
         SysadminFlag: {
             sysadmin_flag?: boolean | null;
@@ -2161,6 +2467,42 @@ export interface components {
             size: number;
             type: string;
         };
+        /** @description What a tag is, and since when. */
+        TagVersion: {
+            /** @description What it names; absent where it was deleted. */
+            digest?: string | null;
+            name: string;
+            /** @description ID of the installation where it happened. */
+            origin: string;
+            /**
+             * Format: int64
+             * @description When that happened, in microseconds since 1970 by the clock of the origin.
+             */
+            time: number;
+        };
+        /** @description What came of a version. */
+        TagVersionOutcome: {
+            /** @description `taken`, `same` where the tag was that already, or `kept` where it is something later. */
+            outcome: string;
+            state?: components["schemas"]["TagVersion"] | null;
+        };
+        /** @description A task as the API shows it. */
+        Task: {
+            creation_time: string;
+            end_time?: string | null;
+            /** Format: int64 */
+            execution_id: number;
+            /** @description Where it was sent, the status of the last answer, and how long it took. */
+            extra_attrs: Record<string, never>;
+            /** Format: int64 */
+            id: number;
+            /** Format: int64 */
+            run_count: number;
+            start_time?: string | null;
+            status: string;
+            status_message?: string;
+            update_time: string;
+        };
         /** @description When they run. */
         Times: {
             cron?: string | null;
@@ -2219,6 +2561,11 @@ export interface components {
             /** Format: int64 */
             id: number;
         };
+        /** @description The body of `PUT …/identity`. */
+        UserIdentity: {
+            /** @description What the provider calls the person: the claim `sub`. */
+            subject?: string | null;
+        };
         /** @description The body of `POST /users/verify`. */
         Verify: {
             /** @description The password of the account, if it can sign in already. */
@@ -2240,6 +2587,181 @@ export interface components {
         /** @description The response of `GET /systeminfo/volumes`. */
         Volumes: {
             storage: components["schemas"]["Volume"][];
+        };
+        /** @description A delivery with its request. */
+        WebhookDeliveryDetail: components["schemas"]["WebhookDeliveryView"] & {
+            /** @description The attempts. */
+            log: components["schemas"]["WebhookDeliveryLine"][];
+            /** @description The body of the request. */
+            payload: string;
+        };
+        /** @description A line of a delivery's log. */
+        WebhookDeliveryLine: {
+            /** @description `info`, `warn` or `error`. */
+            level: string;
+            text: string;
+            time: string;
+        };
+        /** @description A delivery. */
+        WebhookDeliveryView: {
+            /** @description Where it was sent, or is sent. */
+            address: string;
+            /**
+             * Format: int64
+             * @description How often it was sent.
+             */
+            attempts: number;
+            /**
+             * Format: int64
+             * @description How long the last answer took, in milliseconds.
+             */
+            duration_ms?: number | null;
+            end_time?: string | null;
+            /** @description Why the last attempt failed, in words. */
+            error?: string;
+            event_type: string;
+            /** Format: int64 */
+            id: number;
+            /** @description When it is sent next. */
+            next_time?: string | null;
+            /** @description Who did what it tells of, or sent it again. */
+            operator: string;
+            /** Format: int64 */
+            policy_id: number;
+            /**
+             * Format: int32
+             * @description The status of the last answer.
+             */
+            response_status?: number | null;
+            start_time: string;
+            /** @description `Running` while it waits or is sent, `Success`, `Error` or `Stopped`. */
+            status: string;
+            /** @description The repository that it is about; those of one repository are sent one after the other. */
+            subject: string;
+            /** @description `EVENT`, or `MANUAL` where somebody sent it again. */
+            trigger: string;
+        };
+        /** @description An execution in the form of earlier versions. */
+        WebhookJob: {
+            creation_time: string;
+            event_type: string;
+            /** Format: int64 */
+            id: number;
+            job_detail: string;
+            notify_type: string;
+            /** Format: int64 */
+            policy_id: number;
+            status: string;
+            update_time: string;
+        };
+        /** @description When a policy last had an event of a type. */
+        WebhookLastTrigger: {
+            creation_time: string;
+            enabled?: boolean;
+            event_type: string;
+            last_trigger_time: string;
+            policy_name: string;
+        };
+        /** @description A policy in the API. */
+        WebhookPolicy: {
+            /** @default null */
+            creation_time: string | null;
+            /** @default null */
+            creator: string | null;
+            /** @default null */
+            description: string | null;
+            /** @default null */
+            enabled: boolean | null;
+            /** @default null */
+            event_types: string[] | null;
+            /**
+             * Format: int64
+             * @default null
+             */
+            id: number | null;
+            /** @default null */
+            name: string | null;
+            /**
+             * Format: int64
+             * @default null
+             */
+            project_id: number | null;
+            /** @default null */
+            targets: components["schemas"]["WebhookTargetObject"][] | null;
+            /**
+             * @description Whether pushes of artifacts without a tag are sent, such as the parts of an image for several platforms. By
+             *     default they are, as in Harbor.
+             * @default null
+             */
+            untagged: boolean | null;
+            /** @default null */
+            update_time: string | null;
+        };
+        /** @description Where a policy sends. */
+        WebhookTargetObject: {
+            /** @default null */
+            address: string | null;
+            /**
+             * @description The header `Authorization`. An answer has `*****` for one that is set; in a request that keeps it.
+             * @default null
+             */
+            auth_header: string | null;
+            /** @default null */
+            payload_format: string | null;
+            /**
+             * @description What requests are signed with, in the header `X-Signature`. An answer has `*****` for one that is set. In a
+             *     request, that or nothing keeps it, and an empty text removes it.
+             * @default null
+             */
+            secret: string | null;
+            /** @default null */
+            skip_cert_verify: boolean | null;
+            /** @default null */
+            type: string | null;
+        };
+        /** @description Whether a target works. */
+        WebhookTargetState: {
+            address: string;
+            /** @description Since when it has not answered. */
+            failing_since?: string | null;
+            /** @description Why the last attempt failed. */
+            last_error?: string | null;
+            /**
+             * Format: int64
+             * @description The status of its last answer.
+             */
+            last_status?: number | null;
+            /** @description When something was last sent. */
+            last_time?: string | null;
+            /** @description When it is tried again, if it does not answer. */
+            next_time?: string | null;
+            /** Format: int64 */
+            policy_id: number;
+            /** @description When it was given up: only one event at a time is tried then, until it answers. */
+            skipped_since?: string | null;
+            /**
+             * Format: int64
+             * @description How many deliveries wait for it.
+             */
+            waiting: number;
+        };
+        /** @description What is tried out. */
+        WebhookTest: {
+            /**
+             * @description The type of event; the policy's first by default.
+             * @default null
+             */
+            event_type: string | null;
+        };
+        /** @description What came of trying a target out. */
+        WebhookTestResult: {
+            address: string;
+            /** Format: int64 */
+            duration_ms?: number | null;
+            /** @description Why it did not take the sample; left out if it did. */
+            error?: string | null;
+            /** Format: int32 */
+            response_status?: number | null;
         };
         /** @description A place for a job in a process. */
         Worker: {

@@ -1,1 +1,0 @@
-import{Ca as e,Na as t,Pa as n,Ra as r,_a as i,ia as a,na as o,oa as s,wa as c,xa as l}from"./core-CrYS9a1a.js";var u=s(`<span class="pick"><span class="strong"> </span><span class="hint"> </span></span>`);function d(s,d){n(d,!0);var f=u(),p=l(f),m=e(p,!0),h=c(p),g=e(h,!0);r(f),i(()=>{o(m,d.group.group_name),o(g,d.group.ldap_group_dn)}),a(s,f),t()}export{d as t};

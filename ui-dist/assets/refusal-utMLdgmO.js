@@ -1,1 +1,0 @@
-import{ki as e}from"./core-CrYS9a1a.js";function t({refusal:t,wait:n}){return t===`throttled`?e(`refusal.throttled`,{count:n??60}):e(`refusal.${t}`)}export{t};
