@@ -113,6 +113,15 @@ impl RegistryNotification {
         self.settings.refresh().await?;
         let values = self.settings.current();
         let endpoints = values.notified();
+        for endpoint in &endpoints {
+            if self
+                .following
+                .is_missing(&of_endpoint(&endpoint.name))
+                .await?
+            {
+                self.settings.begin_followers().await?;
+            }
+        }
         if !endpoints.is_empty() {
             self.send_to(&values, endpoints).await?;
         }
