@@ -1057,6 +1057,8 @@ create table webhook_note (
     project_id bigint not null,
     event text collate "C" not null,
     operator text collate "C" not null,
+    -- Who that is; null for a schedule or an event.
+    principal_id bigint,
     -- The event's data, as JSON.
     data text collate "C" not null,
     at bigint not null

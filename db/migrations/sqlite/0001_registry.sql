@@ -1056,6 +1056,8 @@ create table webhook_note (
     project_id integer not null,
     event text not null,
     operator text not null,
+    -- Who that is; null for a schedule or an event.
+    principal_id integer,
     -- The event's data, as JSON.
     data text not null,
     at integer not null
