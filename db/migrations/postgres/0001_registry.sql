@@ -719,9 +719,9 @@ create table erasure (
     principal_id bigint not null primary key references principal (id),
     -- The name that they had.
     name text collate "C" not null,
-    -- When their account was made, and the newest entry of that name when it was erased: others may have it since.
+    -- When their account was made and when it was deleted: others may have had the name before and since.
     since bigint not null,
-    through_id bigint not null
+    until bigint not null
 );
 
 -- Batches of pulls and audit entries that were written: a batch whose answer was lost is not counted twice.

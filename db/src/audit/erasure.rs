@@ -27,8 +27,8 @@ row! {
         pub name: String = e.name,
         /// When the account was made: entries before that are about others of that name.
         pub since: Timestamp = e.since,
-        /// The newest entry when the person was erased: later ones are about others of that name.
-        pub through_id: i64 = e.through_id,
+        /// When the account was deleted: later entries are about others of that name.
+        pub until: Timestamp = e.until,
     }
 }
 
@@ -42,18 +42,18 @@ const NAMED: [&str; 2] = ["user", "member"];
 /// Kinds of things whose details name people.
 const TOLD: [&str; 5] = ["user", "member", "project", "user_group", "robot"];
 
-/// Begins to take a person's name out of the log.
+/// Begins to take the name of a deleted person out of the log.
 ///
 /// # Errors
-/// When the statement fails.
+/// When the statement fails, as for somebody who is not deleted.
 pub async fn begin(
     tx: &mut Tx,
     (principal, name): (PrincipalId, &str),
     since: Timestamp,
 ) -> Result<()> {
     tx.query(
-        "insert into erasure (principal_id, name, since, through_id)
-         values ($1, $2, $3, (select coalesce(max(id), 0) from audit)) on conflict (principal_id) do nothing",
+        "insert into erasure (principal_id, name, since, until)
+         values ($1, $2, $3, (select deleted_at from principal where id = $1)) on conflict (principal_id) do nothing",
     )
     .bind(principal)
     .bind(name)
@@ -212,8 +212,14 @@ impl Names {
     fn rewrite(&self, entry: &Entry) -> Option<Entry> {
         let mut new = entry.clone();
         let pseudonym = pseudonym(self.erasure.principal);
-        let is_of_time = entry.id <= self.erasure.through_id && entry.at >= self.erasure.since.0;
+        let is_of_time = (self.erasure.since.0..=self.erasure.until.0).contains(&entry.at);
         let is_own = entry.principal_id == Some(self.erasure.principal.0);
+        // Somebody else who had one of the names then, which the person had given up, or took later.
+        let is_namesakes =
+            entry.principal_id.is_some() && !is_own && self.names.contains(&entry.principal_name);
+        if is_namesakes {
+            return None;
+        }
         // A failed login has the name alone.
         let is_claimed = entry.principal_id.is_none()
             && self.names.contains(&entry.principal_name)
@@ -260,7 +266,7 @@ mod tests {
                 principal: PrincipalId(7),
                 name: "ann".to_owned(),
                 since: Timestamp(100),
-                through_id: 50,
+                until: Timestamp(50_000),
             },
             names: BTreeSet::from(["ann".to_owned(), "ann.old".to_owned()]),
         }
@@ -316,6 +322,14 @@ mod tests {
         assert_eq!(names().rewrite(&later), None);
         let hers = entry(51, Some(8), "ann", ("user", "ann"));
         assert_eq!(names().rewrite(&hers), None);
+        let at_the_time = entry(50, Some(8), "ann.old", ("user", "ann.old"));
+        assert_eq!(names().rewrite(&at_the_time), None);
+        let by_admin = entry(51, Some(1), "admin", ("user", "ann"));
+        assert_eq!(names().rewrite(&by_admin), None);
+        // It was written late.
+        let mut late = entry(99, None, "ann", ("user", "ann"));
+        late.at = 50_000;
+        assert!(names().rewrite(&late).is_some());
         let mut before = entry(1, None, "ann", ("user", "ann"));
         before.at = 99;
         assert_eq!(names().rewrite(&before), None);
