@@ -32,9 +32,10 @@ row! {
     }
 }
 
-/// The name that is shown instead of a person's.
+/// The name that is shown instead of a person's: one that no user can have, so that whoever has it is erased. It is one
+/// word, so that nothing of it is taken for a name again.
 pub fn pseudonym(principal: PrincipalId) -> String {
-    format!("erased-{principal}")
+    format!("erased#{principal}")
 }
 
 /// Kinds of things that are named after people.
@@ -258,6 +259,8 @@ fn without_word(text: &str, word: &str, other: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use model::UserName;
+
     use super::*;
 
     fn names() -> Names {
@@ -298,7 +301,7 @@ mod tests {
         let own = names()
             .rewrite(&entry(99, Some(7), "ann.old", ("artifact", "team/ann:v1")))
             .unwrap();
-        assert_eq!(own.principal_name, "erased-7");
+        assert_eq!(own.principal_name, "erased#7");
         assert_eq!((&*own.address, &*own.agent), ("", ""));
         assert_eq!(own.resource, "team/ann:v1", "a repository is no person");
         let failed = names()
@@ -306,7 +309,7 @@ mod tests {
             .unwrap();
         assert_eq!(
             (&*failed.principal_name, &*failed.resource),
-            ("erased-7", "erased-7")
+            ("erased#7", "erased#7")
         );
         let by_admin = names().rewrite(&entry(50, Some(1), "admin", ("project", "team")));
         let by_admin = by_admin.unwrap();
@@ -314,6 +317,15 @@ mod tests {
         assert_eq!(by_admin.address, "192.0.2.1");
         assert_eq!(by_admin.detail, "owner=erased-7");
         assert_eq!(names().rewrite(&own), None, "it is done once");
+    }
+
+    #[test]
+    fn nobody_has_a_pseudonym_as_name() {
+        let pseudonym = pseudonym(PrincipalId(7));
+        pseudonym.parse::<UserName>().unwrap_err();
+        for part in ["erased", "7"] {
+            assert_eq!(without_word(&pseudonym, part, "x"), pseudonym);
+        }
     }
 
     #[test]
