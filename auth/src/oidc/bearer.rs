@@ -24,6 +24,9 @@ use super::token::IdToken;
 
 /// How much newer than the last reading a token must be to count as a reading itself.
 const NEWER: Duration = Duration::from_secs(60);
+/// How long after it was issued a token is taken, whenever it ends. For so long it is remembered whom the provider signed
+/// out.
+pub(super) const LONGEST_AGE: Duration = Duration::from_secs(86_400);
 
 /// The account of a token.
 pub(crate) struct Bearer {
@@ -51,6 +54,7 @@ impl Oidc {
             return Err(Error::Token("it is no ID token"));
         }
         let issued = issued_at(&token)?;
+        refuse_old(issued, now)?;
         let underway = Underway {
             subject: format!("{} {}", token.issuer, token.subject),
             sid: sid(&token),
@@ -132,6 +136,13 @@ fn refuse_other_kinds(text: &str) -> Result<()> {
     }
 }
 
+fn refuse_old(issued: Timestamp, now: Timestamp) -> Result<()> {
+    match issued.plus(LONGEST_AGE) <= now {
+        true => Err(Error::Token("it was issued more than 24 hours ago")),
+        false => Ok(()),
+    }
+}
+
 /// The issuer that a token claims to have.
 fn claimed_issuer(text: &str) -> Option<String> {
     let claims = text.split('.').nth(1)?;
@@ -186,5 +197,15 @@ mod tests {
             refuse_other_kinds(&token(bad)).unwrap_err();
         }
         refuse_other_kinds("no token").unwrap_err();
+    }
+
+    #[test]
+    fn a_token_is_taken_for_a_day_however_long_it_lives() {
+        let issued = Timestamp(1_700_000_000_000_000);
+        let day = Duration::from_secs(86_400);
+        refuse_old(issued, issued).unwrap();
+        refuse_old(issued, issued.plus(day).minus(NEWER)).unwrap();
+        refuse_old(issued, issued.plus(day)).unwrap_err();
+        refuse_old(Timestamp(-1_000_000_000_000_000_000), issued).unwrap_err();
     }
 }
