@@ -37,6 +37,16 @@ pub(crate) struct Bearer {
 }
 
 impl Oidc {
+    /// Whether a token says that it is the provider's, which is not asked for that: registry tokens and those of others are
+    /// none of its business.
+    ///
+    /// # Errors
+    /// [`Error::NotConfigured`], [`Error::Settings`].
+    pub(crate) fn is_of_provider(&self, token: &str) -> Result<bool> {
+        let provider = self.provider()?;
+        Ok(is_issued_by(token, &provider.config().endpoint))
+    }
+
     /// The account of an ID token.
     ///
     /// # Errors
@@ -45,10 +55,6 @@ impl Oidc {
     pub(crate) async fn by_id_token(&self, text: &str, by: Origin) -> Result<Bearer> {
         let (provider, now) = (self.provider()?, self.clock.now());
         refuse_other_kinds(text)?;
-        // Before keys are read: registry tokens and those of others are no reason to ask the provider.
-        if claimed_issuer(text).as_deref() != Some(&*provider.metadata().await?.issuer) {
-            return Err(Error::Token("it is of another issuer"));
-        }
         let token = provider.id_token(text, None, now).await?;
         if token.claims.contains_key("events") {
             return Err(Error::Token("it is no ID token"));
@@ -143,6 +149,12 @@ fn refuse_old(issued: Timestamp, now: Timestamp) -> Result<()> {
     }
 }
 
+/// Whether a token claims an issuer, which is the provider's endpoint.
+fn is_issued_by(text: &str, endpoint: &str) -> bool {
+    let issuer = claimed_issuer(text);
+    issuer.is_some_and(|issuer| issuer.trim_end_matches('/') == endpoint)
+}
+
 /// The issuer that a token claims to have.
 fn claimed_issuer(text: &str) -> Option<String> {
     let claims = text.split('.').nth(1)?;
@@ -197,6 +209,24 @@ mod tests {
             refuse_other_kinds(&token(bad)).unwrap_err();
         }
         refuse_other_kinds("no token").unwrap_err();
+    }
+
+    #[test]
+    fn a_token_of_somebody_else_is_known_without_the_provider() {
+        let token = |claims: &str| format!("e30.{}.AAAA", URL_SAFE_NO_PAD.encode(claims));
+        let is_ours = |token: &str| is_issued_by(token, "https://id.example");
+        assert!(is_ours(&token(r#"{"iss":"https://id.example"}"#)));
+        assert!(is_ours(&token(r#"{"iss":"https://id.example/"}"#)));
+        for other in [
+            &*token(r#"{"iss":"https://id.example.evil"}"#),
+            &*token(r#"{"iss":"harbor-token-issuer"}"#),
+            &*token("{}"),
+            "x",
+            "a.b.c",
+            "",
+        ] {
+            assert!(!is_ours(other), "{other}");
+        }
     }
 
     #[test]
