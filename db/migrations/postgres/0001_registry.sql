@@ -313,7 +313,8 @@ create table member (
 );
 create index member_principal on member (principal_id);
 
--- Members of deleted projects: they get their roles back with the project, and may read its events until then.
+-- Members of deleted projects: they get their roles back with the project, and may read its events as long as
+-- it can be restored; after that they are removed.
 create table former_member (
     project_id bigint not null references project (id),
     principal_id bigint not null references principal (id),
