@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use model::{PrincipalId, Timestamp};
 
-use super::purge;
+use super::purge::{self, Purged};
 use super::seal::{self, Sign};
 use super::{Entry, walk};
 use crate::error::Result;
@@ -181,11 +181,8 @@ pub async fn rewrite(
         }
     }
     if count > 0 {
-        let removed = earlier.map_or(0, |earlier| earlier.removed);
-        let rule = format!(
-            "entries of {} rewritten",
-            pseudonym(names.erasure.principal)
-        );
+        let removed = earlier.as_ref().map_or(0, |earlier| earlier.removed);
+        let rule = names.rule(earlier.as_ref());
         purge::state(tx, &seal, (removed, &entries), (&rule, sign, now)).await?;
     }
     Ok(count)
@@ -209,6 +206,16 @@ async fn replace(tx: &mut Tx, entry: &Entry) -> Result<()> {
 }
 
 impl Names {
+    /// What is recorded of a seal: also what was before, which the record would no longer tell.
+    fn rule(&self, earlier: Option<&Purged>) -> String {
+        let pseudonym = pseudonym(self.erasure.principal);
+        let rule = format!("entries of {pseudonym} rewritten");
+        match earlier {
+            Some(earlier) => format!("{rule}; at {}: {}", earlier.purged_at, earlier.rule),
+            None => rule,
+        }
+    }
+
     /// An entry that shows the person, without that; `None` for other entries.
     fn rewrite(&self, entry: &Entry) -> Option<Entry> {
         let mut new = entry.clone();
@@ -317,6 +324,25 @@ mod tests {
         assert_eq!(by_admin.address, "192.0.2.1");
         assert_eq!(by_admin.detail, "owner=erased-7");
         assert_eq!(names().rewrite(&own), None, "it is done once");
+    }
+
+    #[test]
+    fn a_record_keeps_what_was_done_before() {
+        let names = names();
+        assert_eq!(names.rule(None), "entries of erased#7 rewritten");
+        let purged = Purged {
+            sequence: 1,
+            removed: 2,
+            remaining: 3,
+            hash: Vec::new(),
+            rule: "before a day".to_owned(),
+            purged_at: Timestamp(0),
+            signature: Vec::new(),
+        };
+        assert_eq!(
+            names.rule(Some(&purged)),
+            "entries of erased#7 rewritten; at 1970-01-01T00:00:00.000Z: before a day"
+        );
     }
 
     #[test]
