@@ -243,9 +243,17 @@ async fn acme(app: &AdminState, reader: &mut Reader) -> Result<Option<View>, Err
         return Ok(None);
     }
     let order = db::acme::order(reader).await?;
-    let failed = order.filter(|order| order.state == db::acme::State::Failed);
+    // It stands while the next attempt is under way, which may fail as well.
+    let failed = order.filter(|order| order.failures > 0 && order.reason.is_some());
     Ok(failed.map(|order| {
-        let (reason, message) = (order.reason.unwrap_or_default(), order.message.unwrap_or_default());
+        let next = match order.state {
+            db::acme::State::Failed => format!("The next attempt is at {}.", order.next_at),
+            _ => "The next attempt is under way.".to_owned(),
+        };
+        let (reason, message) = (
+            order.reason.unwrap_or_default(),
+            order.message.unwrap_or_default(),
+        );
         View {
             // Another reason makes another notice.
             id: format!("acme-{reason}"),
@@ -254,8 +262,8 @@ async fn acme(app: &AdminState, reader: &mut Reader) -> Result<Option<View>, Err
             severity: "error",
             subject: reason,
             text: format!(
-                "No certificate was obtained by ACME, {} times in a row: {message}. The next attempt is at {}.",
-                order.failures, order.next_at
+                "No certificate was obtained by ACME, {} times in a row: {message}. {next}",
+                order.failures
             ),
             time: order.failed_at.map(|at| at.to_string()),
         }

@@ -108,7 +108,11 @@ impl Bearer {
         let issued_at = self.clock.now();
         let id = crate::random_hex::<8>();
         let lifetime = match &caller.authority.workload {
-            None => self.settings.current().token_secs(),
+            None => within(
+                self.settings.current().token_secs(),
+                &caller.authority,
+                issued_at,
+            ),
             Some(workload) => lifetime_of(workload, scopes, issued_at)?,
         };
         let mut claims = Claims::new(holder(caller), id, issued_at.date_time(), lifetime);
@@ -152,6 +156,16 @@ impl Bearer {
         let actions = actions.into_iter().filter(|action| held.contains(*action));
         Ok(actions.map(Action::name).collect())
     }
+}
+
+/// A lifetime in seconds that ends with the caller's rights. At least a second, so that the token is one.
+fn within(seconds: u32, authority: &Authority, now: Timestamp) -> u32 {
+    let own = authority.own.as_ref();
+    let Some(end) = own.and_then(|own| own.expires_at) else {
+        return seconds;
+    };
+    let left = end.since(now).as_secs();
+    u32::try_from(left).map_or(seconds, |left| seconds.min(left.max(1)))
 }
 
 /// Lifetime of a workload's registry token in seconds: never longer than its own token is valid.
@@ -200,5 +214,40 @@ fn holder(caller: &Caller) -> Holder {
             principal: Some(principal),
             generation: caller.authority.generation,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use policy::OwnRights;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
+
+    fn ending(expires_at: Option<Timestamp>) -> Authority {
+        Authority {
+            own: Some(OwnRights {
+                expires_at,
+                ..OwnRights::default()
+            }),
+            ..Authority::default()
+        }
+    }
+
+    #[test]
+    fn a_token_lives_no_longer_than_the_rights_in_it() {
+        let in_seconds = |seconds| ending(Some(NOW.plus(Duration::from_secs(seconds))));
+        assert_eq!(within(1_800, &Authority::default(), NOW), 1_800);
+        assert_eq!(within(1_800, &ending(None), NOW), 1_800);
+        assert_eq!(within(1_800, &in_seconds(60), NOW), 60);
+        assert_eq!(within(1_800, &in_seconds(3_600), NOW), 1_800);
+        assert_eq!(
+            within(1_800, &in_seconds(u64::from(u32::MAX) + 1), NOW),
+            1_800
+        );
+        assert_eq!(within(1_800, &in_seconds(0), NOW), 1);
     }
 }

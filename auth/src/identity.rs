@@ -272,12 +272,15 @@ impl Identity {
         }
     }
 
-    /// The caller of an ID token of the OIDC provider. `None` if no provider is configured.
+    /// The caller of an ID token of the OIDC provider. `None` if no provider is configured, or the token is of somebody
+    /// else.
     ///
     /// # Errors
     /// [`Error::Provider`] with the reason.
     pub async fn by_id_token(&self, token: &str, sender: Sender<'_>) -> Result<Option<Caller>> {
-        if !self.oidc.is_configured() {
+        if !self.oidc.is_configured()
+            || !self.oidc.is_of_provider(token).map_err(Error::Provider)?
+        {
             return Ok(None);
         }
         let origin = self.anonymous(sender).origin();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use db::robot::usage::RobotUses;
 use db::{Age, Db, binding};
-use model::Network;
+use model::{Network, Timestamp};
 use policy::Authority;
 use tenancy::password::Applicant;
 use tracing::instrument;
@@ -110,13 +110,15 @@ impl Passwords {
             return Err(Error::WrongCredentials);
         }
         let generation = Some(verified.generation);
-        let authority = binding::authority(&self.db, verified.principal, generation, age).await?;
+        let mut authority =
+            binding::authority(&self.db, verified.principal, generation, age).await?;
         let now = self.counter.clock.now();
         if let Proof::PreviousSecret(until) = verified.by {
             if until <= now {
                 return Err(Error::WrongCredentials);
             }
             self.uses.count_previous(verified.principal, until, now);
+            authority = authority.map(|authority| limited(&authority, until));
         }
         match authority {
             Some(authority) if authority.has_ended(now) => Err(Error::RobotExpired),
@@ -193,6 +195,15 @@ impl Passwords {
         }
         Ok(None)
     }
+}
+
+/// Rights that end at a time, or before.
+fn limited(authority: &Authority, until: Timestamp) -> Arc<Authority> {
+    let mut limited = authority.clone();
+    if let Some(own) = &mut limited.own {
+        own.expires_at = Some(own.expires_at.map_or(until, |end| end.min(until)));
+    }
+    Arc::new(limited)
 }
 
 #[cfg(test)]

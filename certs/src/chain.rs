@@ -8,6 +8,9 @@ use parking_lot::RwLock;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use time::OffsetDateTime;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::ParsedExtension;
+use x509_parser::oid_registry::{Oid, asn1_rs::oid};
 
 use crate::decode::parse;
 use crate::expiry::expiry_warning;
@@ -15,23 +18,23 @@ use crate::hot::{HotCertificates, Presented, Source};
 use crate::name::SubjectName;
 use crate::server::Chain;
 
+/// `id-ad-caIssuers`: where the issuer's certificate can be fetched.
+const ISSUER_AT: Oid<'static> = oid!(1.3.6.1.5.5.7.48.2);
+
 /// Authorities that need not be sent, since clients have them: those of this system, and Gantry's own. What one clone
 /// learns, all others know.
 #[derive(Clone, Debug, Default)]
 pub struct Roots {
     subjects: Arc<RwLock<HashSet<Vec<u8>>>>,
-    /// False in an image without any: nothing is known then of what clients trust.
-    has_system: bool,
 }
 
 impl Roots {
     /// The authorities that this system trusts; blocks on the disk.
     pub fn of_the_system() -> Self {
-        let mut roots = Self::default();
+        let roots = Self::default();
         for der in rustls_native_certs::load_native_certs().certs {
             roots.add(&der);
         }
-        roots.has_system = !roots.subjects.read().is_empty();
         roots
     }
 
@@ -120,7 +123,8 @@ fn of_leaf(certificate: &Chain, wanted: &[SubjectName], now: OffsetDateTime) -> 
     findings
 }
 
-/// Where the chain breaks off.
+/// Where the chain breaks off. That the issuer of the last certificate is not known here says little, as clients may
+/// know it. But one that comes alone, and says where its issuer's can be fetched, works with browsers, which do that.
 fn gap(certificate: &Chain, roots: &Roots) -> Option<String> {
     let chain = certificate.certificates().iter();
     let chain: Result<Vec<_>, _> = chain.map(|der| parse(der, "")).collect();
@@ -135,25 +139,37 @@ fn gap(certificate: &Chain, roots: &Roots) -> Option<String> {
             ));
         }
     }
-    let last = chain.last()?;
-    if chain.len() > 1 && !roots.has_system {
+    let [alone] = &chain[..] else {
         return None;
-    }
-    let is_complete = last.subject().as_raw() == last.issuer().as_raw()
-        || roots.subjects.read().contains(last.issuer().as_raw());
-    (!is_complete).then(|| {
+    };
+    let is_complete = alone.subject().as_raw() == alone.issuer().as_raw()
+        || roots.subjects.read().contains(alone.issuer().as_raw());
+    (!is_complete && says_where_its_issuer_is(alone)).then(|| {
         format!(
             "the chain may be incomplete: it ends with {}, issued by {}, which is neither in the file nor among this \
-             system's authorities. Browsers may find it, docker does not: append its certificate to the file, unless \
-             it is a root that all clients trust",
-            last.subject(),
-            last.issuer()
+             system's authorities. Browsers fetch it, docker does not: append its certificate to the file, if it is a \
+             private root too",
+            alone.subject(),
+            alone.issuer()
         )
+    })
+}
+
+fn says_where_its_issuer_is(certificate: &X509Certificate<'_>) -> bool {
+    let mut extensions = certificate.extensions().iter();
+    extensions.any(|extension| match extension.parsed_extension() {
+        ParsedExtension::AuthorityInfoAccess(access) => {
+            access.iter().any(|it| it.access_method == ISSUER_AT)
+        }
+        _ => false,
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use rcgen::{
+        BasicConstraints, CertificateParams, CustomExtension, DnType, IsCa, Issuer, KeyPair,
+    };
     use time::macros::datetime;
 
     use super::*;
@@ -170,8 +186,62 @@ mod tests {
         findings(certificate, &names(wanted), roots, NOW)
     }
 
+    /// Says where the certificate of the issuer is.
+    fn issuer_at(url: &str) -> CustomExtension {
+        let tagged = |tag: u8, content: &[u8]| {
+            let length = u8::try_from(content.len()).unwrap();
+            [&[tag, length][..], content].concat()
+        };
+        let method = tagged(6, &[0x2b, 6, 1, 5, 5, 7, 48, 2]);
+        let place = tagged(0x86, url.as_bytes());
+        let content = tagged(0x30, &tagged(0x30, &[method, place].concat()));
+        CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], content)
+    }
+
+    fn authority(name: &str) -> CertificateParams {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params
+    }
+
     #[test]
-    fn a_chain_that_ends_at_a_known_root_is_complete() {
+    fn a_certificate_alone_whose_issuer_browsers_would_fetch_is_told_of() {
+        let root = Issuer::new(authority("root"), KeyPair::generate().unwrap());
+        let (key, params) = (KeyPair::generate().unwrap(), authority("between"));
+        let between_pem = params.signed_by(&key, &root).unwrap().pem();
+        let between = Issuer::new(params, key);
+        let leaf = |extensions: Vec<CustomExtension>| {
+            let key = KeyPair::generate().unwrap();
+            let mut params = CertificateParams::new(vec!["a.example".to_owned()]).unwrap();
+            params.custom_extensions = extensions;
+            let made = params.signed_by(&key, &between).unwrap();
+            (made.pem(), key.serialize_pem())
+        };
+        let said = |chain: &str, key: &str, roots: &Roots| {
+            let certificate = ServerCertificate::from_pem(chain, key).unwrap();
+            found(&certificate, &["a.example"], roots)
+        };
+        let (unknown, none) = (Roots::default(), Vec::<String>::new());
+        let (pem, key) = leaf(vec![issuer_at("http://ca.example/between.crt")]);
+        let alone = said(&pem, &key, &unknown);
+        assert!(
+            alone.len() == 1 && alone[0].contains("incomplete"),
+            "{alone:?}"
+        );
+        assert!(alone[0].contains("CN=between"), "{alone:?}");
+        let known = Roots::default().with(&between_pem);
+        assert_eq!(said(&pem, &key, &known), none);
+        // Whoever appended one knows of chains; the root is its clients'.
+        let more = pem.clone() + &between_pem;
+        assert_eq!(said(&more, &key, &unknown), none);
+        // Nor does any client fetch this one: the issuer is a root, or everybody finds out.
+        let (pem, key) = leaf(Vec::new());
+        assert_eq!(said(&pem, &key, &unknown), none);
+    }
+
+    #[test]
+    fn a_certificate_of_the_own_authority_is_complete_and_wildcards_count() {
         let root = Authority::create("root", NOW).unwrap();
         let pair = root
             .issue(&names(&["a.example", "*.b.example"]), NOW, 90)
@@ -180,14 +250,6 @@ mod tests {
         let known = Roots::default().with(root.certificate_pem());
         let none: [String; 0] = [];
         assert_eq!(found(&leaf, &["a.example", "x.b.example"], &known), none);
-        let unknown = found(&leaf, &["a.example"], &Roots::default());
-        assert!(
-            unknown[0].contains("incomplete") && unknown[0].contains("CN=root"),
-            "{unknown:?}"
-        );
-        let whole = pair.chain_pem.clone() + root.certificate_pem();
-        let whole = ServerCertificate::from_pem(&whole, &pair.key_pem).unwrap();
-        assert_eq!(found(&whole, &[], &Roots::default()), none);
     }
 
     #[test]

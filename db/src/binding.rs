@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use model::{Principal, PrincipalId, ProjectId, ProjectName};
+use model::{Principal, PrincipalId, ProjectId, ProjectName, Timestamp};
 use policy::{Authority, Caller, OwnRights, ProjectFacts, Role, Roles, Standing};
 
 use crate::cache::Age;
@@ -311,7 +311,8 @@ pub async fn projects_with(
         .collect()
 }
 
-/// Deleted projects in which a principal had one of these roles, by itself or by a group that it is in now.
+/// Projects that were deleted after a time and in which a principal had one of these roles, by itself or by a group that it
+/// is in now.
 ///
 /// # Errors
 /// When the statement fails.
@@ -319,19 +320,23 @@ pub async fn former_projects_with(
     reader: &mut Reader,
     principal: PrincipalId,
     roles: Roles,
+    after: Timestamp,
 ) -> Result<Vec<ProjectId>> {
     let rows = reader
         .query_either(
             "select distinct project_id from former_member
-             where (principal_id = $1 or principal_id in (select group_id from group_member where principal_id = $1))
+             where project_id in (select id from project where deleted_at > $3)
+             and (principal_id = $1 or principal_id in (select group_id from group_member where principal_id = $1))
              and role in (select value from json_each($2)) order by project_id",
             "select distinct project_id from former_member
-             where (principal_id = $1 or principal_id in (select group_id from group_member where principal_id = $1))
+             where project_id in (select id from project where deleted_at > $3)
+             and (principal_id = $1 or principal_id in (select group_id from group_member where principal_id = $1))
              and role = any
                  (array(select cast(json_array_elements_text(cast($2 as json)) as bigint))) order by project_id",
         )
         .bind(principal)
         .bind(json_list(roles.iter().map(Role::id)))
+        .bind(after)
         .all()
         .await?;
     rows.iter()

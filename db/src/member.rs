@@ -231,6 +231,22 @@ pub(crate) async fn end_all(tx: &mut Tx, project: ProjectId) -> Result<()> {
     Ok(())
 }
 
+/// Removes the members of projects that were deleted at a time or before, at most `limit`; returns how many.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn prune_former(tx: &mut Tx, deleted: Timestamp, limit: i64) -> Result<u64> {
+    tx.query(
+        "delete from former_member where (project_id, principal_id) in
+             (select f.project_id, f.principal_id from former_member f join project p on p.id = f.project_id
+              where p.deleted_at <= $1 limit $2)",
+    )
+    .bind(deleted)
+    .bind(limit)
+    .execute()
+    .await
+}
+
 /// Gives a restored project its members back, except those that were deleted meanwhile.
 pub(crate) async fn restore_all(tx: &mut Tx, project: ProjectId) -> Result<()> {
     for statement in [

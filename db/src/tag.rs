@@ -8,6 +8,7 @@ pub mod history;
 pub mod listing;
 pub mod version;
 
+use model::replication::TagState;
 use model::{Digest, Event, ManifestId, ProjectId, RepositoryId, RepositoryName, Tag, TagId};
 
 pub use self::claim::{Claim, Kept, Onto, claim};
@@ -75,6 +76,29 @@ pub async fn set(
     }
     tx.record_all(&events).await?;
     Ok(Ok(()))
+}
+
+/// Gives a tag that names what it should a version from elsewhere, unless its own is later.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn adopt(
+    tx: &mut Tx,
+    repository: RepositoryId,
+    tag: &Tag,
+    state: &TagState,
+) -> Result<()> {
+    tx.query(
+        "update tag set version_at = $3, version_origin = $4
+         where repository_id = $1 and name = $2 and coalesce(version_at, pushed_at) <= $3",
+    )
+    .bind(repository)
+    .bind(tag.as_str())
+    .bind(state.at)
+    .bind(state.origin.to_string())
+    .execute()
+    .await?;
+    Ok(())
 }
 
 /// Sets a tag if the claim covers it; returns whether it did. One round trip.

@@ -566,9 +566,11 @@ pub async fn any_by_name(reader: &mut Reader, name: &str) -> Result<Vec<AnyUser>
 /// # Errors
 /// When a statement fails.
 pub async fn erase(tx: &mut Tx, principal: PrincipalId, pseudonym: &str) -> Result<()> {
+    erase_sent(tx, principal, pseudonym).await?;
     for statement in [
         "update principal set name = $2 where id = $1",
         "update execution set operator = $2 where principal_id = $1",
+        "update webhook_note set operator = $2 where principal_id = $1",
     ] {
         tx.query(statement)
             .bind(principal)
@@ -581,6 +583,33 @@ pub async fn erase(tx: &mut Tx, principal: PrincipalId, pseudonym: &str) -> Resu
         .execute()
         .await?;
     tx.touch(Touch::Principal(principal));
+    Ok(())
+}
+
+/// Replaces the name of a user in what webhooks send and sent: JSON in a text of JSON, of the forms that policies have.
+async fn erase_sent(tx: &mut Tx, principal: PrincipalId, pseudonym: &str) -> Result<()> {
+    let row = tx
+        .query("select name from principal where id = $1")
+        .bind(principal)
+        .one()
+        .await?;
+    let name: String = row.get("principal", "name")?;
+    let field = |name: &str| format!(r#"\"operator\":\"{name}\""#);
+    let slack = |name: &str| format!(r#"*operator:* {name}\""#);
+    for (old, new) in [
+        (field(&name), field(pseudonym)),
+        (slack(&name), slack(pseudonym)),
+    ] {
+        tx.query(
+            "update execution set attrs = replace(attrs, $2, $3)
+             where principal_id = $1 and vendor_type in ('WEBHOOK', 'SLACK')",
+        )
+        .bind(principal)
+        .bind(old)
+        .bind(new)
+        .execute()
+        .await?;
+    }
     Ok(())
 }
 

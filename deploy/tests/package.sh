@@ -102,7 +102,9 @@ installed() {
     ! inside systemctl is-active --quiet gantry || fail "the service starts before its settings are made"
     [ "$(stat -c '%a %g' "$root/etc/gantry/gantry.toml")" = "640 $(inside id -g gantry)" ] \
         || fail "the settings are not for gantry alone: $(stat -c '%a %U:%G' "$root/etc/gantry/gantry.toml")"
-    sed -i -e 's|^#listen = .*|listen = "0.0.0.0:443"|' -e 's|^#names = .*|names = ["localhost"]|' "$root/etc/gantry/gantry.toml"
+    # Of [server] alone: other sections have names too.
+    sed -i -e '/^\[server\]$/,/^\[/{s|^#listen = .*|listen = "0.0.0.0:443"|;s|^#names = .*|names = ["localhost"]|}' \
+        "$root/etc/gantry/gantry.toml"
     inside systemctl enable --now gantry >"$work/enable.log" 2>&1 || fail "systemctl enable: $(cat "$work/enable.log"; log 5)"
     until_true 60 ready || fail "the service is not ready: $(log 5)"
 }

@@ -55,7 +55,7 @@ def check_alerts(known):
             faults.append(f"{name}: {rule['health']}: {rule.get('lastError', '')}")
         if rule["annotations"].get("runbook") != f"docs/operations/alerts.md#{name.lower()}":
             faults.append(f"{name} does not name its runbook")
-        if tests.count(f"alertname: {name}\n") != 2:
+        if tests.count(f"alertname: {name}\n") < 2:
             faults.append(f"{name} is not tested twice in rules_test.yml: while it fires, and after")
         if rule["state"] == "firing":
             faults.append(f"{name} fires although nothing is wrong")

@@ -68,11 +68,8 @@ impl Collector {
     }
 
     /// The setting with its address.
-    const fn setting(self) -> &'static str {
-        match self {
-            Self::Syslog => "audit_log_forward_endpoint",
-            Self::Http => "audit_log_forward_url",
-        }
+    fn setting(self) -> &'static str {
+        names::setting_of(self.follower())
     }
 
     /// Its address; empty if there is none.
@@ -277,13 +274,26 @@ struct Forwarder {
 }
 
 impl Forwarder {
+    /// Whether the settings of this process name a collector: those of another one may, in its configuration file.
+    fn is_set(&self) -> bool {
+        let values = self.forwarding.settings.current();
+        !self.collector.address(&values).is_empty()
+    }
+
     async fn is_wanted(&self) -> Result<bool> {
-        self.following.is_wanted(self.name()).await
+        Ok(self.is_set() && self.following.is_wanted(self.name()).await?)
     }
 
     async fn forward(&self) -> Result<()> {
         // The follower may have come with a change that this process has not read yet.
-        self.forwarding.settings.refresh().await?;
+        let settings = &self.forwarding.settings;
+        settings.refresh().await?;
+        if !self.is_set() {
+            return Ok(());
+        }
+        if self.following.is_missing(self.name()).await? {
+            settings.begin_followers().await?;
+        }
         while self.following.step(self, &self.settling).await? == Step::Moved {}
         Ok(())
     }

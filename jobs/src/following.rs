@@ -7,12 +7,12 @@
 //! tried again; everything waits in the log meanwhile, and a purge leaves it there.
 //!
 //! Followers are added and removed with the settings that ask for them, in one transaction (`tenancy::setting`): a process
-//! whose settings are half a second old neither removes one that was just added, nor brings one back.
+//! whose settings are half a second old neither removes one that was just added, nor brings one back. A start only adds them,
+//! as settings in a configuration file may differ from process to process; and a job adds the one that it misses.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use db::audit::chain;
 use db::audit::follower::{self, Follower};
 use db::{Db, Reader};
 use model::{Clock, Timestamp};
@@ -72,16 +72,23 @@ impl Following {
         Self { db, clock }
     }
 
-    /// Whether there is something to do for a follower.
+    /// Whether there is something to do for a follower that the settings ask for. One that is missing is to be added, see
+    /// [`Settings::begin_followers`](tenancy::setting::Settings::begin_followers).
     pub(crate) async fn is_wanted(&self, name: &str) -> Result<bool> {
         let mut reader = self.db.reader().await?;
         match follower::find(&mut reader, name).await? {
-            None => Ok(false),
+            None => Ok(true),
             Some(follower) => {
-                let newest = chain::newest_id(&mut reader).await?;
+                let newest = follower::newest_id(&mut reader).await?;
                 Ok(self.is_due(&follower) && newest > follower.read)
             }
         }
+    }
+
+    /// Whether a follower is not there: a process whose configuration file has another setting may have removed it.
+    pub(crate) async fn is_missing(&self, name: &str) -> Result<bool> {
+        let mut reader = self.db.reader().await?;
+        Ok(follower::find(&mut reader, name).await?.is_none())
     }
 
     fn is_due(&self, follower: &Follower) -> bool {

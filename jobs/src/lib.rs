@@ -327,6 +327,7 @@ impl Jobs {
             .with(Prune {
                 db: db.clone(),
                 clock: clock.clone(),
+                settings: self.settings.clone(),
             })
             .scheduled(Prune::schedule())
             .with(AuditPartition {

@@ -1,5 +1,6 @@
 //! Removes jobs that ended long ago, old lines of all logs of jobs and tasks, old executions of policies, expired sessions,
-//! mailed links and sign-in tickets, accounts whose address was not verified, and what is remembered of deleted tags.
+//! mailed links and sign-in tickets, accounts whose address was not verified, what is remembered of deleted tags, and
+//! members of projects that cannot be restored any more.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,8 +9,9 @@ use std::time::Duration;
 use db::execution::{self, task_log};
 use db::schedule::NewSchedule;
 use db::tag::version;
-use db::{Db, job, job_log, mailed_link, oidc, session};
+use db::{Db, job, job_log, mailed_link, member, oidc, session};
 use model::Clock;
+use tenancy::setting::Settings;
 use tenancy::user;
 
 use crate::Result;
@@ -32,12 +34,14 @@ pub(crate) struct Prune {
     pub(crate) db: Db,
     /// The time.
     pub(crate) clock: Arc<dyn Clock>,
+    /// The settings.
+    pub(crate) settings: Arc<Settings>,
 }
 
-/// How many jobs, log lines of other jobs and tasks, executions, sessions, mailed links, OIDC sign-in tickets, accounts and
-/// deletions of tags were removed.
+/// How many jobs, log lines of other jobs and tasks, executions, sessions, mailed links, OIDC sign-in tickets, accounts,
+/// deletions of tags and members of deleted projects were removed.
 #[derive(Default)]
-struct Pruned([u64; 8]);
+struct Pruned([u64; 9]);
 
 impl fmt::Display for Pruned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -50,10 +54,11 @@ impl fmt::Display for Pruned {
             tickets,
             accounts,
             tags,
+            members,
         ] = self.0;
         write!(
             f,
-            "{jobs} jobs, {lines} log lines, {executions} rows of executions, {sessions} sessions, {links} mailed links, {tickets} tickets of sign-ins, {accounts} unverified accounts and {tags} deletions of tags removed"
+            "{jobs} jobs, {lines} log lines, {executions} rows of executions, {sessions} sessions, {links} mailed links, {tickets} tickets of sign-ins, {accounts} unverified accounts, {tags} deletions of tags and {members} members of deleted projects removed"
         )
     }
 }
@@ -85,6 +90,7 @@ impl Prune {
     async fn prune(&self) -> Result<Pruned> {
         let now = self.db.now(&*self.clock).await?;
         let before = now.minus(KEPT);
+        let restorable = now.minus(self.settings.current().project_restorable());
         let mut all = Pruned::default();
         loop {
             let pruned = self.db.write(move |tx| {
@@ -97,18 +103,30 @@ impl Prune {
                     let links = mailed_link::prune(tx, now, BATCH).await?;
                     let tickets = oidc::prune(tx, now, BATCH).await?;
                     let tags = version::prune(tx, now.minus(TAGS_KEPT), BATCH).await?;
-                    Ok::<_, db::Error>([jobs, lines, executions, sessions, links, tickets, tags])
+                    let members = member::prune_former(tx, restorable, BATCH).await?;
+                    Ok::<_, db::Error>([
+                        jobs, lines, executions, sessions, links, tickets, tags, members,
+                    ])
                 })
             });
-            let [jobs, lines, executions, sessions, links, tickets, tags] = pruned.await?;
+            let [
+                jobs,
+                lines,
+                executions,
+                sessions,
+                links,
+                tickets,
+                tags,
+                members,
+            ] = pruned.await?;
             let accounts = user::remove_unverified(&self.db, now, BATCH_OF_ACCOUNTS).await?;
             let pruned = [
-                jobs, lines, executions, sessions, links, tickets, accounts, tags,
+                jobs, lines, executions, sessions, links, tickets, accounts, tags, members,
             ];
             for (sum, count) in all.0.iter_mut().zip(pruned) {
                 *sum += count;
             }
-            if pruned == [0; 8] {
+            if pruned == [0; 9] {
                 return Ok(all);
             }
         }

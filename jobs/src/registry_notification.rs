@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use db::audit::{chain, follower, registry_event};
+use db::audit::{follower, registry_event};
 use db::{Db, Reader, blob_event, store_identity};
 use futures_util::future::join_all;
 use http::header::{CONTENT_TYPE, USER_AGENT};
@@ -38,8 +38,8 @@ use crate::horizon::Settling;
 
 /// Events in a request.
 const BATCH: i64 = 100;
-/// Bytes of an answer that are read.
-const LARGEST_ANSWER: usize = 64 << 10;
+/// Bytes of an answer's body, which is not read.
+const LARGEST_ANSWER: usize = 0;
 /// How long an endpoint that is done waits for more while others are busy.
 const BREATH: Duration = Duration::from_millis(500);
 /// How long a run goes on while there is more.
@@ -113,6 +113,15 @@ impl RegistryNotification {
         self.settings.refresh().await?;
         let values = self.settings.current();
         let endpoints = values.notified();
+        for endpoint in &endpoints {
+            if self
+                .following
+                .is_missing(&of_endpoint(&endpoint.name))
+                .await?
+            {
+                self.settings.begin_followers().await?;
+            }
+        }
         if !endpoints.is_empty() {
             self.send_to(&values, endpoints).await?;
         }
@@ -191,7 +200,7 @@ impl RegistryNotification {
         if since.is_none_or(|since| now.since(since) < GIVEN_UP) {
             return Ok(());
         }
-        let newest = chain::newest_id(&mut reader).await?;
+        let newest = follower::newest_id(&mut reader).await?;
         drop(reader);
         let endpoint = endpoint_of(name).unwrap_or_default().to_owned();
         tracing::warn!(
@@ -354,8 +363,8 @@ impl Receiver for Sender {
             .map_err(|_| "its url is no address, or a header field cannot be sent".to_owned())?;
         let (guard, within) = (self.guard.clone(), self.endpoint.timeout.0);
         let client = HttpClient::new(guard, self.tls.clone()?, within, LARGEST_ANSWER);
-        let answer = client.send(request, self.trust).await;
-        let status = answer.map_err(|error| causes(&error))?.status();
+        let answer = client.send_for_head(request, self.trust).await;
+        let status = answer.map_err(|error| causes(&error))?.status;
         // As distribution: a redirect is not followed, and an endpoint that sends one does not take the events.
         match status.is_success() {
             true => Ok(()),

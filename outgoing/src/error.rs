@@ -34,7 +34,7 @@ pub enum Error {
     Http(#[source] hyper::Error),
     /// There is no connection, or the request or its answer breaks off.
     #[error("the request did not reach the host, or was not answered")]
-    Exchange(#[source] crate::stream::ExchangeError),
+    Exchange(#[source] hyper_util::client::legacy::Error),
     /// The answer is too large.
     #[error("the host's answer has more than {0} bytes")]
     TooLarge(usize),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::HOST;
+use http::response::Parts;
 use http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1;
@@ -17,6 +18,15 @@ use tokio::time::timeout;
 use crate::place::Place;
 use crate::tls::secured;
 use crate::{Error, Guard, Result, Trust};
+
+/// How much of an answer is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// Its head: the body is dropped with the connection, however long or slow it is.
+    Head,
+    /// All.
+    All,
+}
 
 /// Sends requests over HTTP/1.1.
 #[derive(Clone)]
@@ -49,24 +59,53 @@ impl HttpClient {
     /// # Errors
     /// [`Error::Address`], [`Error::Timeout`], [`Error::Http`], [`Error::TooLarge`], and those of [`Guard::connect`].
     pub async fn send(&self, request: Request<Bytes>, trust: Trust) -> Result<Response<Bytes>> {
-        let exchange = Box::pin(self.exchange(request, trust));
+        self.send_for(request, trust, Wanted::All).await
+    }
+
+    /// The head of the answer to a request, for those to whom only the status matters: what comes after it cannot make
+    /// a failure of a request that the server has taken.
+    ///
+    /// # Errors
+    /// Those of [`HttpClient::send`] but for [`Error::TooLarge`].
+    pub async fn send_for_head(&self, request: Request<Bytes>, trust: Trust) -> Result<Parts> {
+        let answer = self.send_for(request, trust, Wanted::Head).await?;
+        Ok(answer.into_parts().0)
+    }
+
+    async fn send_for(
+        &self,
+        request: Request<Bytes>,
+        trust: Trust,
+        wanted: Wanted,
+    ) -> Result<Response<Bytes>> {
+        let exchange = Box::pin(self.exchange(request, trust, wanted));
         timeout(self.within, exchange)
             .await
             .map_err(|_| Error::Timeout)?
     }
 
-    async fn exchange(&self, request: Request<Bytes>, trust: Trust) -> Result<Response<Bytes>> {
+    async fn exchange(
+        &self,
+        request: Request<Bytes>,
+        trust: Trust,
+        wanted: Wanted,
+    ) -> Result<Response<Bytes>> {
         let place = Place::of(request.uri())?;
         let (host, port) = (place.host.as_str(), place.port);
         let stream = self.guard.connect((host, port), trust, self.within).await?;
         if !place.tls {
-            return self.speak(stream, request).await;
+            return self.speak(stream, request, wanted).await;
         }
         let secured = secured(stream, host, self.tls.clone()).await?;
-        self.speak(secured, request).await
+        self.speak(secured, request, wanted).await
     }
 
-    async fn speak<S>(&self, stream: S, request: Request<Bytes>) -> Result<Response<Bytes>>
+    async fn speak<S>(
+        &self,
+        stream: S,
+        request: Request<Bytes>,
+        wanted: Wanted,
+    ) -> Result<Response<Bytes>>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -76,6 +115,9 @@ impl HttpClient {
         let answer = async {
             let answer = sender.send_request(relative(request)?).await;
             let (parts, body) = answer.map_err(Error::Http)?.into_parts();
+            if wanted == Wanted::Head {
+                return Ok(Response::from_parts(parts, Bytes::new()));
+            }
             let body = Limited::new(body, self.largest).collect().await;
             let body = body.map_err(|error| self.cut(error))?;
             Ok(Response::from_parts(parts, body.to_bytes()))
@@ -152,6 +194,42 @@ mod tests {
         assert!(matches!(long, Err(Error::TooLarge(10))), "{long:?}");
         let broken = ask("SSH-2.0-x\r\n\r\n").await;
         assert!(matches!(broken, Err(Error::Http(_))), "{broken:?}");
+    }
+
+    #[tokio::test]
+    async fn a_head_is_enough_whatever_comes_after_it() {
+        let long = "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nhello world";
+        let cut = "HTTP/1.1 202 Accepted\r\nContent-Length: 1000000\r\n\r\n";
+        let broken = "HTTP/1.1 503 Busy\r\nTransfer-Encoding: chunked\r\n\r\nno chunk";
+        for (answer, status) in [(long, 200), (cut, 202), (broken, 503)] {
+            let tls = client_config(Verification::System, None).unwrap();
+            let client = HttpClient::new(Arc::default(), tls, Duration::from_secs(5), 10);
+            let request = Request::post(answering(answer).await);
+            let request = request.body(Bytes::from_static(b"{}")).unwrap();
+            let head = client.send_for_head(request, Trust::Trusted).await.unwrap();
+            assert_eq!(head.status.as_u16(), status);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_head_is_enough_while_the_body_does_not_come() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("http://{}/", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut asked = [0; 1024];
+            let _ = stream.read(&mut asked).await;
+            let head = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
+            stream.write_all(head).await.unwrap();
+            // Until the client closes the connection.
+            let _ = stream.read(&mut asked).await;
+        });
+        let tls = client_config(Verification::System, None).unwrap();
+        let client = HttpClient::new(Arc::default(), tls, Duration::from_secs(5), 10);
+        let request = Request::get(uri).body(Bytes::new()).unwrap();
+        let head = client.send_for_head(request, Trust::Trusted).await.unwrap();
+        assert_eq!(head.status.as_u16(), 200);
+        server.await.unwrap();
     }
 
     #[tokio::test]

@@ -1,5 +1,5 @@
 //! Sending to servers that users name: one request, whose answer is nothing but a status. Redirects are not followed, and
-//! an answer's body is neither kept nor shown, so that nobody reads through this what they could not read themselves.
+//! an answer's body is not read, so that nobody reads through this what they could not read themselves.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,8 +11,8 @@ use rustls::ClientConfig;
 
 use crate::{Error, Guard, HttpClient, Result, Trust, Verification, client_config};
 
-/// Maximum bytes of an answer.
-const LARGEST: usize = 64 << 10;
+/// Bytes of an answer's body, which is not read.
+const LARGEST: usize = 0;
 
 /// How a server's certificate is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub struct Posted {
 }
 
 impl Poster {
-    /// Requests take at most `within`, from resolving the name to the last byte of the answer.
+    /// Requests take at most `within`, from resolving the name to the head of the answer.
     ///
     /// # Errors
     /// [`Error::Tls`].
@@ -57,7 +57,7 @@ impl Poster {
     /// Sends a body to a URL that a request named.
     ///
     /// # Errors
-    /// Those of [`HttpClient::send`]; an answer with any status is none.
+    /// Those of [`HttpClient::send_for_head`]; an answer with any status is none.
     pub async fn post(
         &self,
         url: &str,
@@ -75,13 +75,13 @@ impl Poster {
             Certificate::Unverified => &self.unverified,
         };
         let began = Instant::now();
-        let answer = client.send(request, Trust::Guarded).await;
+        let answer = client.send_for_head(request, Trust::Guarded).await;
         let took = began.elapsed();
         match answer {
-            Ok(answer) => Ok(Posted {
-                status: answer.status().as_u16(),
+            Ok(head) => Ok(Posted {
+                status: head.status.as_u16(),
                 took,
-                retry_after: retry_after(answer.headers()),
+                retry_after: retry_after(&head.headers),
             }),
             Err(error) => Err(error),
         }

@@ -15,8 +15,8 @@ use http::{Request, Response, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connected, Connection};
-use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use rustls::ClientConfig;
@@ -356,9 +356,6 @@ impl Error {
         None
     }
 }
-
-/// An exchange that failed.
-pub(crate) type ExchangeError = legacy::Error;
 
 #[cfg(test)]
 mod tests {

@@ -17,10 +17,7 @@ pub use self::addition::Added;
 pub use self::copy::Source;
 use crate::immutability::refuse_manifest;
 use crate::named::hold;
-use crate::{Error, Registry, Result};
-
-/// Maximum tags of a deleted artifact to return, and to name in its event.
-pub(crate) const TOLD: i64 = 100;
+use crate::{Error, Registry, Result, TOLD};
 
 /// What happens to an artifact that has other tags besides the one that names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

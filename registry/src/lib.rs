@@ -66,6 +66,8 @@ pub const LARGEST_MANIFEST: usize = 4 << 20;
 const SMALL_BLOBS: u64 = 12 << 20;
 /// Layers to read for additions at a time.
 const ADDITIONS: usize = 4;
+/// Maximum tags of a deleted artifact to return, and to name in its event.
+const TOLD: i64 = 100;
 /// Maximum number of attempts of a transaction that conflicts with others.
 const ATTEMPTS: u32 = 4;
 

@@ -13,10 +13,9 @@ use model::{Algorithm, Digest, Manifest, Operation, Reference, RepositoryId, Sub
 use policy::{DeletePermit, PullPermit, PushPermit};
 use tracing::instrument;
 
-use crate::artifact::TOLD;
 use crate::immutability::refuse_manifest;
 use crate::size::wrong_sizes;
-use crate::{Error, LARGEST_MANIFEST, Registry, Result};
+use crate::{Error, LARGEST_MANIFEST, Registry, Result, TOLD};
 
 /// What a client pushes.
 #[derive(Clone, Debug)]

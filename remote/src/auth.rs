@@ -15,11 +15,10 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use crate::challenge::Challenge;
-use crate::client::AGENT;
 use crate::error::of_status;
 use crate::location::{Base, host_of, with_query};
 use crate::target::Credentials;
-use crate::{Error, Result};
+use crate::{AGENT, Error, Result};
 
 /// Bytes of a token service's answer.
 const LARGEST: usize = 256 << 10;

@@ -17,11 +17,8 @@ use crate::error::{is_registrys, of_status};
 use crate::location::{Base, host_of};
 use crate::retry::{self, Patience};
 use crate::target::Target;
-use crate::{Error, Result};
+use crate::{AGENT, Error, Result};
 
-/// How requests name their sender. It is Harbor's name, which it and Gantry know: what a registry reads for its copies
-/// counts as no pull.
-pub(crate) const AGENT: &str = "harbor-registry-client";
 /// Bytes of an answer that is no blob.
 pub(crate) const LARGEST_ANSWER: usize = 8 << 20;
 /// How long an answer that is no blob may take.

@@ -35,3 +35,7 @@ pub use target::{Credentials, Target};
 pub use upload::{Begun, Upload};
 pub use verified::verified;
 pub use version::{RemoteSite, Sent};
+
+/// How requests name their sender. It is Harbor's name, which it and Gantry know: what a registry reads for its copies
+/// counts as no pull.
+const AGENT: &str = "harbor-registry-client";

@@ -9,9 +9,9 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use model::Digest;
 use outgoing::streamed;
 
-use crate::client::{AGENT, Ask, pulling, pushing};
+use crate::client::{Ask, pulling, pushing};
 use crate::location::with_query;
-use crate::{Error, Remote, Result};
+use crate::{AGENT, Error, Remote, Result};
 
 /// An open upload.
 #[derive(Clone, Debug, PartialEq, Eq)]

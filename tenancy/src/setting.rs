@@ -102,8 +102,9 @@ impl Settings {
         Ok(())
     }
 
-    /// Adds and removes followers of the audit log, as settings in the configuration file or the environment may be others
-    /// than before this process was started. All other changes do that themselves.
+    /// Adds followers of the audit log that are not there yet, as settings in the configuration file or the environment may
+    /// be others than before this process was started. It removes none: those of other processes may ask for them, such
+    /// as while replicas are replaced one after the other. Changes add and remove them themselves.
     ///
     /// # Errors
     /// When a statement fails.
@@ -114,12 +115,28 @@ impl Settings {
                 setting::lock(tx).await?;
                 let changed = setting::all(tx).await?;
                 let wanted = values(&settings.master, &settings.fixed, &changed).followers();
-                let there = db::audit::follower::all(tx).await?;
-                let there: Vec<String> = there.into_iter().map(|it| it.name).collect();
-                Ok::<_, Error>(follow(tx, &there, &wanted).await?)
+                let there = followers(tx).await?;
+                let (begun, unwanted) = (without(&wanted, &there), without(&there, &wanted));
+                for name in &begun {
+                    db::audit::follower::begin(tx, name).await?;
+                }
+                Ok::<_, Error>((begun, unwanted))
             })
         });
-        begun.await
+        let (begun, unwanted) = begun.await?;
+        for follower in begun {
+            tracing::info!(follower, "what the audit log says is passed on from now on");
+        }
+        for follower in unwanted {
+            let setting = follower::setting_of(&follower);
+            tracing::warn!(
+                follower,
+                setting.name = setting,
+                "the audit log is kept for a receiver that no setting of this process names: if none is to have it any more, \
+                 set the setting to what it is to be, such as by `gantry config set`"
+            );
+        }
+        Ok(())
     }
 
     /// All settings as administrators see them, by name.
@@ -199,7 +216,13 @@ impl Settings {
             setting::put(tx, &Changed { name, value }).await?;
             names.push(declaration.name);
         }
-        follow(tx, &before.followers(), &after.followers()).await?;
+        let given = changes.iter().map(|(declaration, _)| declaration.name);
+        let given: Vec<_> = given.collect();
+        for setting in follow(tx, &after.followers(), &given).await? {
+            if !names.contains(&setting) {
+                names.push(setting);
+            }
+        }
         Ok(names)
     }
 
@@ -215,15 +238,39 @@ impl Settings {
     }
 }
 
-/// Adds followers of the audit log, which begin with the entry of this change, and removes others.
-async fn follow(tx: &mut Tx, before: &[String], after: &[String]) -> db::Result<()> {
-    for name in after.iter().filter(|name| !before.contains(name)) {
-        db::audit::follower::begin(tx, name).await?;
+/// Adds followers of the audit log, which begin with the entry of this change, and removes those that are not wanted and
+/// whose setting is given, even with the value that it has: it may have been another one in a configuration file. Returns
+/// the settings of those that were removed.
+async fn follow(
+    tx: &mut Tx,
+    wanted: &[String],
+    given: &[&'static str],
+) -> db::Result<Vec<&'static str>> {
+    let there = followers(tx).await?;
+    for name in without(wanted, &there) {
+        db::audit::follower::begin(tx, &name).await?;
     }
-    for name in before.iter().filter(|name| !after.contains(name)) {
-        db::audit::follower::end(tx, name).await?;
+    let mut ended = Vec::new();
+    for name in without(&there, wanted) {
+        let setting = follower::setting_of(&name);
+        if given.contains(&setting) {
+            db::audit::follower::end(tx, &name).await?;
+            ended.push(setting);
+        }
     }
-    Ok(())
+    Ok(ended)
+}
+
+/// The followers that there are, by name.
+async fn followers(tx: &mut Tx) -> db::Result<Vec<String>> {
+    let there = db::audit::follower::all(tx).await?;
+    Ok(there.into_iter().map(|it| it.name).collect())
+}
+
+/// Those of some names that are not among others.
+fn without(names: &[String], others: &[String]) -> Vec<String> {
+    let names = names.iter().filter(|name| !others.contains(name));
+    names.cloned().collect()
 }
 
 /// The settings from the stored changes and the fixed ones.

@@ -247,7 +247,7 @@ pub async fn redeliver(
                 kind: target.kind,
                 policy: policy.id,
                 cause: Cause::Manual,
-                operator: origin.principal.name().to_owned(),
+                operator: (origin.principal.id(), origin.principal.name().to_owned()),
                 subject: shown.subject,
                 attrs,
                 // Texts and numbers are always JSON.

@@ -2,10 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::sync::Arc;
+
 use db::{Age, Db, Location, audit, binding, user};
 use gantry_tenancy::mailed_link::{self, Shown};
 use gantry_tenancy::password::{NewPassword, PasswordHasher};
 use gantry_tenancy::project::{Changes, NewProject};
+use gantry_tenancy::secret::MasterKey;
+use gantry_tenancy::setting::{Declaration, Fixed, Settings, follower};
 use gantry_tenancy::user::NewUser;
 use gantry_tenancy::{Error, installation, member, project as projects};
 use model::{
@@ -325,4 +329,42 @@ async fn somebodys_own_address_is_mailed_no_links_until_it_is_verified() {
     let profile = Profile::new("third@example.com".into(), "B".into(), String::new()).unwrap();
     update(db, &of_bob, (profile, None), NOW).await.unwrap();
     assert_eq!(links("third@example.com").await, 1);
+}
+
+#[tokio::test]
+async fn a_process_with_other_fixed_settings_ends_no_forwarding() {
+    let folder = tempfile::tempdir().unwrap();
+    let location = Location::Sqlite(folder.path().join("db"));
+    let db = Db::open(&location).await.unwrap();
+    let master = Arc::new(MasterKey::parse(&[b'a'; 64]).unwrap());
+    let open = async |fixed: &[(&str, &str)]| {
+        let fixed = fixed.iter();
+        let fixed = fixed.map(|(name, value)| ((*name).to_owned(), serde_json::json!(value)));
+        let fixed = Fixed::new(fixed.collect()).unwrap();
+        Settings::open(db.clone(), master.clone(), fixed)
+            .await
+            .unwrap()
+    };
+    let followers = async || {
+        let all = audit::follower::all(&mut db.reader().await.unwrap()).await;
+        let names = all.unwrap().into_iter().map(|it| it.name);
+        names.collect::<Vec<_>>()
+    };
+    let url = ("audit_log_forward_url", "https://siem.example/in");
+    let (with, without) = (open(&[url]).await, open(&[]).await);
+    with.begin_followers().await.unwrap();
+    without.begin_followers().await.unwrap();
+    assert_eq!(followers().await, [follower::HTTP]);
+    // A change of something else is none of it.
+    let change = async |name: &str, value: serde_json::Value| {
+        let changes = vec![(Declaration::named(name).unwrap(), value)];
+        without.change(&system(), changes, NOW).await.unwrap();
+    };
+    change("read_only", true.into()).await;
+    assert_eq!(followers().await, [follower::HTTP]);
+    // Saying that nothing is forwarded ends it, and a process that forwards begins anew.
+    change(url.0, "".into()).await;
+    assert!(followers().await.is_empty());
+    with.begin_followers().await.unwrap();
+    assert_eq!(followers().await, [follower::HTTP]);
 }

@@ -107,7 +107,7 @@ pub(crate) async fn export(
     let format = Format::parse(params.get("format"))?;
     let mut query = Query::parse(&params)?;
     let selection = query.select(&audit::FIELDS, db::list::Page::ALL)?;
-    let scope = scope::of(&mut app.db.reader().await?, &permit).await?;
+    let scope = scope::of(&app, &mut app.db.reader().await?, &permit).await?;
     let filter = scope::filter(&app, scope, &selection);
     let (kind, suffix) = format.names();
     let room = Room::for_rows(&app, &caller, PART as usize).await?.memory();

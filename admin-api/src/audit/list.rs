@@ -32,7 +32,7 @@ pub(crate) async fn extended(
     Granted(permit): Granted<SignedIn>,
     State(app): App,
 ) -> Result<Response, Error> {
-    let scope = scope::of(&mut app.db.reader().await?, &permit).await?;
+    let scope = scope::of(&app, &mut app.db.reader().await?, &permit).await?;
     answer::<Extended>(&app, listing, scope, None).await
 }
 
@@ -47,7 +47,7 @@ pub(crate) async fn brief(
     Granted(permit): Granted<SignedIn>,
     State(app): App,
 ) -> Result<Response, Error> {
-    let scope = scope::of(&mut app.db.reader().await?, &permit).await?;
+    let scope = scope::of(&app, &mut app.db.reader().await?, &permit).await?;
     answer::<Brief>(&app, listing, scope, Some(true)).await
 }
 

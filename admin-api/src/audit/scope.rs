@@ -1,5 +1,5 @@
 //! The part of the audit log that a request sees: a caller's own entries and those of projects whose log they may list,
-//! or could list until the project was deleted, without hidden types.
+//! or could list until the project was deleted, as long as it can be restored, without hidden types.
 
 use db::audit::{Filter, Scope};
 use db::list::Selection;
@@ -7,10 +7,15 @@ use db::{Reader, binding, untagged};
 use model::EventType;
 use policy::{Action, Reach, Resource, SignedIn, permit, system, table, to};
 
+use crate::project::deleted::restorable_since;
 use crate::{AdminState, Error};
 
 /// The part of the log that a caller may see: everything for system administrators and for robots with that permission.
-pub(super) async fn of(reader: &mut Reader, permit: &SignedIn) -> Result<Scope, Error> {
+pub(super) async fn of(
+    app: &AdminState,
+    reader: &mut Reader,
+    permit: &SignedIn,
+) -> Result<Scope, Error> {
     let caller = permit.caller();
     if permit::permit_system::<(system::AuditLog, to::List)>(caller).is_ok() {
         return Ok(Scope::Everything);
@@ -24,7 +29,9 @@ pub(super) async fn of(reader: &mut Reader, permit: &SignedIn) -> Result<Scope, 
         None => {
             let roles = table::roles_with(Resource::Log, Action::List);
             let mut projects = binding::projects_with(reader, principal, roles).await?;
-            projects.extend(binding::former_projects_with(reader, principal, roles).await?);
+            let since = restorable_since(app);
+            let former = binding::former_projects_with(reader, principal, roles, since).await?;
+            projects.extend(former);
             projects
         }
     };

@@ -156,7 +156,7 @@ async fn all_by_hour(
     }
     let _turn = room::turn(app, caller).await?;
     let mut reader = app.db.reader().await?;
-    let Scope::Everything = scope::of(&mut reader, permit).await? else {
+    let Scope::Everything = scope::of(app, &mut reader, permit).await? else {
         return Ok(None);
     };
     let (to, micros) = (app.clock.now(), step.as_micros() as i64);
@@ -181,7 +181,7 @@ async fn points(
     let selection = Query::parse(params)?.select(&audit::FIELDS, Page::ALL)?;
     let _turn = room::turn(app, caller).await?;
     let mut reader = app.db.reader().await?;
-    let scope = scope::of(&mut reader, permit).await?;
+    let scope = scope::of(app, &mut reader, permit).await?;
     let mut filter = narrow(scope::filter(app, scope, &selection));
     let end = app
         .clock

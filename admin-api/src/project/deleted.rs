@@ -33,7 +33,7 @@ pub(crate) struct View {
 }
 
 /// The time of deletion from which projects can still be restored.
-fn restorable_since(app: &AdminState) -> Timestamp {
+pub(crate) fn restorable_since(app: &AdminState) -> Timestamp {
     let restorable = app.settings.current().project_restorable();
     app.clock.now().minus(restorable)
 }

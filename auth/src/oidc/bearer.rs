@@ -24,6 +24,9 @@ use super::token::IdToken;
 
 /// How much newer than the last reading a token must be to count as a reading itself.
 const NEWER: Duration = Duration::from_secs(60);
+/// How long after it was issued a token is taken, whenever it ends. For so long it is remembered whom the provider signed
+/// out.
+pub(super) const LONGEST_AGE: Duration = Duration::from_secs(86_400);
 
 /// The account of a token.
 pub(crate) struct Bearer {
@@ -34,6 +37,16 @@ pub(crate) struct Bearer {
 }
 
 impl Oidc {
+    /// Whether a token says that it is the provider's, which is not asked for that: registry tokens and those of others are
+    /// none of its business.
+    ///
+    /// # Errors
+    /// [`Error::NotConfigured`], [`Error::Settings`].
+    pub(crate) fn is_of_provider(&self, token: &str) -> Result<bool> {
+        let provider = self.provider()?;
+        Ok(is_issued_by(token, &provider.config().endpoint))
+    }
+
     /// The account of an ID token.
     ///
     /// # Errors
@@ -42,15 +55,12 @@ impl Oidc {
     pub(crate) async fn by_id_token(&self, text: &str, by: Origin) -> Result<Bearer> {
         let (provider, now) = (self.provider()?, self.clock.now());
         refuse_other_kinds(text)?;
-        // Before keys are read: registry tokens and those of others are no reason to ask the provider.
-        if claimed_issuer(text).as_deref() != Some(&*provider.metadata().await?.issuer) {
-            return Err(Error::Token("it is of another issuer"));
-        }
         let token = provider.id_token(text, None, now).await?;
         if token.claims.contains_key("events") {
             return Err(Error::Token("it is no ID token"));
         }
         let issued = issued_at(&token)?;
+        refuse_old(issued, now)?;
         let underway = Underway {
             subject: format!("{} {}", token.issuer, token.subject),
             sid: sid(&token),
@@ -132,6 +142,19 @@ fn refuse_other_kinds(text: &str) -> Result<()> {
     }
 }
 
+fn refuse_old(issued: Timestamp, now: Timestamp) -> Result<()> {
+    match issued.plus(LONGEST_AGE) <= now {
+        true => Err(Error::Token("it was issued more than 24 hours ago")),
+        false => Ok(()),
+    }
+}
+
+/// Whether a token claims an issuer, which is the provider's endpoint.
+fn is_issued_by(text: &str, endpoint: &str) -> bool {
+    let issuer = claimed_issuer(text);
+    issuer.is_some_and(|issuer| issuer.trim_end_matches('/') == endpoint)
+}
+
 /// The issuer that a token claims to have.
 fn claimed_issuer(text: &str) -> Option<String> {
     let claims = text.split('.').nth(1)?;
@@ -186,5 +209,33 @@ mod tests {
             refuse_other_kinds(&token(bad)).unwrap_err();
         }
         refuse_other_kinds("no token").unwrap_err();
+    }
+
+    #[test]
+    fn a_token_of_somebody_else_is_known_without_the_provider() {
+        let token = |claims: &str| format!("e30.{}.AAAA", URL_SAFE_NO_PAD.encode(claims));
+        let is_ours = |token: &str| is_issued_by(token, "https://id.example");
+        assert!(is_ours(&token(r#"{"iss":"https://id.example"}"#)));
+        assert!(is_ours(&token(r#"{"iss":"https://id.example/"}"#)));
+        for other in [
+            &*token(r#"{"iss":"https://id.example.evil"}"#),
+            &*token(r#"{"iss":"harbor-token-issuer"}"#),
+            &*token("{}"),
+            "x",
+            "a.b.c",
+            "",
+        ] {
+            assert!(!is_ours(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_taken_for_a_day_however_long_it_lives() {
+        let issued = Timestamp(1_700_000_000_000_000);
+        let day = Duration::from_secs(86_400);
+        refuse_old(issued, issued).unwrap();
+        refuse_old(issued, issued.plus(day).minus(NEWER)).unwrap();
+        refuse_old(issued, issued.plus(day)).unwrap_err();
+        refuse_old(Timestamp(-1_000_000_000_000_000_000), issued).unwrap_err();
     }
 }

@@ -9,6 +9,7 @@ use policy::Caller;
 use tenancy::secret::Secret;
 use tracing::instrument;
 
+use super::bearer::LONGEST_AGE;
 use super::error::{Error, Result};
 use super::flow::{ONBOARDING, SIGN_IN, Underway, name_of_session};
 use super::provider::encoded;
@@ -17,8 +18,10 @@ use super::{Oidc, hash};
 /// How long a used logout token is remembered: longer than one is valid.
 const REMEMBERED: Duration = Duration::from_secs(900);
 
-/// How long it is remembered that somebody was signed out: longer than a sign-in takes that was under way.
-const SIGNED_OUT_FOR: Duration = SIGN_IN.saturating_add(ONBOARDING);
+/// How long it is remembered that somebody was signed out: as long as an ID token of before is taken, and longer than a
+/// sign-in takes that was under way.
+const SIGNED_OUT_FOR: Duration = LONGEST_AGE;
+const _: () = assert!(SIGNED_OUT_FOR.as_secs() > SIGN_IN.as_secs() + ONBOARDING.as_secs());
 
 /// Where browsers go after signing out. The path is Harbor's.
 const SIGNED_OUT: &str = "/account/sign-in";
@@ -130,6 +133,11 @@ impl Oidc {
                 for principal in &ended {
                     let known = identity::of_principal(tx, OIDC, *principal).await?;
                     let Some(known) = known else { continue };
+                    if sid.is_some() {
+                        // The logout token need not have said whose session it is.
+                        let mark = mark_of_one(&known.subject);
+                        oidc::mark(tx, &mark, now.plus(SIGNED_OUT_FOR)).await?;
+                    }
                     let user = Subject::User(known.name);
                     let event = Event::new(now, by.clone(), Operation::Logout, user);
                     tx.record(&event.with_detail("by the OIDC provider"))
@@ -141,7 +149,7 @@ impl Oidc {
         ended.await?.ok_or(Error::Token("it was used already"))
     }
 
-    /// Notes whom the provider signs out, for sign-ins that are under way.
+    /// Notes whom the provider signs out, for sign-ins that are under way and for ID tokens of before.
     async fn mark_signed_out(
         &self,
         subject: Option<&str>,
@@ -149,26 +157,36 @@ impl Oidc {
         now: Timestamp,
     ) -> Result<()> {
         // A session's name says more than a person's, who may have others.
-        let mark = match (sid, subject) {
-            (Some(sid), _) => mark_of(sid),
-            (None, Some(subject)) => mark_of(subject),
-            (None, None) => return Ok(()),
+        let marks = match (sid, subject) {
+            (Some(sid), subject) => [Some(mark_of(sid)), subject.map(mark_of_one)],
+            (None, subject) => [subject.map(mark_of), None],
         };
         let until = now.plus(SIGNED_OUT_FOR);
-        let marked = self
-            .db
-            .write(move |tx| Box::pin(async move { oidc::mark(tx, &mark, until).await }));
+        let marked = self.db.write(move |tx| {
+            Box::pin(async move {
+                for mark in marks.iter().flatten() {
+                    oidc::mark(tx, mark, until).await?;
+                }
+                Ok::<_, db::Error>(())
+            })
+        });
         Ok(marked.await?)
     }
 
-    /// True if the provider signed somebody out after they had begun to sign in. To be asked when their session has begun.
+    /// True if the provider signed somebody out after they had begun to sign in, or after their ID token was issued. To be
+    /// asked when their session has begun.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub(crate) async fn is_signed_out(&self, sign_in: &Underway) -> db::Result<bool> {
         let mut reader = self.db.reader().await?;
-        for name in [&sign_in.sid, &sign_in.subject] {
-            let until = oidc::marked(&mut reader, &mark_of(name)).await?;
+        // What does not say of which session it is may be of any that was ended.
+        let session = match sign_in.sid.is_empty() {
+            true => mark_of_one(&sign_in.subject),
+            false => mark_of(&sign_in.sid),
+        };
+        for mark in [session, mark_of(&sign_in.subject)] {
+            let until = oidc::marked(&mut reader, &mark).await?;
             if until.is_some_and(|until| sign_in.begun_at.plus(SIGNED_OUT_FOR) <= until) {
                 return Ok(true);
             }
@@ -180,4 +198,9 @@ impl Oidc {
 /// What stands for somebody, or for a session at the provider, who was signed out.
 fn mark_of(name: &str) -> [u8; 32] {
     hash(&["signed out", name])
+}
+
+/// What stands for somebody of whose sessions one was ended.
+fn mark_of_one(subject: &str) -> [u8; 32] {
+    hash(&["one signed out", subject])
 }

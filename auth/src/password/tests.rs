@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use db::Location;
 use db::audit::recorder::Recorder;
 use db::user::{self, NewUser};
-use model::{ManualClock, Timestamp};
+use model::ManualClock;
 use parking_lot::Mutex;
 use tenancy::password::{NewPassword, PasswordHasher};
 use tenancy::secret::MasterKey;
@@ -140,4 +140,23 @@ async fn who_leaves_while_a_source_is_asked_has_failed() {
     }
     let refused = installation.check("dave", PASSWORD).await;
     assert!(matches!(refused, Err(Error::Throttled { .. })));
+}
+
+#[test]
+fn the_rights_of_a_previous_secret_end_with_it() {
+    let ends = |expires_at: Option<Timestamp>| {
+        let own = policy::OwnRights {
+            expires_at,
+            ..policy::OwnRights::default()
+        };
+        let robot = Authority {
+            own: Some(own),
+            ..Authority::default()
+        };
+        limited(&robot, NOW).own.unwrap().expires_at
+    };
+    let second = Duration::from_secs(1);
+    assert_eq!(ends(None), Some(NOW));
+    assert_eq!(ends(Some(NOW.plus(second))), Some(NOW));
+    assert_eq!(ends(Some(NOW.minus(second))), Some(NOW.minus(second)));
 }

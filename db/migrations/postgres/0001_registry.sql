@@ -313,7 +313,8 @@ create table member (
 );
 create index member_principal on member (principal_id);
 
--- Members of deleted projects: they get their roles back with the project, and may read its events until then.
+-- Members of deleted projects: they get their roles back with the project, and may read its events as long as
+-- it can be restored; after that they are removed.
 create table former_member (
     project_id bigint not null references project (id),
     principal_id bigint not null references principal (id),
@@ -719,9 +720,9 @@ create table erasure (
     principal_id bigint not null primary key references principal (id),
     -- The name that they had.
     name text collate "C" not null,
-    -- When their account was made, and the newest entry of that name when it was erased: others may have it since.
+    -- When their account was made and when it was deleted: others may have had the name before and since.
     since bigint not null,
-    through_id bigint not null
+    until bigint not null
 );
 
 -- Batches of pulls and audit entries that were written: a batch whose answer was lost is not counted twice.
@@ -1057,6 +1058,8 @@ create table webhook_note (
     project_id bigint not null,
     event text collate "C" not null,
     operator text collate "C" not null,
+    -- Who that is; null for a schedule or an event.
+    principal_id bigint,
     -- The event's data, as JSON.
     data text collate "C" not null,
     at bigint not null

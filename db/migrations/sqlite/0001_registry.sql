@@ -313,7 +313,8 @@ create table member (
 );
 create index member_principal on member (principal_id);
 
--- Members of deleted projects: they get their roles back with the project, and may read its events until then.
+-- Members of deleted projects: they get their roles back with the project, and may read its events as long as
+-- it can be restored; after that they are removed.
 create table former_member (
     project_id integer not null references project (id),
     principal_id integer not null references principal (id),
@@ -718,9 +719,9 @@ create table erasure (
     principal_id integer not null primary key references principal (id),
     -- The name that they had.
     name text not null,
-    -- When their account was made, and the newest entry of that name when it was erased: others may have it since.
+    -- When their account was made and when it was deleted: others may have had the name before and since.
     since integer not null,
-    through_id integer not null
+    until integer not null
 ) without rowid;
 
 -- Batches of pulls and audit entries that were written: a batch whose answer was lost is not counted twice.
@@ -1056,6 +1057,8 @@ create table webhook_note (
     project_id integer not null,
     event text not null,
     operator text not null,
+    -- Who that is; null for a schedule or an event.
+    principal_id integer,
     -- The event's data, as JSON.
     data text not null,
     at integer not null

@@ -4,6 +4,7 @@
 use model::Timestamp;
 use serde::Serialize;
 
+use super::follower::newest_id;
 use super::purge::{self, Purged};
 pub use super::seal::{BATCH, Seal, Sign, head};
 use super::seal::{after, hash, sealed_by};
@@ -46,21 +47,6 @@ pub async fn horizon(reader: &mut Reader) -> Result<Horizon> {
         last_id: newest_id(reader).await?,
         writers: writers(reader).await?,
     })
-}
-
-/// The newest id that was assigned to an entry, or to a row that counts in one order with them.
-///
-/// # Errors
-/// When the statement fails.
-pub async fn newest_id(reader: &mut Reader) -> Result<i64> {
-    let row = reader
-        .query_either(
-            "select coalesce((select seq from sqlite_sequence where name = 'audit'), 0) as id",
-            "select case when is_called then last_value else last_value - 1 end as id from audit_id_seq",
-        )
-        .one()
-        .await?;
-    row.get("audit", "id")
 }
 
 /// Whether no transaction can add a row up to the horizon any more.

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use model::{PrincipalId, Timestamp};
 
-use super::purge;
+use super::purge::{self, Purged};
 use super::seal::{self, Sign};
 use super::{Entry, walk};
 use crate::error::Result;
@@ -27,14 +27,15 @@ row! {
         pub name: String = e.name,
         /// When the account was made: entries before that are about others of that name.
         pub since: Timestamp = e.since,
-        /// The newest entry when the person was erased: later ones are about others of that name.
-        pub through_id: i64 = e.through_id,
+        /// When the account was deleted: later entries are about others of that name.
+        pub until: Timestamp = e.until,
     }
 }
 
-/// The name that is shown instead of a person's.
+/// The name that is shown instead of a person's: one that no user can have, so that whoever has it is erased. It is one
+/// word, so that nothing of it is taken for a name again.
 pub fn pseudonym(principal: PrincipalId) -> String {
-    format!("erased-{principal}")
+    format!("erased#{principal}")
 }
 
 /// Kinds of things that are named after people.
@@ -42,18 +43,18 @@ const NAMED: [&str; 2] = ["user", "member"];
 /// Kinds of things whose details name people.
 const TOLD: [&str; 5] = ["user", "member", "project", "user_group", "robot"];
 
-/// Begins to take a person's name out of the log.
+/// Begins to take the name of a deleted person out of the log.
 ///
 /// # Errors
-/// When the statement fails.
+/// When the statement fails, as for somebody who is not deleted.
 pub async fn begin(
     tx: &mut Tx,
     (principal, name): (PrincipalId, &str),
     since: Timestamp,
 ) -> Result<()> {
     tx.query(
-        "insert into erasure (principal_id, name, since, through_id)
-         values ($1, $2, $3, (select coalesce(max(id), 0) from audit)) on conflict (principal_id) do nothing",
+        "insert into erasure (principal_id, name, since, until)
+         values ($1, $2, $3, (select deleted_at from principal where id = $1)) on conflict (principal_id) do nothing",
     )
     .bind(principal)
     .bind(name)
@@ -180,11 +181,8 @@ pub async fn rewrite(
         }
     }
     if count > 0 {
-        let removed = earlier.map_or(0, |earlier| earlier.removed);
-        let rule = format!(
-            "entries of {} rewritten",
-            pseudonym(names.erasure.principal)
-        );
+        let removed = earlier.as_ref().map_or(0, |earlier| earlier.removed);
+        let rule = names.rule(earlier.as_ref());
         purge::state(tx, &seal, (removed, &entries), (&rule, sign, now)).await?;
     }
     Ok(count)
@@ -208,12 +206,28 @@ async fn replace(tx: &mut Tx, entry: &Entry) -> Result<()> {
 }
 
 impl Names {
+    /// What is recorded of a seal: also what was before, which the record would no longer tell.
+    fn rule(&self, earlier: Option<&Purged>) -> String {
+        let pseudonym = pseudonym(self.erasure.principal);
+        let rule = format!("entries of {pseudonym} rewritten");
+        match earlier {
+            Some(earlier) => format!("{rule}; at {}: {}", earlier.purged_at, earlier.rule),
+            None => rule,
+        }
+    }
+
     /// An entry that shows the person, without that; `None` for other entries.
     fn rewrite(&self, entry: &Entry) -> Option<Entry> {
         let mut new = entry.clone();
         let pseudonym = pseudonym(self.erasure.principal);
-        let is_of_time = entry.id <= self.erasure.through_id && entry.at >= self.erasure.since.0;
+        let is_of_time = (self.erasure.since.0..=self.erasure.until.0).contains(&entry.at);
         let is_own = entry.principal_id == Some(self.erasure.principal.0);
+        // Somebody else who had one of the names then, which the person had given up, or took later.
+        let is_namesakes =
+            entry.principal_id.is_some() && !is_own && self.names.contains(&entry.principal_name);
+        if is_namesakes {
+            return None;
+        }
         // A failed login has the name alone.
         let is_claimed = entry.principal_id.is_none()
             && self.names.contains(&entry.principal_name)
@@ -252,6 +266,8 @@ fn without_word(text: &str, word: &str, other: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use model::UserName;
+
     use super::*;
 
     fn names() -> Names {
@@ -260,7 +276,7 @@ mod tests {
                 principal: PrincipalId(7),
                 name: "ann".to_owned(),
                 since: Timestamp(100),
-                through_id: 50,
+                until: Timestamp(50_000),
             },
             names: BTreeSet::from(["ann".to_owned(), "ann.old".to_owned()]),
         }
@@ -292,7 +308,7 @@ mod tests {
         let own = names()
             .rewrite(&entry(99, Some(7), "ann.old", ("artifact", "team/ann:v1")))
             .unwrap();
-        assert_eq!(own.principal_name, "erased-7");
+        assert_eq!(own.principal_name, "erased#7");
         assert_eq!((&*own.address, &*own.agent), ("", ""));
         assert_eq!(own.resource, "team/ann:v1", "a repository is no person");
         let failed = names()
@@ -300,7 +316,7 @@ mod tests {
             .unwrap();
         assert_eq!(
             (&*failed.principal_name, &*failed.resource),
-            ("erased-7", "erased-7")
+            ("erased#7", "erased#7")
         );
         let by_admin = names().rewrite(&entry(50, Some(1), "admin", ("project", "team")));
         let by_admin = by_admin.unwrap();
@@ -311,11 +327,47 @@ mod tests {
     }
 
     #[test]
+    fn a_record_keeps_what_was_done_before() {
+        let names = names();
+        assert_eq!(names.rule(None), "entries of erased#7 rewritten");
+        let purged = Purged {
+            sequence: 1,
+            removed: 2,
+            remaining: 3,
+            hash: Vec::new(),
+            rule: "before a day".to_owned(),
+            purged_at: Timestamp(0),
+            signature: Vec::new(),
+        };
+        assert_eq!(
+            names.rule(Some(&purged)),
+            "entries of erased#7 rewritten; at 1970-01-01T00:00:00.000Z: before a day"
+        );
+    }
+
+    #[test]
+    fn nobody_has_a_pseudonym_as_name() {
+        let pseudonym = pseudonym(PrincipalId(7));
+        pseudonym.parse::<UserName>().unwrap_err();
+        for part in ["erased", "7"] {
+            assert_eq!(without_word(&pseudonym, part, "x"), pseudonym);
+        }
+    }
+
+    #[test]
     fn others_of_the_same_name_are_left_alone() {
         let later = entry(51, None, "ann", ("user", "ann"));
         assert_eq!(names().rewrite(&later), None);
         let hers = entry(51, Some(8), "ann", ("user", "ann"));
         assert_eq!(names().rewrite(&hers), None);
+        let at_the_time = entry(50, Some(8), "ann.old", ("user", "ann.old"));
+        assert_eq!(names().rewrite(&at_the_time), None);
+        let by_admin = entry(51, Some(1), "admin", ("user", "ann"));
+        assert_eq!(names().rewrite(&by_admin), None);
+        // It was written late.
+        let mut late = entry(99, None, "ann", ("user", "ann"));
+        late.at = 50_000;
+        assert!(names().rewrite(&late).is_some());
         let mut before = entry(1, None, "ann", ("user", "ann"));
         before.at = 99;
         assert_eq!(names().rewrite(&before), None);

@@ -5,7 +5,6 @@
 
 use model::Timestamp;
 
-use super::chain::newest_id;
 use super::{Entry, between};
 use crate::error::Result;
 use crate::sql::{Reader, Tx, row};
@@ -50,6 +49,21 @@ impl Lag {
 
 /// Entries that are counted at most.
 pub const MOST_COUNTED: i64 = 10_000;
+
+/// The newest id that was assigned to an entry, or to a row that counts in one order with them.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn newest_id(reader: &mut Reader) -> Result<i64> {
+    let row = reader
+        .query_either(
+            "select coalesce((select seq from sqlite_sequence where name = 'audit'), 0) as id",
+            "select case when is_called then last_value else last_value - 1 end as id from audit_id_seq",
+        )
+        .one()
+        .await?;
+    row.get("audit", "id")
+}
 
 /// The follower with a name.
 ///

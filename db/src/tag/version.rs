@@ -6,7 +6,7 @@
 //! lost to one that it has replaced.
 
 use model::replication::TagState;
-use model::{Digest, InstallationId, RepositoryId, RepositoryName, Tag, Timestamp};
+use model::{Digest, InstallationId, RepositoryName, Tag, Timestamp};
 
 use crate::error::Result;
 use crate::sql::{Reader, Row, Tx};
@@ -121,29 +121,6 @@ fn newest(mut states: Vec<(Tag, TagState)>) -> Vec<(Tag, TagState)> {
     });
     states.dedup_by(|later, first| later.0 == first.0);
     states
-}
-
-/// Gives a tag that names what it should a version from elsewhere, unless its own is later.
-///
-/// # Errors
-/// When the statement fails.
-pub async fn adopt(
-    tx: &mut Tx,
-    repository: RepositoryId,
-    tag: &Tag,
-    state: &TagState,
-) -> Result<()> {
-    tx.query(
-        "update tag set version_at = $3, version_origin = $4
-         where repository_id = $1 and name = $2 and coalesce(version_at, pushed_at) <= $3",
-    )
-    .bind(repository)
-    .bind(tag.as_str())
-    .bind(state.at)
-    .bind(state.origin.to_string())
-    .execute()
-    .await?;
-    Ok(())
 }
 
 /// Notes that a tag was deleted, which had a version.

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use model::{
-    ExecutionId, ProjectId, TaskId, Timestamp, WebhookKind, WebhookPolicyId, WebhookTargetId,
+    ExecutionId, PrincipalId, ProjectId, TaskId, Timestamp, WebhookKind, WebhookPolicyId,
+    WebhookTargetId,
 };
 
 use crate::error::Result;
@@ -56,8 +57,8 @@ pub struct New {
     pub policy: WebhookPolicyId,
     /// What started it.
     pub cause: Cause,
-    /// Who did what it tells of.
-    pub operator: String,
+    /// Who did what it tells of, by row and name.
+    pub operator: (Option<PrincipalId>, String),
     /// Those with the same one are sent one after the other.
     pub subject: String,
     /// What is sent, and its type of event, as a JSON object.
@@ -73,14 +74,16 @@ pub struct New {
 pub async fn add(tx: &mut Tx, new: &New, now: Timestamp) -> Result<ExecutionId> {
     let row = tx
         .query(
-            "insert into execution (vendor_type, vendor_id, cause, status, status_message, attrs, operator, planned, started_at)
-             values ($1, $2, $3, 'Running', '', $4, $5, 1, $6) returning id",
+            "insert into execution (vendor_type, vendor_id, cause, status, status_message, attrs, principal_id, operator,
+                 planned, started_at)
+             values ($1, $2, $3, 'Running', '', $4, $5, $6, 1, $7) returning id",
         )
         .bind(vendor(new.kind))
         .bind(new.policy)
         .bind(new.cause)
         .bind(&*new.attrs)
-        .bind(&*new.operator)
+        .bind(new.operator.0)
+        .bind(&*new.operator.1)
         .bind(now)
         .one()
         .await?;

@@ -1,6 +1,6 @@
 //! Following the audit log: entries that policies may send, and what is read besides to tell of them.
 
-use model::{Digest, ProjectId, RepositoryId, RepositoryName, Tag, Timestamp};
+use model::{Digest, PrincipalId, ProjectId, RepositoryId, RepositoryName, Tag, Timestamp};
 
 use crate::error::Result;
 use crate::installation;
@@ -20,6 +20,8 @@ row! {
         pub at: Timestamp = a.at,
         /// Who did it.
         pub operator: String = a.principal_name,
+        /// Who that is, among principals.
+        pub principal: Option<PrincipalId> = a.principal_id,
         /// What was done.
         pub operation: String = a.operation,
         /// To what kind of thing.

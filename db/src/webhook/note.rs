@@ -1,7 +1,10 @@
 //! Events that the audit log does not have: what replication and retention did. A note is written in the transaction of
 //! what it tells of, and only where a policy of the project asks for it.
 
-use model::{Digest, ProjectId, ProjectName, RepositoryName, Timestamp, WebhookEvent};
+use model::{
+    Digest, ExecutionId, PrincipalId, ProjectId, ProjectName, RepositoryName, Timestamp,
+    WebhookEvent,
+};
 
 use crate::error::Result;
 use crate::sql::{Reader, Tx, row};
@@ -19,6 +22,8 @@ row! {
         pub event: WebhookEvent = n.event,
         /// Who did it.
         pub operator: String = n.operator,
+        /// Who that is, among principals.
+        pub principal: Option<PrincipalId> = n.principal_id,
         /// Its data, as JSON.
         pub data: String = n.data,
         /// When it was.
@@ -35,6 +40,8 @@ pub struct New<'a> {
     pub event: WebhookEvent,
     /// Who did it.
     pub operator: &'a str,
+    /// What it is about, which has the same operator.
+    pub execution: ExecutionId,
     /// Its data, as JSON.
     pub data: &'a str,
 }
@@ -45,8 +52,9 @@ pub struct New<'a> {
 /// When the statement fails.
 pub async fn add(tx: &mut Tx, new: &New<'_>, now: Timestamp) -> Result<()> {
     tx.query(
-        "insert into webhook_note (project_id, event, operator, data, at)
-         select p.id, $2, $3, $4, $5 from project p where p.name = $1 and p.deleted_at is null
+        "insert into webhook_note (project_id, event, operator, data, at, principal_id)
+         select p.id, $2, $3, $4, $5, (select e.principal_id from execution e where e.id = $6)
+         from project p where p.name = $1 and p.deleted_at is null
          and exists (select 1 from webhook_policy w where w.project_id = p.id and w.enabled = 1
              and w.deleted_at is null and w.event_types like '%\"' || $2 || '\"%')",
     )
@@ -55,6 +63,7 @@ pub async fn add(tx: &mut Tx, new: &New<'_>, now: Timestamp) -> Result<()> {
     .bind(new.operator)
     .bind(new.data)
     .bind(now)
+    .bind(new.execution)
     .execute()
     .await?;
     Ok(())

@@ -59,6 +59,34 @@ async fn make_project(db: &Db, owner: model::UserId) -> ProjectId {
 }
 
 #[tokio::test]
+async fn members_of_a_deleted_project_are_known_as_long_as_it_can_be_restored() {
+    on_both("former_member", async |db| {
+        let (ann, team) = team(&db).await;
+        assert!(delete_project(&db, team).await.unwrap());
+        let former = async |after| {
+            let roles: policy::Roles = Role::ALL.into_iter().collect();
+            let mut reader = db.reader().await.unwrap();
+            binding::former_projects_with(&mut reader, ann.principal_id, roles, after)
+                .await
+                .unwrap()
+        };
+        let before = NOW.minus(Duration::from_secs(1));
+        let pruned = async |deleted| {
+            db.write(move |tx| Box::pin(member::prune_former(tx, deleted, 10)))
+                .await
+                .unwrap()
+        };
+        assert_eq!(former(before).await, [team]);
+        assert!(former(NOW).await.is_empty());
+        assert_eq!(pruned(before).await, 0);
+        assert_eq!(former(before).await, [team]);
+        assert_eq!(pruned(NOW).await, 1);
+        assert!(former(before).await.is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_a_deleted_project_held_is_collected_and_not_found_in_its_successor() {
     on_both("successor", async |db| {
         let (ann, old) = team(&db).await;

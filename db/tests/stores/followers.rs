@@ -60,7 +60,7 @@ async fn a_follower_begins_with_what_comes_next_and_never_goes_back() {
         let begun = found(&db, "one").await.unwrap();
         record(&db, "after").await;
         let mut reader = db.reader().await.unwrap();
-        let newest = chain::newest_id(&mut reader).await.unwrap();
+        let newest = follower::newest_id(&mut reader).await.unwrap();
         let range = (begun.read, newest);
         let entries = follower::entries(&mut reader, range, 10).await.unwrap();
         let [entry] = &entries[..] else {
@@ -134,7 +134,7 @@ async fn events_of_blobs_count_in_one_order_with_the_log() {
         record(&db, "after").await;
         push_blob(&db, b"c").await;
         let mut reader = db.reader().await.unwrap();
-        let newest = chain::newest_id(&mut reader).await.unwrap();
+        let newest = follower::newest_id(&mut reader).await.unwrap();
         let range = (0, newest);
         let blobs = blob_event::between(&mut reader, range, 10).await.unwrap();
         let entries = follower::entries(&mut reader, range, 10).await.unwrap();

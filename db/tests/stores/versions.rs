@@ -1,6 +1,6 @@
 //! Versions of tags: each change is later than the one before, whatever the clock says, and deletions are remembered.
 
-use gantry_db::tag::version;
+use gantry_db::tag::{self, version};
 use model::InstallationId;
 use model::replication::TagState;
 
@@ -67,7 +67,7 @@ async fn each_change_of_a_tag_is_later_than_the_one_before() {
                 told.push(version::of(tx, &name, &latest).await?);
                 set(tx, here, Onto::Nothing, at(9)).await?;
                 told.push(version::of(tx, &name, &latest).await?);
-                version::adopt(tx, repository, &latest, &state(digest, 2_000, OTHER)).await?;
+                tag::adopt(tx, repository, &latest, &state(digest, 2_000, OTHER)).await?;
                 told.push(version::of(tx, &name, &latest).await?);
                 let gone = Deletion::Elsewhere(at(3_000), OTHER);
                 tag::delete(tx, (repository, &name), &latest, gone).await?;

@@ -76,7 +76,7 @@ async fn add(
         kind: WebhookKind::Http,
         policy,
         cause: Cause::Event,
-        operator: "ann".to_owned(),
+        operator: (None, "ann".to_owned()),
         subject: subject.to_owned(),
         attrs: r#"{"event_type":"PUSH_ARTIFACT","payload":"{}"}"#.to_owned(),
         task_attrs: serde_json::to_string(&attrs).unwrap(),
@@ -301,6 +301,7 @@ async fn notes_are_kept_for_those_who_ask_and_places_move() {
                     project: &name,
                     event,
                     operator: "ann",
+                    execution: ExecutionId(0),
                     data: "{}",
                 };
                 note::add(tx, &told(WebhookEvent::Replication), NOW).await?;
@@ -372,6 +373,60 @@ async fn entries_are_followed_in_projects_that_send() {
                 policies::delete(tx, policy, NOW).await?;
                 assert_eq!(follow::entries(tx, (since, newest), 10).await?, []);
                 assert_eq!(follow::since(tx).await?, None);
+                Ok::<_, Error>(())
+            })
+        })
+        .await
+        .unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_an_erased_user_did_is_sent_with_the_pseudonym() {
+    on_both("webhook_erased", async |db| {
+        db.write(|tx| {
+            Box::pin(async move {
+                admin(tx).await?;
+                let (project, policy, target) = policy(tx, "erased").await?;
+                let (_, principal) = user::create(tx, &ann(), NOW).await?;
+                let name = "ann".to_owned();
+                let payload = format!(
+                    r#"{{"operator":"{name}","blocks":["*operator:* {name}"],"tag":"{name}"}}"#
+                );
+                let attrs =
+                    serde_json::json!({ "event_type": "PUSH_ARTIFACT", "payload": payload });
+                let task_attrs = WebhookDelivery {
+                    event_type: "PUSH_ARTIFACT".to_owned(),
+                    target,
+                    kind: "http".to_owned(),
+                    format: "Default".to_owned(),
+                    address: "https://ci.example/hook".to_owned(),
+                    status: None,
+                    duration_ms: None,
+                };
+                let new = New {
+                    target,
+                    kind: WebhookKind::Http,
+                    policy,
+                    cause: Cause::Event,
+                    operator: (Some(principal), name.clone()),
+                    subject: "erased/app".to_owned(),
+                    attrs: attrs.to_string(),
+                    task_attrs: serde_json::to_string(&task_attrs).unwrap(),
+                };
+                let id = delivery::add(tx, &new, NOW).await?;
+                let other = add(tx, (policy, target), "erased/other", NOW).await?;
+                user::erase(tx, principal, "erased-9").await?;
+                let (shown, sent) = delivery::get(tx, project, id).await?.unwrap();
+                assert_eq!(shown.operator, "erased-9");
+                let sent: serde_json::Value = serde_json::from_str(&sent).unwrap();
+                let payload = format!(
+                    r#"{{"operator":"erased-9","blocks":["*operator:* erased-9"],"tag":"{name}"}}"#
+                );
+                assert_eq!(sent["payload"], payload);
+                let (shown, _) = delivery::get(tx, project, other).await?.unwrap();
+                assert_eq!(shown.operator, "ann", "nobody knows whose it is");
                 Ok::<_, Error>(())
             })
         })

@@ -14,6 +14,7 @@ use tenancy::secret::MasterKey;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
+use tracing::instrument;
 
 use crate::app::App;
 use crate::bootstrap::{self, Authorities, CA};
@@ -57,6 +58,7 @@ impl Watch {
         }
     }
 
+    #[instrument(name = "certificate.look", level = "debug", skip_all)]
     async fn look(&mut self, seen: &mut Seen) -> anyhow::Result<()> {
         let now = self.app.clock.now();
         self.app.certificates.choose(now.date_time());

@@ -538,7 +538,7 @@ async fn a_collector_that_the_environment_fixes_may_be_on_this_machine() {
         is_told.then_some(())
     })
     .await;
-    // Where it is taken away, what waits is given up: nothing keeps the log from being purged.
+    // Where it is taken away, what waits is kept, as another replica may still have it; setting it to nothing ends that.
     server.stop().await;
     server.set(&[("GANTRY_SETTINGS__AUDIT_LOG_FORWARD_ENDPOINT", "")]);
     server.restart().await;
@@ -547,6 +547,8 @@ async fn a_collector_that_the_environment_fixes_may_be_on_this_machine() {
         (states == json!([])).then_some(())
     })
     .await;
+    let nothing = json!({ "audit_log_forward_endpoint": "" });
+    set(&server, &nothing).await.expect(200);
 }
 
 #[tokio::test]

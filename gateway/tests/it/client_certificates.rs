@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{Authority, Client, Protocol, Server, eventually, image};
 
@@ -120,6 +120,13 @@ async fn a_revocation_counts_on_open_connections_and_in_resumed_sessions() {
         (answer.status == 401 && answer.text().contains("revoked")).then_some(())
     })
     .await;
+    // The log says so once, however many requests come.
+    for _ in 0..3 {
+        open.get(&path).await.expect(401);
+    }
+    let log = listener.server.log();
+    let told = log.matches("a client certificate is refused").count();
+    assert_eq!(told, 1, "{log}");
     // A clone has the same session, on a connection of its own.
     let answer = resuming.clone().get(&path).attempt().await;
     assert!(!answer.is_ok_and(|answer| answer.status == 200));
@@ -163,6 +170,44 @@ async fn a_certificate_gets_no_token_and_gives_way_to_other_credentials() {
     // A page of another site cannot use the certificate of a browser.
     let crossed = node.get("/v2/").header("sec-fetch-site", "cross-site");
     crossed.await.expect(401);
+}
+
+#[tokio::test]
+async fn the_history_has_address_and_program_of_a_node_where_that_is_wanted() {
+    let listener = Listener::open().await;
+    listener
+        .project("nodes", "dns:node-1.example", "maintainer")
+        .await;
+    let (node, admin) = (listener.node("node-1.example", 1), listener.server.admin());
+    let pushed = image("nodes");
+    for (is_wanted, tag) in [(true, "with"), (false, "without")] {
+        let settings = json!({ "audit_log_clients": is_wanted });
+        admin
+            .put("/api/v2.0/configurations")
+            .json(&settings)
+            .await
+            .expect(200);
+        node.put(&format!("/v2/nodes/app/manifests/{tag}"))
+            .header("user-agent", "a-node/1")
+            .content_type(&pushed.media_type)
+            .body(pushed.manifest.clone())
+            .await
+            .expect(201);
+        let entry = eventually(10, "the push is written", async || {
+            let path = "/api/ext/v1/audit/export?format=ndjson";
+            let text = admin.get(path).await.expect(200).text();
+            let mut entries = text
+                .lines()
+                .map(|line| serde_json::from_str::<Value>(line).expect("an entry is JSON"));
+            entries.find(|entry| entry["tag"] == tag)
+        })
+        .await;
+        let kept = (&entry["address"], &entry["user_agent"]);
+        match is_wanted {
+            true => assert_eq!(kept, (&json!("127.0.0.1"), &json!("a-node/1")), "{entry}"),
+            false => assert_eq!(kept, (&json!(""), &json!("")), "{entry}"),
+        }
+    }
 }
 
 #[tokio::test]

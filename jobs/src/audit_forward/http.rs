@@ -12,8 +12,8 @@ use super::line::Line;
 use super::{Collector, Forwarding, PATIENCE};
 use crate::failures::causes;
 
-/// Bytes of an answer that are read.
-const LARGEST_ANSWER: usize = 64 << 10;
+/// Bytes of an answer's body, which is not read.
+const LARGEST_ANSWER: usize = 0;
 
 /// Sends lines; they are taken if the answer is 2xx.
 pub(super) async fn send(
@@ -41,8 +41,8 @@ pub(super) async fn send(
         .map_err(|_| "audit_log_forward_url is no address".to_owned())?;
     let (guard, tls) = (forwarding.guard.clone(), forwarding.tls(values).await?);
     let client = HttpClient::new(guard, tls, PATIENCE, LARGEST_ANSWER);
-    let answer = client.send(request, forwarding.trust(Collector::Http));
-    let status = answer.await.map_err(|error| causes(&error))?.status();
+    let answer = client.send_for_head(request, forwarding.trust(Collector::Http));
+    let status = answer.await.map_err(|error| causes(&error))?.status;
     match status.is_success() {
         true => Ok(()),
         false => Err(format!(

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use model::accessory::referred_by;
 use model::manifest::ChildKind;
-use model::replication::PolicyContent;
+use model::replication::{PolicyContent, TagState};
 use model::{Digest, ExecutionId, Manifest, Reference, ReplicationPolicyId, Tag};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -19,7 +19,6 @@ use super::error::{Copied, CopyError};
 use super::journal::Journal;
 use super::site::{Found, Site};
 use super::speed::Speed;
-use super::version::Versions;
 
 /// Blobs of a manifest that are looked at side by side.
 const BLOBS: usize = 4;
@@ -29,6 +28,12 @@ const TRANSFERS: usize = 4;
 const DEEPEST: usize = 8;
 /// Blobs whose place at the destination is remembered.
 const MOST_KNOWN: usize = 100_000;
+
+/// What the tags of the repository at the other registry are, as of the beginning of the task.
+#[derive(Debug)]
+pub(super) struct Versions {
+    pub(super) there: HashMap<Tag, TagState>,
+}
 
 /// From where to where a policy copies.
 pub(crate) struct Route {

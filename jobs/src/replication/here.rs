@@ -21,8 +21,10 @@ use tenancy::label::LabelPermit;
 use tenancy::project::NewProject;
 
 use super::error::{Copied, CopyError};
-use super::site::PUBLIC;
 use super::works::Works;
+
+/// Whether everyone may pull from a project, among its metadata.
+pub(super) const PUBLIC: &str = "public";
 
 /// Rows of a page.
 const PAGE: i64 = 500;

@@ -8,10 +8,7 @@ use remote::{Remote, RemoteLabel};
 use serde_json::Value;
 
 use super::error::{Copied, CopyError};
-use super::here::Here;
-
-/// Whether everyone may pull from a project, among its metadata.
-pub(super) const PUBLIC: &str = "public";
+use super::here::{Here, PUBLIC};
 
 /// A source or a destination.
 #[derive(Clone)]

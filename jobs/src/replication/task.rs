@@ -15,10 +15,10 @@ use tokio::sync::Notify;
 use super::copy::{Copying, Mode, Route};
 use super::error::Copied;
 use super::failures::Failures;
+use super::here::PUBLIC;
 use super::journal::Journal;
 use super::list::Candidate;
 use super::order::{Change, Order};
-use super::site::PUBLIC;
 use super::told::{self, Did, Told};
 use super::works::Works;
 

@@ -95,6 +95,7 @@ pub(super) async fn note(
         project: &project,
         event: WebhookEvent::Replication,
         operator: &found.operator,
+        execution: found.id,
         data: &json!({ "replication": data }).to_string(),
     };
     note::add(tx, &new, now).await

@@ -18,7 +18,7 @@ use model::replication::{Filters, TagState};
 use model::{Digest, Reference, Tag, Timestamp};
 use remote::{Remote, RemoteSite, Sent};
 
-use super::copy::Copying;
+use super::copy::{Copying, Versions};
 use super::error::{Copied, CopyError};
 use super::failures::Failures;
 use super::reach::own_site;
@@ -28,12 +28,6 @@ use super::site::{Site, own};
 const SKEW: Duration = Duration::from_secs(5);
 /// States of a page.
 const PAGE: i64 = 1_000;
-
-/// What the tags of the repository at the other registry are, as of the beginning of the task.
-#[derive(Debug)]
-pub(super) struct Versions {
-    there: HashMap<Tag, TagState>,
-}
 
 impl Copying<'_> {
     /// Finds out whether the way is part of a circle, and then what the tags are at the other end.

@@ -3,7 +3,7 @@
 use db::execution::task::Task;
 use db::project;
 use db::webhook::note;
-use model::{ProjectName, WebhookEvent};
+use model::{ExecutionId, ProjectName, WebhookEvent};
 use serde_json::{Value, json};
 
 use super::repository::Place;
@@ -17,6 +17,7 @@ const NAMED: i64 = 500;
 pub(super) struct Told {
     project: ProjectName,
     operator: String,
+    execution: ExecutionId,
     data: String,
 }
 
@@ -26,6 +27,7 @@ impl Told {
             project: &self.project,
             event: WebhookEvent::TagRetention,
             operator: &self.operator,
+            execution: self.execution,
             data: &self.data,
         }
     }
@@ -69,6 +71,7 @@ impl Retention {
         Ok(Some(Told {
             project,
             operator: run.execution.operator.clone(),
+            execution,
             data: data.to_string(),
         }))
     }

@@ -2,7 +2,7 @@
 
 use db::webhook::follow::{Entry, Whole};
 use model::event::tags_of;
-use model::{Digest, ProjectName, RepositoryName, Tag, Timestamp, WebhookEvent};
+use model::{Digest, PrincipalId, ProjectName, RepositoryName, Tag, Timestamp, WebhookEvent};
 use serde_json::{Map, Value, json};
 
 /// Something that policies may send.
@@ -11,6 +11,8 @@ pub(super) struct Happened {
     pub(super) event: WebhookEvent,
     pub(super) at: Timestamp,
     pub(super) operator: String,
+    /// Who that is, among principals.
+    pub(super) principal: Option<PrincipalId>,
     /// What is sent one after the other: the repository, or else the project.
     pub(super) subject: String,
     /// Whether an artifact was pushed that has no tag.
@@ -83,6 +85,7 @@ pub(super) fn of_artifact(
         event,
         at: entry.at,
         operator: entry.operator.clone(),
+        principal: entry.principal,
         subject: repository.to_string(),
         is_untagged: event == WebhookEvent::PushArtifact && artifact.tag.is_none(),
         times: entry.times,
@@ -142,6 +145,7 @@ pub(super) fn of_refusal(
         event: WebhookEvent::QuotaExceed,
         at: entry.at,
         operator: entry.operator.clone(),
+        principal: entry.principal,
         subject: project.name.to_string(),
         is_untagged: false,
         times: entry.times,
@@ -165,6 +169,7 @@ pub(super) fn of_warning(
         event: WebhookEvent::QuotaWarning,
         at: entry.at,
         operator: entry.operator.clone(),
+        principal: entry.principal,
         subject: project.name.to_string(),
         is_untagged: false,
         times: 1,
@@ -195,6 +200,7 @@ mod tests {
             id: 1,
             at: Timestamp(7_000_000),
             operator: "ann".to_owned(),
+            principal: None,
             operation: operation.to_owned(),
             resource_type: resource_type.to_owned(),
             project: model::ProjectId(1),

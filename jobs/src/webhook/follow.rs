@@ -1,7 +1,7 @@
 //! Following the audit log: for each entry, and for what is noted besides, a delivery to each target of each policy that
 //! asks for it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use db::execution::Cause;
@@ -13,7 +13,9 @@ use db::webhook::policy::{self as policies, Policy};
 use db::webhook::target::{self as targets, Target};
 use db::webhook::trigger;
 use db::{Reader, Tx, quota};
-use model::{ProjectId, RepositoryName, WebhookDelivery, WebhookEvent, WebhookRequest};
+use model::{
+    ProjectId, RepositoryName, WebhookDelivery, WebhookEvent, WebhookRequest, WebhookTargetId,
+};
 
 use super::event::{
     Artifact, Happened, InProject, deleted_tag, event_of, of_artifact, of_refusal, of_warning,
@@ -29,11 +31,13 @@ use crate::horizon::Settling;
 const BATCH: i64 = 200;
 /// Deliveries that are added at a time: on SQLite, all other writers wait.
 const AT_ONCE: usize = 8;
+/// Deliveries of one event that are added at a time, at most, but for those of one policy.
+const OF_ONE: usize = 64;
 /// How much of its quota a project uses when a push is warned of, in percent.
 const NEARLY_FULL: i64 = 85;
 /// Events about the quota of a project are sent once in this time.
 const QUIET: Duration = Duration::from_secs(600);
-/// Deliveries that wait for a target that fails, at most: then it is given up like one that has failed for too long.
+/// Deliveries that wait for a target, about: while there are so many, it is sent nothing that is new.
 const MOST_WAITING: i64 = 100_000;
 
 /// Follows the log.
@@ -98,13 +102,55 @@ impl Sender {
 }
 
 /// What follows from an entry or a note.
-struct Following {
+struct Following<T = Sender> {
     source: Source,
     /// What happened, with the policies that take it.
-    sent: Vec<(Happened, Vec<Sender>)>,
+    sent: Vec<(Happened, Vec<T>)>,
 }
 
-#[derive(Clone, Copy)]
+/// What is written at a time.
+struct Part<T = Sender> {
+    sent: Vec<(Happened, T)>,
+    /// How many deliveries these are.
+    deliveries: usize,
+    /// What is followed once this is written.
+    followed: Vec<Source>,
+}
+
+impl<T> Default for Part<T> {
+    fn default() -> Self {
+        Self {
+            sent: Vec::new(),
+            deliveries: 0,
+            followed: Vec::new(),
+        }
+    }
+}
+
+/// What follows, in parts that are not large. An event with very many deliveries is followed with its last part: if the
+/// process dies before that, the earlier ones are sent twice.
+fn parts<T>(following: Vec<Following<T>>, deliveries: impl Fn(&T) -> usize) -> Vec<Part<T>> {
+    let (mut parts, mut part) = (Vec::new(), Part::default());
+    for Following { source, sent } in following {
+        if part.deliveries >= AT_ONCE {
+            parts.push(std::mem::take(&mut part));
+        }
+        for (happened, senders) in sent {
+            for sender in senders {
+                if part.deliveries >= OF_ONE {
+                    parts.push(std::mem::take(&mut part));
+                }
+                part.deliveries += deliveries(&sender);
+                part.sent.push((happened.clone(), sender));
+            }
+        }
+        part.followed.push(source);
+    }
+    parts.push(part);
+    parts
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
     /// The log up to this entry.
     Entry(i64),
@@ -123,7 +169,6 @@ impl Follow {
             true => self.sending(&mut reader).await?,
             false => Sending::new(),
         };
-        self.give_up_full(&mut reader, &sending).await?;
         let since = follow::since(&mut reader).await?.unwrap_or_default();
         let mut after = follow::place(&mut reader).await?.max(since);
         drop(reader);
@@ -162,13 +207,17 @@ impl Follow {
             true => Vec::new(),
             false => follow::entries(&mut reader, (after, up_to), BATCH).await?,
         };
+        let full = match entries.is_empty() {
+            true => Full::default(),
+            false => full(&mut reader, sending).await?,
+        };
         let is_all = (entries.len() as i64) < BATCH;
         let mut following = Vec::new();
         for entry in &entries {
             let happened = self.happened(&mut reader, sending, entry).await?;
             following.push(Following {
                 source: Source::Entry(entry.id),
-                sent: taken(sending, entry.project, Some(entry.id), happened),
+                sent: taken((sending, &full), entry.project, Some(entry.id), happened),
             });
         }
         drop(reader);
@@ -184,16 +233,19 @@ impl Follow {
 
     async fn notes(&self, sending: &Sending) -> Result<()> {
         loop {
-            let notes = note::list(&mut self.works.db.reader().await?, BATCH).await?;
+            let mut reader = self.works.db.reader().await?;
+            let notes = note::list(&mut reader, BATCH).await?;
             if notes.is_empty() {
                 return Ok(());
             }
+            let full = full(&mut reader, sending).await?;
+            drop(reader);
             let following = notes.into_iter().map(|note| {
                 let (id, project) = (note.id, note.project);
                 let happened = self.noted(note);
                 Following {
                     source: Source::Note(id),
-                    sent: taken(sending, project, None, vec![happened]),
+                    sent: taken((sending, &full), project, None, vec![happened]),
                 }
             });
             self.add(following.collect()).await?;
@@ -212,6 +264,7 @@ impl Follow {
             event: note.event,
             at: note.at,
             operator: note.operator,
+            principal: note.principal,
             subject: format!("{} {}", note.event.name(), note.project),
             is_untagged: false,
             times: 1,
@@ -266,32 +319,21 @@ impl Follow {
 
     /// Adds deliveries, a few at a time. Each transaction says how far it has followed.
     async fn add(&self, following: Vec<Following>) -> Result<()> {
-        let mut some = Vec::new();
-        let mut deliveries = 0;
-        let last = following.len().saturating_sub(1);
-        for (at, one) in following.into_iter().enumerate() {
-            let sent = one.sent.iter().flat_map(|(_, senders)| senders);
-            deliveries += sent.map(|sender| sender.targets.len()).sum::<usize>();
-            some.push(one);
-            if deliveries >= AT_ONCE || at == last {
-                deliveries = 0;
-                self.write(std::mem::take(&mut some)).await?;
-            }
+        for part in parts(following, |sender| sender.targets.len()) {
+            self.write(part).await?;
         }
         Ok(())
     }
 
-    async fn write(&self, following: Vec<Following>) -> Result<()> {
+    async fn write(&self, part: Part) -> Result<()> {
         let now = self.works.db.now(&*self.works.clock).await?;
         let written = self.works.db.write(move |tx| {
             Box::pin(async move {
                 let mut place = None;
-                for Following { source, sent } in following {
-                    for (happened, senders) in sent {
-                        for sender in senders {
-                            send(tx, &sender, happened.clone(), now).await?;
-                        }
-                    }
+                for (happened, sender) in part.sent {
+                    send(tx, &sender, happened, now).await?;
+                }
+                for source in part.followed {
                     match source {
                         Source::Entry(id) => place = Some(id),
                         Source::Note(id) => note::remove(tx, id).await?,
@@ -305,39 +347,46 @@ impl Follow {
         });
         Ok(written.await?)
     }
+}
 
-    /// Gives up failing targets for which too much waits.
-    async fn give_up_full(&self, reader: &mut Reader, sending: &Sending) -> Result<()> {
-        let senders = sending
-            .values()
-            .flat_map(|(project, senders)| senders.iter().map(move |sender| (project, sender)));
-        let failing = senders.flat_map(|(project, sender)| {
-            let targets = sender.targets.iter();
-            targets.map(move |target| (project, &sender.policy, target))
-        });
-        let failing: Vec<_> = failing
-            .filter(|(.., target)| target.failing_since.is_some() && target.skipped_at.is_none())
-            .collect();
-        if failing.is_empty() {
-            return Ok(());
-        }
-        let ids: Vec<_> = failing.iter().map(|(.., target)| target.id).collect();
-        let waiting = delivery::waiting(reader, &ids).await?;
-        for (project, policy, target) in failing {
-            if waiting
-                .get(&target.id)
-                .is_some_and(|waiting| *waiting >= MOST_WAITING)
-            {
-                self.works.skip((project.id, &policy.name), target).await?;
-            }
-        }
-        Ok(())
+/// Targets for which so much waits that nothing is added.
+#[derive(Default)]
+struct Full(HashSet<WebhookTargetId>);
+
+impl Full {
+    /// A policy with those of its targets that are sent something; `None` if there are none.
+    fn spare(&self, sender: &Sender) -> Option<Sender> {
+        let mut sender = sender.clone();
+        sender.targets.retain(|target| !self.0.contains(&target.id));
+        (!sender.targets.is_empty()).then_some(sender)
     }
+}
+
+/// Targets for which too much waits.
+async fn full(reader: &mut Reader, sending: &Sending) -> Result<Full> {
+    let senders = sending.values().flat_map(|(_, senders)| senders);
+    let targets = senders.flat_map(|sender| &sender.targets);
+    let ids: Vec<_> = targets.map(|target| target.id).collect();
+    if ids.is_empty() {
+        return Ok(Full::default());
+    }
+    let waiting = delivery::waiting(reader, &ids).await?;
+    let full = waiting
+        .into_iter()
+        .filter(|(_, count)| *count >= MOST_WAITING);
+    let full: HashSet<_> = full.map(|(target, _)| target).collect();
+    if !full.is_empty() {
+        tracing::warn!(
+            targets = full.len(),
+            "100,000 deliveries wait for receivers of webhooks: what happens now is not sent to these"
+        );
+    }
+    Ok(Full(full))
 }
 
 /// What happened, with those who take it.
 fn taken(
-    sending: &Sending,
+    (sending, full): (&Sending, &Full),
     project: ProjectId,
     entry: Option<i64>,
     happened: Vec<Happened>,
@@ -346,7 +395,7 @@ fn taken(
     let taken = happened.into_iter().map(|happened| {
         let takers = senders.into_iter().flatten();
         let takers = takers.filter(|sender| sender.takes(entry, &happened));
-        let takers = takers.cloned().collect();
+        let takers = takers.filter_map(|sender| full.spare(sender)).collect();
         (happened, takers)
     });
     taken.collect()
@@ -434,9 +483,49 @@ fn new(policy: &Policy, target: &Target, happened: &Happened) -> New {
         kind: target.kind,
         policy: policy.id,
         cause: Cause::Event,
-        operator: happened.operator.clone(),
+        operator: (happened.principal, happened.operator.clone()),
         subject: happened.subject.clone(),
         attrs: serde_json::to_string(&request).unwrap_or_default(),
         task_attrs: json,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn an_event_with_many_deliveries_is_followed_with_its_last_part() {
+        let event = |entry, targets: Vec<usize>| {
+            let happened = Happened {
+                event: WebhookEvent::PushArtifact,
+                at: Timestamp(0),
+                operator: "ann".to_owned(),
+                principal: None,
+                subject: "team/app".to_owned(),
+                is_untagged: false,
+                times: 1,
+                data: serde_json::Value::Null,
+            };
+            Following {
+                source: Source::Entry(entry),
+                sent: vec![(happened, targets)],
+            }
+        };
+        let small = |entry| event(entry, vec![4]);
+        let following = vec![small(1), small(2), small(3), event(4, vec![10; 15])];
+        let parts = parts(following, |targets| *targets);
+        let seen = parts.iter().map(|part| (part.deliveries, &*part.followed));
+        let seen: Vec<_> = seen.collect();
+        let all = [1, 2, 3, 4].map(Source::Entry);
+        let expected = [
+            (8, &all[..2]),
+            (64, &all[2..3]),
+            (70, &all[..0]),
+            (20, &all[3..]),
+        ];
+        assert_eq!(seen, expected);
     }
 }

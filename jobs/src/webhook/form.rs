@@ -123,6 +123,7 @@ mod tests {
             event: WebhookEvent::PushArtifact,
             at: Timestamp(1_000_000),
             operator: operator.to_owned(),
+            principal: None,
             subject: "team/app".to_owned(),
             is_untagged: false,
             times: 1,

@@ -105,6 +105,7 @@ fn sample(
         event,
         at: now,
         operator: operator.to_owned(),
+        principal: None,
         subject: format!("{project}/test"),
         is_untagged: false,
         times: 1,

@@ -74,7 +74,7 @@ impl Registry {
                 match before {
                     Some(before) if before.digest == state.digest => {
                         if state.is_later_than(&before) {
-                            version::adopt(tx, id, &tag, &state).await?;
+                            tag::adopt(tx, id, &tag, &state).await?;
                         }
                         return Ok(Accepted::Same);
                     }

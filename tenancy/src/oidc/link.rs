@@ -365,19 +365,18 @@ impl Accounts {
         Ok(identity::by_subject(tx, OIDC, &person.subject).await?)
     }
 
-    /// Gives a person the roles that wait for them, each in a transaction of its own, which locks the project first.
+    /// Gives a person the roles that wait for them, each in a transaction of its own, which locks the project first. The
+    /// person is signed in all the same if that fails: what is left waits for the next time.
     pub(super) async fn grant_expected(
         &self,
         principal: PrincipalId,
         person: &Person,
         now: Timestamp,
-    ) -> Result<()> {
-        if person.claims.is_empty() {
-            return Ok(());
-        }
-        let mut reader = self.db.reader().await?;
-        let waiting = expected::members_for(&mut reader, person.issuer(), &person.claims).await?;
-        drop(reader);
+    ) {
+        let waiting = match self.waiting_for(person).await {
+            Ok(waiting) => waiting,
+            Err(error) => return warn_of_waiting(principal, &error.into()),
+        };
         for role in waiting {
             let project = role.project;
             let granted = self.db.write_in(project, move |tx| {
@@ -385,11 +384,26 @@ impl Accounts {
             });
             match granted.await {
                 Ok(()) | Err(Error::ProjectGone) => {}
-                Err(other) => return Err(other),
+                Err(error) => warn_of_waiting(principal, &error),
             }
         }
-        Ok(())
     }
+
+    async fn waiting_for(&self, person: &Person) -> db::Result<Vec<ExpectedMember>> {
+        if person.claims.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut reader = self.db.reader().await?;
+        expected::members_for(&mut reader, person.issuer(), &person.claims).await
+    }
+}
+
+fn warn_of_waiting(principal: PrincipalId, error: &Error) {
+    tracing::warn!(
+        %error,
+        principal.id = principal.0,
+        "a role that waits for a person of the OIDC provider is given when they sign in again"
+    );
 }
 
 async fn grant(

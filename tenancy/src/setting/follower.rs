@@ -15,4 +15,13 @@ pub fn endpoint_of(follower: &str) -> Option<&str> {
     follower.strip_prefix(ENDPOINT)
 }
 
+/// The setting that asks for a follower.
+pub fn setting_of(follower: &str) -> &'static str {
+    match follower {
+        SYSLOG => "audit_log_forward_endpoint",
+        HTTP => "audit_log_forward_url",
+        _ => "registry_notifications",
+    }
+}
+
 const ENDPOINT: &str = "notification/";

@@ -123,10 +123,29 @@ impl Authority {
 
     /// Certificate and key, both PEM, for `localhost` and 127.0.0.1, valid until the end of a year.
     pub fn issue_until(&self, year: i32) -> (String, String) {
+        self.issue(year, Vec::new())
+    }
+
+    /// As [`Self::issue_until`], as an intermediate would: the certificate says where that of its issuer can be fetched.
+    pub fn issue_as_intermediate(&self, year: i32) -> (String, String) {
+        let tagged = |tag: u8, content: &[u8]| {
+            let length = u8::try_from(content.len()).expect("it is short");
+            [&[tag, length][..], content].concat()
+        };
+        let method = tagged(6, &[0x2b, 6, 1, 5, 5, 7, 48, 2]);
+        let place = tagged(0x86, b"http://ca.example/ca.crt");
+        let access = tagged(0x30, &tagged(0x30, &[method, place].concat()));
+        let oid: [u64; 9] = [1, 3, 6, 1, 5, 5, 7, 1, 1];
+        let says = rcgen::CustomExtension::from_oid_content(&oid, access);
+        self.issue(year, vec![says])
+    }
+
+    fn issue(&self, year: i32, extensions: Vec<rcgen::CustomExtension>) -> (String, String) {
         let key = rcgen::KeyPair::generate().expect("a key can be made");
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
         let mut params = rcgen::CertificateParams::new(names).expect("the names are valid");
         params.not_after = rcgen::date_time_ymd(year, 12, 31);
+        params.custom_extensions = extensions;
         let certificate = params
             .signed_by(&key, &self.issuer)
             .expect("a certificate can be signed");

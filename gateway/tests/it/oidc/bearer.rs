@@ -156,3 +156,26 @@ async fn a_person_who_was_locked_out_or_signed_out_needs_a_newer_token() {
         .expect(200);
     other.get(CURRENT).await.expect(401);
 }
+
+#[tokio::test]
+async fn the_end_of_one_session_voids_its_tokens_and_those_that_do_not_say_theirs() {
+    let office = Office::open(json!({})).await;
+    let (server, provider) = (&office.server, &office.provider);
+    office.member("gus", json!({ "nick": "gus" })).await;
+    let of = |sid: Value| json!({ "sub": "gus", "sid": sid, "iat": seconds_ago(5) });
+    let one = office.by(of(json!("one"))).await;
+    let another = office.by(of(json!("another"))).await;
+    let silent = office.by(of(Value::Null)).await;
+    for caller in [&one, &another, &silent] {
+        caller.get(CURRENT).await.expect(200);
+    }
+    let token = provider.logout_token(json!({ "sub": "gus", "sid": "one" }));
+    let form = format!("logout_token={}", token.await);
+    let ended = server.anonymous().post(BACK_CHANNEL).form(&form).await;
+    ended.expect(200);
+    one.get(CURRENT).await.expect(401);
+    silent.get(CURRENT).await.expect(401);
+    another.get(CURRENT).await.expect(200);
+    let old = json!({ "sub": "gus", "iat": seconds_ago(86_401) });
+    office.by(old).await.get(CURRENT).await.expect(401);
+}

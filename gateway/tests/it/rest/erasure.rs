@@ -61,7 +61,7 @@ async fn an_erased_person_is_a_pseudonym_and_the_log_is_still_proved() {
     person.post(&path).await.expect_error(403, "FORBIDDEN");
     let erased = admin.post(&path).await.expect(202).json();
     let pseudonym = erased["pseudonym"].as_str().expect("a name").to_owned();
-    assert!(pseudonym.starts_with("erased-"), "{pseudonym}");
+    assert!(pseudonym.starts_with("erased#"), "{pseudonym}");
     // Whoever has the name from now on, or tries it, is somebody else.
     server.as_user(&name).at(79).get(login).await.expect(401);
     server.create_user(&name).await;
@@ -130,7 +130,7 @@ async fn a_deleted_user_is_erased_by_the_command_line() {
         .await
         .expect(200);
     let done = server.cli_prints(&["user", "erase", &name]).await;
-    assert!(done.contains("erased-"), "{done}");
+    assert!(done.contains("erased#"), "{done}");
     eventually(30, "the name is gone from the log", async || {
         let text = admin.get(ENTRIES).await.expect(200).text();
         (!text.contains(&name)).then_some(())
