@@ -153,7 +153,7 @@ fn the_rights_of_a_previous_secret_end_with_it() {
             own: Some(own),
             ..Authority::default()
         };
-        limited(&robot, NOW).own.unwrap().expires_at
+        limited(&robot, NOW).own.as_ref().unwrap().expires_at
     };
     let second = Duration::from_secs(1);
     assert_eq!(ends(None), Some(NOW));
