@@ -7,7 +7,7 @@
 //! the later one is adopted without an event. So every change crosses each way once, and every comparison after that ends
 //! with nothing, whatever circles the ways have.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 
 use db::registry as registries;
