@@ -316,7 +316,7 @@ async fn set_targets(
         let is_same = |one: &&Target| {
             one.kind == new.content.kind && one.address.url() == new.content.address.url()
         };
-        let same = left.iter().position(|one| is_same(one));
+        let same = left.iter().position(is_same);
         let same = same.map(|at| left.remove(at));
         let id = match same {
             Some(same) => {

@@ -92,7 +92,7 @@ impl Setting {
     }
 
     /// Where it stands, once that is so.
-    async fn stands(&self, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+    async fn stands(&self, what: &str, is: impl Fn(&Value) -> bool + Send + Sync) -> Value {
         let admin = self.server.admin();
         eventually(PATIENCE, what, async || {
             let status = admin.get("/api/ext/v1/certificates/acme").await.expect(200);

@@ -30,7 +30,7 @@ async fn exported(server: &Server) -> Vec<Value> {
     let text = server.cli_as_server(&["audit", "export"]).await;
     assert!(text.status.success(), "{text:?}");
     let text = String::from_utf8_lossy(&text.stdout).into_owned();
-    let entries = text.lines().map(|line| serde_json::from_str(line));
+    let entries = text.lines().map(serde_json::from_str);
     entries
         .map(|entry| entry.expect("an entry is JSON"))
         .collect()
@@ -85,7 +85,7 @@ fn posted(collector: &Collector) -> Vec<Value> {
 }
 
 /// Waits until a collector has every entry, and fails if one came before an older one for the first time.
-async fn all_arrive(server: &Server, there: impl Fn() -> Vec<Value>) -> Vec<Value> {
+async fn all_arrive(server: &Server, there: impl Fn() -> Vec<Value> + Send + Sync) -> Vec<Value> {
     eventually(60, "every entry is at the collector", async || {
         let wanted: BTreeSet<i64> = expected(server).await.into_iter().collect();
         let came: BTreeSet<i64> = there().iter().map(id).collect();

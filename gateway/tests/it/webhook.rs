@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 use self::receiver::{Answers, Receiver};
 use crate::harness::{Client, Project, Replicas, Role, Server, eventually, image, index_of};
 
+/// What makes a policy wrong.
+type Change<'a> = &'a dyn Fn(&mut Value);
+
 /// What reaches the receiver on this machine.
 const ALLOWED: (&str, &str) = ("GANTRY_OUTGOING__ALLOW", "127.0.0.0/8");
 
@@ -847,7 +850,7 @@ async fn what_is_not_valid_is_named() {
         let answer = admin.post(&path).json(&wanted).await;
         answer.expect_error(400, "BAD_REQUEST").message()
     };
-    let cases: [(&dyn Fn(&mut Value), &str); 8] = [
+    let cases: [(Change<'_>, &str); 8] = [
         (&|it| it["name"] = json!(" "), "name"),
         (
             &|it| it["event_types"] = json!(["zzz"]),

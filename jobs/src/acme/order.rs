@@ -157,7 +157,7 @@ impl Acme {
             if authorization.status != AuthorizationStatus::Pending {
                 continue;
             }
-            let name = plain(&authorization.identifier().identifier);
+            let name = plain(authorization.identifier().identifier);
             let offered = authorization.challenges.iter();
             let offered: Vec<String> = offered.map(|offer| format!("{:?}", offer.r#type)).collect();
             let Some(mut challenge) = authorization.challenge(kind(self.terms.challenge)) else {
@@ -216,7 +216,7 @@ impl Acme {
                 Ok(authorization) => authorization,
                 Err(error) => return ended(&error),
             };
-            let name = plain(&authorization.identifier().identifier);
+            let name = plain(authorization.identifier().identifier);
             let mut problems = authorization
                 .challenges
                 .iter()

@@ -35,6 +35,9 @@ pub(super) struct Versions {
     pub(super) there: HashMap<Tag, TagState>,
 }
 
+/// What was brought of what is attached to a manifest, once it is known.
+type Brought = OnceCell<Arc<[Digest]>>;
+
 /// From where to where a policy copies.
 pub(crate) struct Route {
     pub(crate) id: ReplicationPolicyId,
@@ -126,7 +129,7 @@ pub(crate) struct Copying<'a> {
     /// waits for themselves.
     contents: Mutex<HashMap<Digest, Arc<OnceCell<()>>>>,
     /// What was brought that is attached to manifests, each without what is attached to that: attachments may have circles.
-    around: Mutex<HashMap<Digest, Arc<OnceCell<Arc<[Digest]>>>>>,
+    around: Mutex<HashMap<Digest, Arc<Brought>>>,
     /// Tags of the source that name what is attached to a manifest.
     attaching: OnceCell<HashMap<Digest, Vec<Tag>>>,
 }

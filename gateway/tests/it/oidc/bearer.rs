@@ -1,5 +1,7 @@
 //! ID tokens as credentials of the REST API.
 
+use ::model::{Clock as _, SystemClock};
+
 use super::*;
 
 impl Office {
@@ -18,8 +20,7 @@ impl Office {
 }
 
 fn seconds_ago(seconds: u64) -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.expect("after 1970").as_secs() - seconds
+    SystemClock.now().seconds().unsigned_abs() - seconds
 }
 
 #[tokio::test]

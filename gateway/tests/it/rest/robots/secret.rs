@@ -1,5 +1,7 @@
 //! Secrets of robots, and what ends them.
 
+use ::model::{Clock as _, SystemClock};
+
 use super::*;
 
 #[tokio::test]
@@ -291,8 +293,7 @@ async fn each_stage_before_a_robot_expires_is_one_event() {
     ] {
         // Half a day more than whole ones.
         let micros = (days * 86_400 + 43_200) * 1_000_000_i64;
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        let end = i64::try_from(now.expect("after 1970").as_micros()).expect("a time") + micros;
+        let end = SystemClock.now().0 + micros;
         let set = format!(
             "update robot set expires_at = {end} where id = {}",
             robot.id
