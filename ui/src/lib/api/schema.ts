@@ -1029,7 +1029,9 @@ export interface components {
         Execution: {
             end_time?: string | null;
             /** @description `event_type`, and the body as `payload`. */
-            extra_attrs: Record<string, never>;
+            extra_attrs: {
+                [key: string]: Record<string, never>;
+            };
             /** Format: int64 */
             id: number;
             metrics: components["schemas"]["Metrics"];
@@ -2493,7 +2495,9 @@ export interface components {
             /** Format: int64 */
             execution_id: number;
             /** @description Where it was sent, the status of the last answer, and how long it took. */
-            extra_attrs: Record<string, never>;
+            extra_attrs: {
+                [key: string]: Record<string, never>;
+            };
             /** Format: int64 */
             id: number;
             /** Format: int64 */
