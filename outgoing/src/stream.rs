@@ -442,6 +442,8 @@ mod tests {
         let uri = format!("http://{}/x", listener.local_addr().unwrap());
         tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
+            let mut asked = [0; 4096];
+            assert!(stream.read(&mut asked).await.unwrap() > 0);
             let head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n";
             stream.write_all(head).await.unwrap();
             while stream.write_all(b"x").await.is_ok() {

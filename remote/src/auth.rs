@@ -13,11 +13,11 @@ use outgoing::{StreamClient, full};
 use parking_lot::Mutex;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
+use tenancy::secret::Secret;
 
 use crate::challenge::Challenge;
 use crate::error::of_status;
 use crate::location::{Base, host_of, with_query};
-use crate::target::Credentials;
 use crate::{AGENT, Error, Result};
 
 /// Bytes of a token service's answer.
@@ -28,6 +28,15 @@ const SHORTEST: u64 = 60;
 const LONGEST: u64 = 3_600;
 /// Tokens that are kept.
 const MOST: usize = 1_000;
+
+/// Who signs in.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// The name, or key.
+    pub access_key: String,
+    /// The password, or secret.
+    pub secret: Secret,
+}
 
 /// What authorizes requests to one registry.
 pub(crate) struct Authorization {

@@ -16,7 +16,6 @@ use crate::challenge::{self, Challenge};
 use crate::error::{is_registrys, of_status};
 use crate::location::{Base, host_of};
 use crate::retry::{self, Patience};
-use crate::target::Target;
 use crate::{AGENT, Error, Result};
 
 /// Bytes of an answer that is no blob.
@@ -116,12 +115,17 @@ pub(crate) fn deleting(repository: &str) -> String {
 }
 
 impl Remote {
-    pub(crate) fn new(target: &Target, http: StreamClient, base: Base, patience: Patience) -> Self {
+    pub(crate) fn new(
+        (kind, authorization): (RegistryKind, Authorization),
+        http: StreamClient,
+        base: Base,
+        patience: Patience,
+    ) -> Self {
         Self(Arc::new(Inner {
-            kind: target.kind,
+            kind,
             http,
             base,
-            authorization: Authorization::new(target.credentials.clone()),
+            authorization,
             patience,
         }))
     }

@@ -25,13 +25,14 @@ mod upload;
 mod verified;
 mod version;
 
+pub use auth::Credentials;
 pub use blob::Bytestream;
 pub use client::Remote;
 pub use error::{Error, Result};
 pub use harbor::{RemoteArtifact, RemoteLabel, RemoteTag};
 pub use manifest::RemoteManifest;
 pub use retry::Patience;
-pub use target::{Credentials, Target};
+pub use target::Target;
 pub use upload::{Begun, Upload};
 pub use verified::verified;
 pub use version::{RemoteSite, Sent};

@@ -6,8 +6,9 @@ use std::time::Duration;
 use db::registry::Registry;
 use model::replication::RegistryKind;
 use outgoing::{Guard, StreamClient, Trust, Verification, client_config};
-use tenancy::secret::{MasterKey, Secret};
+use tenancy::secret::MasterKey;
 
+use crate::auth::{Authorization, Credentials};
 use crate::client::Remote;
 use crate::location::Base;
 use crate::retry::Patience;
@@ -19,15 +20,6 @@ const STALLED: Duration = Duration::from_secs(60);
 /// Docker Hub as people know it, and its registry.
 const HUB: &str = "https://hub.docker.com";
 const HUB_REGISTRY: &str = "https://registry-1.docker.io";
-
-/// Who signs in.
-#[derive(Clone, Debug)]
-pub struct Credentials {
-    /// The name, or key.
-    pub access_key: String,
-    /// The password, or secret.
-    pub secret: Secret,
-}
 
 /// A registry, as it is connected to.
 #[derive(Clone, Debug)]
@@ -84,6 +76,12 @@ impl Target {
         let tls = tls.map_err(|error| Error::Authority(error.to_string()))?;
         // Whoever adds registries names their addresses by requests.
         let http = StreamClient::new(guard, tls, Trust::Guarded, STALLED);
-        Ok(Remote::new(self, http, base, patience))
+        let authorization = Authorization::new(self.credentials.clone());
+        Ok(Remote::new(
+            (self.kind, authorization),
+            http,
+            base,
+            patience,
+        ))
     }
 }

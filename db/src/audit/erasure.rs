@@ -322,7 +322,7 @@ mod tests {
         let by_admin = by_admin.unwrap();
         assert_eq!(by_admin.principal_name, "admin");
         assert_eq!(by_admin.address, "192.0.2.1");
-        assert_eq!(by_admin.detail, "owner=erased-7");
+        assert_eq!(by_admin.detail, "owner=erased#7");
         assert_eq!(names().rewrite(&own), None, "it is done once");
     }
 
