@@ -59,7 +59,7 @@ fn keys(value: &Value) -> BTreeSet<String> {
     object.keys().cloned().collect()
 }
 
-/// Pushes, a mount, a pull, another tag, and deletions.
+/// Pushes, a mount, a pull, another tag, and its deletion.
 async fn requests(client: &Client, image: &Image) {
     let (app, other) = ("library/app", "library/other");
     client.push_image(app, "v1", image).await;
@@ -90,11 +90,18 @@ async fn requests(client: &Client, image: &Image) {
         .delete(&format!("/v2/{app}/manifests/v2"))
         .await
         .expect(202);
-    let digest = &image.digest;
-    client
-        .delete(&format!("/v2/{other}/manifests/{digest}"))
-        .await
-        .expect(202);
+}
+
+/// Deletes an artifact once the receiver was told that it was pushed: what is gone has no size any more.
+async fn delete_once_told(client: &Client, image: &Image, receiver: &Collector) {
+    eventually(20, "the push is told of", async || {
+        let all = events(receiver);
+        let told = all.iter().any(|event| event["target"]["tag"] == "v2");
+        told.then_some(())
+    })
+    .await;
+    let path = format!("/v2/library/other/manifests/{}", image.digest);
+    client.delete(&path).await.expect(202);
 }
 
 /// distribution on plain HTTP, with an endpoint.
@@ -136,7 +143,9 @@ async fn the_same_requests_are_the_same_events_as_at_distribution() {
     let (_peer, port) = distribution(folder.path(), &there.url());
     let image = image("notified");
     requests(&server.admin(), &image).await;
+    delete_once_told(&server.admin(), &image, &here).await;
     requests(&server.plain(port), &image).await;
+    delete_once_told(&server.plain(port), &image, &there).await;
 
     let is_last = |event: &Value| {
         event["action"] == "delete" && event["target"]["repository"] == "library/other"
