@@ -43,11 +43,14 @@ impl Domain {
                 json!(["lockout", "3"]),
             ])
             .expect("people are made");
-        let proxy = |to: String| Proxy::start(&to).expect("a proxy runs");
+        let proxy = async |to: String| {
+            let started = tokio::task::spawn_blocking(move || Proxy::start(&to)).await;
+            started.expect("a thread ends").expect("a proxy runs")
+        };
         let domain = Self {
             server: Server::with(&[("GANTRY_OUTGOING__ALLOW", "127.0.0.0/8")]).await,
-            plain: proxy(controller.address()),
-            tls: proxy(controller.tls_address()),
+            plain: proxy(controller.address()).await,
+            tls: proxy(controller.tls_address()).await,
             controller,
             authority,
         };
