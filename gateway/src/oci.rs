@@ -114,7 +114,7 @@ async fn operate(
     };
     let pushed_to = pushed_to(&route, &call.method);
     let answer = match call.refuse_writing() {
-        Ok(()) => call.answer(route, body).await,
+        Ok(()) => Box::pin(call.answer(route, body)).await,
         Err(refused) => Err(refused),
     };
     let over_quota = match (&answer, pushed_to) {
