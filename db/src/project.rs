@@ -519,7 +519,7 @@ pub async fn remove_metadata(tx: &mut Tx, id: ProjectId, name: &str) -> Result<(
 }
 
 /// Deletes a project without artifacts, in a transaction with its exclusive lock: its name becomes free, its members,
-/// robots, retention policy and workload rules are deleted, its uploads end ([`deleted::restore`] brings back members
+/// robots, retention policy, webhooks and workload rules are deleted, its uploads end ([`deleted::restore`] brings back members
 /// alone). Links of its repositories are left to the garbage
 /// collection. Returns false if there are artifacts.
 ///

@@ -571,6 +571,7 @@ pub async fn erase(tx: &mut Tx, principal: PrincipalId, pseudonym: &str) -> Resu
         "update principal set name = $2 where id = $1",
         "update execution set operator = $2 where principal_id = $1",
         "update webhook_note set operator = $2 where principal_id = $1",
+        "update webhook_policy set creator = $2 where creator_id = $1",
     ] {
         tx.query(statement)
             .bind(principal)

@@ -114,6 +114,7 @@ async fn operate(
     };
     let pushed_to = pushed_to(&route, &call.method);
     let answer = match call.refuse_writing() {
+        // Of a size of its own: it would make the future of every request as large.
         Ok(()) => Box::pin(call.answer(route, body)).await,
         Err(refused) => Err(refused),
     };

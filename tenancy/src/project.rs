@@ -184,7 +184,7 @@ pub fn check_deletion(
 }
 
 /// Restores a project that was deleted after a time, with its settings, labels, rules for immutable tags and members.
-/// Its robots, retention policy and workload rules are gone. Returns its name.
+/// Its robots, retention policy, webhooks and workload rules are gone. Returns its name.
 ///
 /// # Errors
 /// [`Error::ProjectNotRestorable`]; [`Error::ProjectExists`] if another project has the name now.

@@ -107,8 +107,8 @@ pub async fn create(
             if policies::count(tx, project).await? >= MOST {
                 return Err(Error::TooManyWebhooks(MOST));
             }
-            let said = (&new.content, origin.principal.name());
-            let made = policies::create(tx, project, said, now).await;
+            let creator = (origin.principal.name(), origin.principal.id());
+            let made = policies::create(tx, project, (&new.content, creator), now).await;
             let id = made.map_err(|error| exists(error, &new.content.name))?;
             set_targets(tx, &master, (id, &[]), &new.targets, now).await?;
             let event = event(

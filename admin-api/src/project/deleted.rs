@@ -73,8 +73,8 @@ pub(crate) struct Restored {
     project_id: ProjectId,
 }
 
-/// Restores a deleted project with its settings, labels, immutability rules and members. Its robots, retention policy
-/// and workload rules are gone. 409 if another project has its name now.
+/// Restores a deleted project with its settings, labels, immutability rules and members. Its robots, retention policy,
+/// webhooks and workload rules are gone. 409 if another project has its name now.
 #[utoipa::path(
     post, path = "/api/ext/v1/deleted-projects/{project_id}/restore", operation_id = "restoreProject", tag = "project",
     responses((status = 200, description = "Restored.", body = Restored))

@@ -993,7 +993,9 @@ create table webhook_policy (
     enabled bigint not null,
     -- Whether events of artifacts that are named by a digest alone are sent as well.
     untagged bigint not null,
+    -- Who made it, with the id among principals: null for the command line.
     creator text collate "C" not null,
+    creator_id bigint references principal (id),
     -- Entries of the audit log up to this one are not sent.
     since_id bigint not null,
     created_at bigint not null,

@@ -992,7 +992,9 @@ create table webhook_policy (
     enabled integer not null,
     -- Whether events of artifacts that are named by a digest alone are sent as well.
     untagged integer not null,
+    -- Who made it, with the id among principals: null for the command line.
     creator text not null,
+    creator_id integer references principal (id),
     -- Entries of the audit log up to this one are not sent.
     since_id integer not null,
     created_at integer not null,

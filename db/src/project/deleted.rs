@@ -1,7 +1,7 @@
 //! Deleted projects, and how they are restored.
 //!
 //! A deletion leaves the project's row, settings, labels and rules for immutable tags, and keeps who its members were.
-//! Its robots, retention policy and workload rules are deleted for good, and its repositories held no artifacts.
+//! Its robots, retention policy, webhooks and workload rules are deleted for good, and its repositories held no artifacts.
 
 use model::{ProjectId, ProjectName, Timestamp};
 

@@ -1,6 +1,6 @@
 //! Policies: which events of a project are sent.
 
-use model::{ProjectId, Timestamp, WebhookEvent, WebhookPolicyId};
+use model::{PrincipalId, ProjectId, Timestamp, WebhookEvent, WebhookPolicyId};
 
 use crate::error::{Error, Result};
 use crate::list::{self, Conditions, Field, Kind, Selection, Source};
@@ -220,14 +220,14 @@ pub async fn count(reader: &mut Reader, project: ProjectId) -> Result<i64> {
 pub async fn create(
     tx: &mut Tx,
     project: ProjectId,
-    (content, creator): (&Content, &str),
+    (content, creator): (&Content, (&str, Option<PrincipalId>)),
     now: Timestamp,
 ) -> Result<WebhookPolicyId> {
     let row = tx
         .query(
-            "insert into webhook_policy (project_id, name, description, event_types, enabled, untagged, creator, since_id,
+            "insert into webhook_policy (project_id, name, description, event_types, enabled, untagged, creator, creator_id, since_id,
                  created_at, updated_at)
-             values ($1, $2, $3, $4, $5, $6, $7, (select coalesce(max(id), 0) from audit), $8, $8) returning id",
+             values ($1, $2, $3, $4, $5, $6, $7, $8, (select coalesce(max(id), 0) from audit), $9, $9) returning id",
         )
         .bind(project)
         .bind(&*content.name)
@@ -235,7 +235,8 @@ pub async fn create(
         .bind(content.events_json())
         .bind(content.enabled)
         .bind(content.untagged)
-        .bind(creator)
+        .bind(creator.0)
+        .bind(creator.1)
         .bind(now)
         .one()
         .await?;

@@ -46,6 +46,10 @@ row! {
         /// When it was given up.
         pub skipped_at: Option<Timestamp> = t.skipped_at,
     }
+    computed {
+        /// The project of its policy.
+        pub project: ProjectId = "(select own.project_id from webhook_policy own where own.id = t.policy_id)",
+    }
 }
 
 /// What a target is, but for its secrets.

@@ -45,7 +45,7 @@ async fn policy(
 ) -> Result<(ProjectId, WebhookPolicyId, WebhookTargetId), Error> {
     let name: ProjectName = project.parse().unwrap();
     let id = project::create(tx, &name, UserId::ADMIN, false, -1, NOW).await?;
-    let policy = policies::create(tx, id, (&content("hook"), "ann"), NOW).await?;
+    let policy = policies::create(tx, id, (&content("hook"), ("ann", None)), NOW).await?;
     let target = targets::Content {
         kind: WebhookKind::Http,
         address: "https://ci.example/hook".parse().unwrap(),
@@ -279,7 +279,7 @@ async fn what_is_not_sent_any_more_ends() {
                     "it is not shown any more"
                 );
                 // The name is free at once.
-                policies::create(tx, project, (&content("hook"), "ann"), at(7)).await?;
+                policies::create(tx, project, (&content("hook"), ("ann", None)), at(7)).await?;
                 Ok::<_, Error>(())
             })
         })
@@ -417,7 +417,11 @@ async fn what_an_erased_user_did_is_sent_with_the_pseudonym() {
                 };
                 let id = delivery::add(tx, &new, NOW).await?;
                 let other = add(tx, (policy, target), "erased/other", NOW).await?;
+                let made_by = (&content("mine"), (&*name, Some(principal)));
+                let made = policies::create(tx, project, made_by, NOW).await?;
                 user::erase(tx, principal, "erased-9").await?;
+                let made = policies::hold(tx, project, made).await?.unwrap();
+                assert_eq!(made.creator, "erased-9");
                 let (shown, sent) = delivery::get(tx, project, id).await?.unwrap();
                 assert_eq!(shown.operator, "erased-9");
                 let sent: serde_json::Value = serde_json::from_str(&sent).unwrap();

@@ -42,7 +42,7 @@ pub(super) enum Command {
         json: bool,
     },
     /// Restore a deleted project with its settings, labels, immutability rules and members, but without its robots,
-    /// retention policy and workload rules.
+    /// retention policy, webhooks and workload rules.
     Restore {
         /// Its ID, as `deleted` shows it.
         id: i64,

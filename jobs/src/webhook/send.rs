@@ -23,8 +23,9 @@ use super::works::Webhooks;
 use crate::Result;
 use crate::engine::{Context, Job, Outcome, Retry, Standing};
 
-/// Requests at a time, and those to one target.
+/// Requests at a time, those of one project, and those to one target.
 const SIDE_BY_SIDE: usize = 128;
+const OF_PROJECT: usize = 32;
 const TO_ONE: usize = 4;
 /// How often what waits is looked at.
 const EVERY: Duration = Duration::from_millis(250);
@@ -75,10 +76,55 @@ impl Standing for Dispatch {
     }
 }
 
-/// What is being sent, by target.
-type Busy = HashMap<WebhookTargetId, HashSet<String>>;
-/// Something being sent.
-type Sending<'a> = BoxFuture<'a, (WebhookTargetId, String, Result<()>)>;
+/// What is being sent: the subjects by target, and how many by project.
+#[derive(Default)]
+struct Busy {
+    subjects: HashMap<WebhookTargetId, HashSet<String>>,
+    projects: HashMap<ProjectId, usize>,
+}
+
+impl Busy {
+    /// How many more may be sent to a target.
+    fn room(&self, target: &Target) -> usize {
+        let at_once = match (target.kind, target.failures) {
+            (WebhookKind::Http, 0) => TO_ONE,
+            _ => 1,
+        };
+        let to_it = self.subjects.get(&target.id).map_or(0, HashSet::len);
+        let of_project = self.projects.get(&target.project).copied();
+        let of_project = OF_PROJECT.saturating_sub(of_project.unwrap_or_default());
+        at_once.saturating_sub(to_it).min(of_project)
+    }
+
+    fn is_sent(&self, delivery: &Delivery) -> bool {
+        let subjects = self.subjects.get(&delivery.target);
+        subjects.is_some_and(|subjects| subjects.contains(&delivery.subject))
+    }
+
+    fn begins(&mut self, target: &Target, subject: &str) {
+        let subjects = self.subjects.entry(target.id).or_default();
+        subjects.insert(subject.to_owned());
+        *self.projects.entry(target.project).or_default() += 1;
+    }
+
+    fn ended(&mut self, (project, target): (ProjectId, WebhookTargetId), subject: &str) {
+        if let Some(subjects) = self.subjects.get_mut(&target) {
+            subjects.remove(subject);
+            if subjects.is_empty() {
+                self.subjects.remove(&target);
+            }
+        }
+        if let Some(count) = self.projects.get_mut(&project) {
+            *count -= 1;
+            if *count == 0 {
+                self.projects.remove(&project);
+            }
+        }
+    }
+}
+
+/// Something being sent: to where, its subject, and what came of it.
+type Sending<'a> = BoxFuture<'a, ((ProjectId, WebhookTargetId), String, Result<()>)>;
 
 impl Dispatch {
     fn is_on(&self) -> bool {
@@ -88,7 +134,7 @@ impl Dispatch {
     /// Sends until nothing is due.
     async fn send_all(&self) -> Result<()> {
         let mut sending: FuturesUnordered<Sending<'_>> = FuturesUnordered::new();
-        let mut busy = Busy::new();
+        let mut busy = Busy::default();
         let mut used = HashSet::new();
         self.clean().await?;
         let mut cleaned = Instant::now();
@@ -107,9 +153,7 @@ impl Dispatch {
             tokio::select! {
                 () = sleep(EVERY) => {}
                 Some((target, subject, done)) = sending.next() => {
-                    if let Some(subjects) = busy.get_mut(&target) {
-                        subjects.remove(&subject);
-                    }
+                    busy.ended(target, &subject);
                     done?;
                 }
             }
@@ -126,28 +170,23 @@ impl Dispatch {
         let mut reader = self.0.db.reader().await?;
         let due = targets::due(&mut reader, now, SIDE_BY_SIDE as i64 * 4).await?;
         for target in due {
-            let subjects = busy.entry(target.id).or_default();
-            let at_once = match (target.kind, target.failures) {
-                (WebhookKind::Http, 0) => TO_ONE,
-                _ => 1,
-            };
-            let room = (SIDE_BY_SIDE - sending.len()).min(at_once.saturating_sub(subjects.len()));
+            let room = (SIDE_BY_SIDE - sending.len()).min(busy.room(&target));
             if room == 0 {
                 continue;
             }
             // Those being sent are due as well.
             let waiting = delivery::due(&mut reader, target.id, now, TO_ONE as i64 * 2).await?;
             let free = waiting.into_iter();
-            let free = free.filter(|delivery| !subjects.contains(&delivery.subject));
+            let free = free.filter(|delivery| !busy.is_sent(delivery));
             let free: Vec<Delivery> = free.take(room).collect();
             for delivery in free {
-                subjects.insert(delivery.subject.clone());
+                busy.begins(&target, &delivery.subject);
                 used.insert(target.policy);
                 let target = target.clone();
                 let one = async move {
                     let subject = delivery.subject.clone();
                     let done = self.deliver(&target, &delivery).await;
-                    (target.id, subject, done)
+                    ((target.project, target.id), subject, done)
                 };
                 sending.push(one.boxed());
             }
@@ -441,6 +480,7 @@ mod tests {
         Target {
             id: WebhookTargetId(1),
             policy: WebhookPolicyId(1),
+            project: ProjectId(1),
             kind: WebhookKind::Http,
             address: "http://a".parse().unwrap(),
             auth_header: None,
@@ -477,6 +517,26 @@ mod tests {
 
     fn silent() -> Taken {
         Taken::NotNow(None, "silent".to_owned(), None)
+    }
+
+    #[test]
+    fn no_project_takes_all_the_room() {
+        let mut busy = Busy::default();
+        let of = |project, id| Target {
+            id: WebhookTargetId(id),
+            project: ProjectId(project),
+            ..target(0, None)
+        };
+        for id in 0..8 {
+            assert_eq!(busy.room(&of(1, id)), TO_ONE);
+            for subject in ["a", "b", "c", "d"] {
+                busy.begins(&of(1, id), subject);
+            }
+            assert_eq!(busy.room(&of(1, id)), 0);
+        }
+        assert_eq!((busy.room(&of(1, 9)), busy.room(&of(2, 10))), (0, TO_ONE));
+        busy.ended((ProjectId(1), WebhookTargetId(3)), "b");
+        assert_eq!((busy.room(&of(1, 3)), busy.room(&of(1, 9))), (1, 1));
     }
 
     #[test]
