@@ -457,6 +457,7 @@ impl From<tenancy::Error> for Error {
             | E::TooManyRegistries(_)
             | E::TooManyPolicies(_)
             | E::TooManyWebhooks(_)
+            | E::WebhookInvalid(..)
             | E::SecretMissing(_)
             | E::TooManyLabels(_)
             | E::RetentionExists { .. } => Self::BadRequest(text),

@@ -2,6 +2,7 @@
 //! distribution. How each case is measured stands in `files/`.
 
 mod account;
+mod http2;
 mod promise;
 mod read;
 mod start;
@@ -45,6 +46,19 @@ const CASES: &[Case] = &[
     case("token", "Token requests, cached credentials, 64 connections", REQUESTS),
     case("login", "docker login with a password not seen before", LOGIN),
     case("start", "Start and idle", START),
+    case(http2::PUSH, "Push of one blob of 512 MiB by curl, over HTTP/2 and HTTP/1.1, on tmpfs", BULK),
+    case(http2::BLOB, "Blob GET over HTTP/2, 100 MiB, 4 connections, on tmpfs", RATES),
+    case(http2::MANIFEST, "Manifest GET by tag over HTTP/2 and HTTP/1.1, 64 connections", RATES),
+];
+
+/// What h2load tells.
+const RATES: &[Column] = &[
+    ("requests/s", "rate"),
+    ("MB/s", "mb_per_s"),
+    ("CPU s per 1,000", "cpu_per_1000"),
+    ("CPU s per GB", "cpu_per_gb"),
+    PEAK,
+    OTHERS,
 ];
 
 const IMAGES: &[Column] = &[
@@ -78,6 +92,7 @@ struct Scale {
     seconds: u32,
     large_blob: u64,
     push: u64,
+    http2_push: u64,
     images: usize,
     peer_images: usize,
     logins: usize,
@@ -89,6 +104,7 @@ impl Scale {
         seconds: 5,
         large_blob: 100 << 20,
         push: 1 << 30,
+        http2_push: 512 << 20,
         images: 1000,
         peer_images: 300,
         logins: 12,
@@ -98,6 +114,7 @@ impl Scale {
         seconds: 1,
         large_blob: 8 << 20,
         push: 32 << 20,
+        http2_push: 16 << 20,
         images: 40,
         peer_images: 24,
         logins: 3,
@@ -134,6 +151,7 @@ fn run_all(options: &Options) -> Result<Results, String> {
     run.push("push-disk", &disk)?;
     run.push("push-tmpfs", Path::new("/dev/shm"))?;
     run.start()?;
+    run.http2()?;
     Ok(run.recorder.results)
 }
 
@@ -146,7 +164,13 @@ struct Trio {
 
 impl Run<'_> {
     fn standing(&mut self) -> Result<(), String> {
-        let fresh = ["push-disk", "push-tmpfs"];
+        let fresh = [
+            "push-disk",
+            "push-tmpfs",
+            http2::PUSH,
+            http2::BLOB,
+            http2::MANIFEST,
+        ];
         let mut standing = CASES.iter().filter(|case| !fresh.contains(&case.name));
         if !standing.any(|case| self.options.wants(case.name)) {
             return Ok(());

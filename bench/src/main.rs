@@ -8,6 +8,7 @@ mod audit;
 mod case;
 mod files;
 mod gc;
+mod h2load;
 mod lists;
 mod load;
 mod paper;

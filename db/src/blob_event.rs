@@ -99,6 +99,28 @@ pub async fn between(
     rows.iter().map(BlobEvent::read).collect()
 }
 
+/// Replaces the name of a person, and takes out what else tells of one, in events of a time.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn erase(
+    tx: &mut Tx,
+    (name, pseudonym): (&str, &str),
+    (since, until): (Timestamp, Timestamp),
+) -> Result<()> {
+    tx.query(
+        "update blob_event set principal_name = $2, address = '', agent = ''
+         where principal_name = $1 and at >= $3 and at <= $4",
+    )
+    .bind(name)
+    .bind(pseudonym)
+    .bind(since)
+    .bind(until)
+    .execute()
+    .await?;
+    Ok(())
+}
+
 /// Removes some of those up to an id; returns how many.
 ///
 /// # Errors

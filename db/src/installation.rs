@@ -56,6 +56,21 @@ pub async fn put(tx: &mut Tx, name: &str, value: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// Replaces a value if it is still what was read; returns whether it was.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn replace(tx: &mut Tx, name: &str, (read, new): (&[u8], &[u8])) -> Result<bool> {
+    let replaced = tx
+        .query("update installation set value = $3 where name = $1 and value = $2")
+        .bind(name)
+        .bind(read)
+        .bind(new)
+        .execute()
+        .await?;
+    Ok(replaced == 1)
+}
+
 /// Deletes a value; one that is not there is no error.
 ///
 /// # Errors

@@ -566,9 +566,38 @@ pub async fn any_by_name(reader: &mut Reader, name: &str) -> Result<Vec<AnyUser>
 /// # Errors
 /// When a statement fails.
 pub async fn erase(tx: &mut Tx, principal: PrincipalId, pseudonym: &str) -> Result<()> {
-    erase_sent(tx, principal, pseudonym).await?;
+    let row = tx
+        .query("select name from principal where id = $1")
+        .bind(principal)
+        .one()
+        .await?;
+    let name: String = row.get("principal", "name")?;
+    erase_copies(tx, principal, (&name, pseudonym)).await?;
+    tx.query("update principal set name = $2 where id = $1")
+        .bind(principal)
+        .bind(pseudonym)
+        .execute()
+        .await?;
+    tx.query("update user_account set realname = '', comment = '' where principal_id = $1")
+        .bind(principal)
+        .execute()
+        .await?;
+    tx.touch(Touch::Principal(principal));
+    Ok(())
+}
+
+/// Replaces the name of a user in what was copied from the audit log, or will be sent. While the log still has the name,
+/// more copies of it are made.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn erase_copies(
+    tx: &mut Tx,
+    principal: PrincipalId,
+    (name, pseudonym): (&str, &str),
+) -> Result<()> {
+    erase_sent(tx, principal, (name, pseudonym)).await?;
     for statement in [
-        "update principal set name = $2 where id = $1",
         "update execution set operator = $2 where principal_id = $1",
         "update webhook_note set operator = $2 where principal_id = $1",
         "update webhook_policy set creator = $2 where creator_id = $1",
@@ -579,27 +608,20 @@ pub async fn erase(tx: &mut Tx, principal: PrincipalId, pseudonym: &str) -> Resu
             .execute()
             .await?;
     }
-    tx.query("update user_account set realname = '', comment = '' where principal_id = $1")
-        .bind(principal)
-        .execute()
-        .await?;
-    tx.touch(Touch::Principal(principal));
     Ok(())
 }
 
 /// Replaces the name of a user in what webhooks send and sent: JSON in a text of JSON, of the forms that policies have.
-async fn erase_sent(tx: &mut Tx, principal: PrincipalId, pseudonym: &str) -> Result<()> {
-    let row = tx
-        .query("select name from principal where id = $1")
-        .bind(principal)
-        .one()
-        .await?;
-    let name: String = row.get("principal", "name")?;
+async fn erase_sent(
+    tx: &mut Tx,
+    principal: PrincipalId,
+    (name, pseudonym): (&str, &str),
+) -> Result<()> {
     let field = |name: &str| format!(r#"\"operator\":\"{name}\""#);
     let slack = |name: &str| format!(r#"*operator:* {name}\""#);
     for (old, new) in [
-        (field(&name), field(pseudonym)),
-        (slack(&name), slack(pseudonym)),
+        (field(name), field(pseudonym)),
+        (slack(name), slack(pseudonym)),
     ] {
         tx.query(
             "update execution set attrs = replace(attrs, $2, $3)

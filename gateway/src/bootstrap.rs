@@ -234,6 +234,7 @@ pub(crate) async fn rotate_authority(
     overlap: Duration,
     now: Timestamp,
 ) -> anyhow::Result<Authorities> {
+    let read = installation::get(&mut db.reader().await?, CA).await?;
     let before = authorities(db, master, now).await?;
     if let Some((_, until)) = &before.previous {
         anyhow::bail!(
@@ -261,7 +262,7 @@ pub(crate) async fn rotate_authority(
         Err(error) => return Err(error.into()),
     };
     let stored = stored_ca(&next, previous)?;
-    replace_authority(db, master, permit, (stored, "rotated"), now).await
+    replace_authority(db, master, permit, (read, stored, "rotated"), now).await
 }
 
 /// Ends a rotation: from now on only the present CA counts.
@@ -274,20 +275,21 @@ pub(crate) async fn finish_rotation(
     permit: &SystemPermit,
     now: Timestamp,
 ) -> anyhow::Result<Authorities> {
+    let read = installation::get(&mut db.reader().await?, CA).await?;
     let before = authorities(db, master, now).await?;
     anyhow::ensure!(
         before.previous.is_some(),
         "no rotation of the CA is under way"
     );
     let stored = stored_ca(&before.current, None)?;
-    replace_authority(db, master, permit, (stored, "rotation finished"), now).await
+    replace_authority(db, master, permit, (read, stored, "rotation finished"), now).await
 }
 
 async fn replace_authority(
     db: &Db,
     master: &MasterKey,
     permit: &SystemPermit,
-    (stored, detail): (String, &str),
+    (read, stored, detail): (Option<Vec<u8>>, String, &str),
     now: Timestamp,
 ) -> anyhow::Result<Authorities> {
     let sealed = master.seal("installation", stored.as_bytes(), CA.as_bytes())?;
@@ -296,11 +298,18 @@ async fn replace_authority(
     let event = event.with_detail(detail.to_owned());
     let replaced = db.write(move |tx| {
         Box::pin(async move {
-            installation::put(tx, CA, &sealed).await?;
-            tx.record(&event).await
+            let read = read.unwrap_or_default();
+            if !installation::replace(tx, CA, (&read, &sealed)).await? {
+                return Ok(false);
+            }
+            tx.record(&event).await?;
+            Ok::<_, db::Error>(true)
         })
     });
-    replaced.await?;
+    anyhow::ensure!(
+        replaced.await?,
+        "another process replaced the CA at the same time: see `gantry cert list`"
+    );
     Authorities::new(serde_json::from_str(&stored)?, now)
 }
 

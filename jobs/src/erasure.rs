@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use db::Db;
 use db::audit::erasure::{self, Names};
+use db::{Db, blob_event, user};
 use model::{Clock, ErasureJob, PrincipalId};
 use tenancy::secret::MasterKey;
 
@@ -74,9 +74,15 @@ impl ErasureWork {
             }
             tokio::time::sleep(PAUSE).await;
         }
-        let ended = self
-            .db
-            .write(move |tx| Box::pin(async move { erasure::end(tx, principal).await }));
+        let ended = self.db.write(move |tx| {
+            Box::pin(async move {
+                // What followed the log meanwhile may have copied the name.
+                let names = (&*erasure.name, &*erasure::pseudonym(principal));
+                user::erase_copies(tx, principal, names).await?;
+                blob_event::erase(tx, names, (erasure.since, erasure.until)).await?;
+                erasure::end(tx, principal).await
+            })
+        });
         ended.await?;
         Ok(count)
     }

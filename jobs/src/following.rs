@@ -168,7 +168,7 @@ fn report_failure(follower: &Follower, error: &str) {
             follower,
             failures,
             error,
-            "what the audit log says cannot be passed on, and waits"
+            "the audit log cannot be passed on to this receiver: its entries wait"
         );
     }
 }
@@ -179,7 +179,7 @@ fn report_success(follower: &Follower) {
         tracing::info!(
             follower,
             failures,
-            "what the audit log says is passed on again"
+            "the audit log is passed on to this receiver again"
         );
     }
 }

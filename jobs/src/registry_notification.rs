@@ -19,11 +19,10 @@ use futures_util::future::join_all;
 use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderValue, Request};
 use model::notification::{Endpoint, Headers};
-use model::{
-    Client, Clock, Event, Operation, Origin, Principal, ResourceType, Subject, SystemTask,
-};
+use model::{Clock, Event, Operation, ResourceType, Subject, SystemTask};
 use outgoing::{Guard, HttpClient, Trust, Verification, client_config};
 use parking_lot::Mutex;
+use policy::Caller;
 use rustls::ClientConfig;
 use tenancy::setting::follower::{endpoint_of, of_endpoint};
 use tenancy::setting::{Declaration, Settings, Values};
@@ -49,8 +48,8 @@ const GIVEN_UP: Duration = Duration::from_secs(7 * 86_400);
 
 /// Sends events to all endpoints.
 pub(crate) struct RegistryNotification {
-    pub(crate) db: Db,
-    pub(crate) clock: Arc<dyn Clock>,
+    db: Db,
+    clock: Arc<dyn Clock>,
     settings: Arc<Settings>,
     guard: Arc<Guard>,
     host: String,
@@ -207,10 +206,7 @@ impl RegistryNotification {
             endpoint,
             "an endpoint of registry notifications failed for 7 days: what waits for it is skipped"
         );
-        let origin = Origin {
-            principal: Principal::System(SystemTask::RegistryNotification),
-            client: Client::default(),
-        };
+        let origin = Caller::system(SystemTask::RegistryNotification).origin();
         let subject =
             Subject::Installation(ResourceType::Configuration, "registry_notifications".into());
         let detail = format!("{endpoint}: failed for 7 days, events up to now are skipped");

@@ -6,7 +6,8 @@ use std::time::Duration;
 use db::Db;
 use db::robot::expiry::{self, Expiring};
 use db::schedule::NewSchedule;
-use model::{Client, Clock, Event, Operation, Origin, Principal, Subject, SystemTask, Timestamp};
+use model::{Clock, Event, Operation, Subject, SystemTask, Timestamp};
+use policy::Caller;
 
 use crate::Result;
 use crate::engine::{Context, Job, Outcome, Retry};
@@ -100,10 +101,7 @@ fn stage(end: Timestamp, now: Timestamp) -> i64 {
 }
 
 fn event(robot: Expiring, now: Timestamp) -> Event {
-    let origin = Origin {
-        principal: Principal::System(SystemTask::RobotExpiry),
-        client: Client::default(),
-    };
+    let origin = Caller::system(SystemTask::RobotExpiry).origin();
     let detail = match stage(robot.expires_at, now) {
         ENDED => format!("expired at {}", robot.expires_at),
         0 => format!("expires within a day, at {}", robot.expires_at),

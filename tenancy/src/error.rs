@@ -207,6 +207,9 @@ pub enum Error {
     /// The project has the maximum number of policies of webhooks.
     #[error("a project has at most {0} webhook policies: delete one first")]
     TooManyWebhooks(i64),
+    /// A part of a policy of webhooks cannot be stored or sent: which one, and how it must be.
+    #[error("{0}: {1}")]
+    WebhookInvalid(&'static str, String),
     /// A secret that is to be kept is not there, or was given for another address.
     #[error("{0}: give it again: there is none for this address")]
     SecretMissing(&'static str),
@@ -262,7 +265,7 @@ pub enum Error {
     CertificateInvalid(#[source] certs::Error),
     /// A certificate's name is not valid.
     #[error(
-        "{0:?} is no name for a certificate: write 1 to 64 of a-z, 0-9, `.`, `_` and `-`; `acme` is the one that ACME obtains"
+        "{0:?} is not a valid certificate name: use 1 to 64 characters of a-z, 0-9, `.`, `_` and `-`; `acme` is reserved for the one that ACME obtains"
     )]
     CertificateName(String),
     /// There is no imported certificate with the name.

@@ -21,6 +21,11 @@ use crate::{Error, Result};
 pub const MOST: i64 = 100;
 /// Targets that a policy has at most.
 pub const MOST_TARGETS: usize = 10;
+/// Maximum bytes of a name, of a description, and of a secret.
+const LONGEST_NAME: usize = 128;
+const LONGEST_TEXT: usize = 1_024;
+const LONGEST_SECRET: usize = 4_096;
+
 /// For what secrets are sealed.
 const HEADER: &str = "webhook authorization";
 const SIGNATURE: &str = "webhook signature";
@@ -90,16 +95,57 @@ fn context(id: WebhookTargetId) -> [u8; 8] {
     id.0.to_be_bytes()
 }
 
+/// Refuses what cannot be stored, or cannot be sent.
+fn check(new: &NewPolicy) -> Result<()> {
+    short("name", &new.content.name, LONGEST_NAME)?;
+    if new.content.name.trim().is_empty() {
+        return Err(Error::WebhookInvalid(
+            "name",
+            "must not be empty".to_owned(),
+        ));
+    }
+    short("description", &new.content.description, LONGEST_TEXT)?;
+    for target in &new.targets {
+        if let NewSecret::Set(header) = &target.auth_header {
+            short("targets.auth_header", header.expose(), LONGEST_SECRET)?;
+            if !header
+                .expose()
+                .bytes()
+                .all(|byte| matches!(byte, b' '..=b'~'))
+            {
+                let how = "must be printable ASCII characters in one line".to_owned();
+                return Err(Error::WebhookInvalid("targets.auth_header", how));
+            }
+        }
+        if let NewSecret::Set(secret) = &target.secret {
+            short("targets.secret", secret.expose(), LONGEST_SECRET)?;
+        }
+    }
+    Ok(())
+}
+
+fn short(field: &'static str, text: &str, most: usize) -> Result<()> {
+    match text.len() <= most {
+        true => Ok(()),
+        false => Err(Error::WebhookInvalid(
+            field,
+            format!("at most {most} bytes"),
+        )),
+    }
+}
+
 /// Makes a policy.
 ///
 /// # Errors
-/// [`Error::WebhookExists`], [`Error::TooManyWebhooks`], [`Error::SecretMissing`], [`Error::ProjectGone`].
+/// [`Error::WebhookInvalid`], [`Error::WebhookExists`], [`Error::TooManyWebhooks`], [`Error::SecretMissing`],
+/// [`Error::ProjectGone`].
 pub async fn create(
     (db, master): (&Db, &Arc<MasterKey>),
     permit: &ProjectPermit<on::Webhook, to::Create>,
     new: NewPolicy,
     now: Timestamp,
 ) -> Result<WebhookPolicyId> {
+    check(&new)?;
     let (project, origin) = (permit.project().id, permit.caller().origin());
     let master = master.clone();
     db.write_in(project, move |tx| {
@@ -127,7 +173,8 @@ pub async fn create(
 /// does not name any more is not sent; those that it names are tried again at once.
 ///
 /// # Errors
-/// [`Error::WebhookUnknown`], [`Error::WebhookExists`], [`Error::SecretMissing`], [`Error::ProjectGone`].
+/// [`Error::WebhookInvalid`], [`Error::WebhookUnknown`], [`Error::WebhookExists`], [`Error::SecretMissing`],
+/// [`Error::ProjectGone`].
 pub async fn change(
     (db, master): (&Db, &Arc<MasterKey>),
     permit: &ProjectPermit<on::Webhook, to::Update>,
@@ -135,6 +182,7 @@ pub async fn change(
     new: NewPolicy,
     now: Timestamp,
 ) -> Result<()> {
+    check(&new)?;
     let (project, origin) = (permit.project().id, permit.caller().origin());
     let master = master.clone();
     db.write_in(project, move |tx| {

@@ -117,7 +117,7 @@ impl Peer {
              \x20 keepalive_requests 1000000000;\n  keepalive_timeout 300s;\n  ssl_protocols TLSv1.2 TLSv1.3;\n\
              \x20 default_type application/octet-stream;\n  client_body_temp_path {body};\n  proxy_temp_path {body};\n\
              \x20 fastcgi_temp_path {body};\n  uwsgi_temp_path {body};\n  scgi_temp_path {body};\n\
-             \x20 server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {chain}; ssl_certificate_key {key}; root {root}; }}\n}}\n",
+             \x20 server {{ listen 127.0.0.1:{port} ssl http2; ssl_certificate {chain}; ssl_certificate_key {key}; root {root}; }}\n}}\n",
             pid = at("nginx.pid"),
             log = at("nginx-access.log"),
             body = at("nginx-body"),

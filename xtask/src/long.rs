@@ -49,7 +49,7 @@ pub(crate) const SOAK_NEEDS: [Need; 8] = [
 
 pub(crate) const BENCH_TOOLS: [Tool; 2] = [SEAWEEDFS, DISTRIBUTION];
 
-pub(crate) const BENCH_NEEDS: [Need; 8] = [
+pub(crate) const BENCH_NEEDS: [Need; 9] = [
     OPENSSL,
     CURL,
     POSTGRES,
@@ -57,6 +57,7 @@ pub(crate) const BENCH_NEEDS: [Need; 8] = [
     need("psql", "postgresql-client-15", "makes many rows"),
     need("sqlite3", "sqlite3", "makes many rows"),
     need("wrk", "wrk", "loads the servers"),
+    need("h2load", "nghttp2-client", "loads the servers over HTTP/2"),
     need("nginx", "nginx-light", "a server to compare with"),
 ];
 

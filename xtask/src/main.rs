@@ -60,7 +60,7 @@ cargo xtask full [--no-install] [--list] [--only TEXT]   all of them in their lo
                                                 what passed on a commit is not run again on it
 
 --no-install   install nothing: where a part is missing, print the line that installs it and fail
---only STEP    one of fmt, deny, clippy, cargo-test, run, docker, clients, clients-replicas, conformance,
+--only STEP    one of fmt, deny, cargo-test, run, docker, clients, clients-replicas, conformance,
                conformance-replicas, api, metrics, ui, deploy, soak or bench
 --no-big       leave out the layers of 2 GiB, for a quick look (clients-replicas has them with --only)
 

@@ -240,10 +240,11 @@ pub async fn attempted(
     Ok(true)
 }
 
-/// Sendings after which something is not hurried any more: it may be what its target fails at.
+/// Attempts after which a delivery is no longer hurried: it may be the one that its target fails on.
 const HURRIED: i64 = 8;
 
-/// Has what was tried before be tried at once, as its target works again; but not what was tried often.
+/// Makes deliveries that were tried before due at once, as their target works again; except those tried more than
+/// [`HURRIED`] times.
 ///
 /// # Errors
 /// When the statement fails.

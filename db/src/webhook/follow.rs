@@ -2,7 +2,7 @@
 
 use model::{Digest, PrincipalId, ProjectId, RepositoryId, RepositoryName, Tag, Timestamp};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::installation;
 use crate::sql::{Reader, Row, Tx, row};
 
@@ -34,8 +34,6 @@ row! {
         pub tag: Option<Tag> = a.tag,
         /// The artifact.
         pub digest: Option<Digest> = a.digest,
-        /// Whether it was done.
-        pub success: bool = a.success,
         /// How often it happened.
         pub times: i64 = a.times,
         /// Further information.
@@ -46,11 +44,17 @@ row! {
 /// The newest entry that was followed; 0 before the first.
 ///
 /// # Errors
-/// When the statement fails.
+/// [`Error::Corrupt`]; when the statement fails.
 pub async fn place(reader: &mut Reader) -> Result<i64> {
-    let stored = installation::get(reader, PLACE).await?;
-    let text = stored.and_then(|stored| String::from_utf8(stored).ok());
-    Ok(text.and_then(|text| text.parse().ok()).unwrap_or_default())
+    let Some(stored) = installation::get(reader, PLACE).await? else {
+        return Ok(0);
+    };
+    let text = String::from_utf8(stored).ok();
+    text.and_then(|text| text.parse().ok())
+        .ok_or(Error::Corrupt {
+            table: "installation",
+            column: "value",
+        })
 }
 
 /// Notes the newest entry that was followed.

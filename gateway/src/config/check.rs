@@ -4,7 +4,7 @@
 use std::fmt::{self, Display};
 use std::fs::File;
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use certs::{ClientTrust, ServerCertificate, SubjectName, expiry_warning};
 use jobs::failures::causes;
@@ -139,11 +139,19 @@ impl Check {
     }
 
     fn owners(&mut self, config: &Config) {
-        for (key, path, mode) in [
-            ("[server] data", &config.server.data, "0700"),
-            ("[secrets] master_key_file", &config.master_key(), "0600"),
-        ] {
-            match folder::check_owner(path, mode) {
+        let (tls, storage) = (&config.tls, &config.storage);
+        let own = config.certs().join("server/server.key");
+        let more = tls.more_keys.iter();
+        let more = more.map(|key| ("[tls] more_keys", PathBuf::from(key), "0600"));
+        let paths = [
+            ("[server] data", config.server.data.clone(), "0700"),
+            ("[secrets] master_key_file", config.master_key(), "0600"),
+            ("[server] data", own, "0600"),
+            ("[tls] key", PathBuf::from(&tls.key), "0600"),
+            ("[storage] path", PathBuf::from(&storage.path), "0700"),
+        ];
+        for (key, path, mode) in paths.into_iter().chain(more) {
+            match folder::check_owner(&path, mode) {
                 Ok(warnings) => self.warnings.extend(warnings),
                 Err(why) => self.wrong(key, why),
             }
@@ -363,6 +371,9 @@ impl Check {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     /// A change to the settings, and the expected message.
@@ -518,6 +529,38 @@ mod tests {
             warnings.len() == 1 && warnings[0].contains("networks"),
             "{warnings:?}"
         );
+    }
+
+    #[test]
+    fn paths_that_every_user_may_change_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (key, blobs) = (folder.path().join("a.key"), folder.path().join("blobs"));
+        std::fs::write(&key, "no key").unwrap();
+        std::fs::create_dir(&blobs).unwrap();
+        for path in [&key, &blobs] {
+            std::fs::set_permissions(path, Permissions::from_mode(0o702)).unwrap();
+        }
+        let error = wrong(|config| {
+            config.tls.key = key.display().to_string();
+            config.tls.more_keys = vec![key.display().to_string()];
+            config.storage.path = blobs.display().to_string();
+        });
+        for line in [
+            format!(
+                "[tls] key: every user of this machine may change {}",
+                key.display()
+            ),
+            format!(
+                "[tls] more_keys: every user of this machine may change {}",
+                key.display()
+            ),
+            format!(
+                "[storage] path: every user of this machine may change {}",
+                blobs.display()
+            ),
+        ] {
+            assert!(error.contains(&line), "no {line} in: {error}");
+        }
     }
 
     #[test]

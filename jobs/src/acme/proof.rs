@@ -301,7 +301,10 @@ async fn run(program: &Path, arguments: [&str; 3]) -> Result<(), String> {
     let child = Command::new(program)
         .args(arguments)
         .env_clear()
-        .envs(std::env::vars().filter(|(name, _)| !name.starts_with("GANTRY_")))
+        .envs(
+            std::env::vars_os()
+                .filter(|(name, _)| !name.as_encoded_bytes().starts_with(b"GANTRY_")),
+        )
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

@@ -31,14 +31,15 @@ pub(super) async fn send(
         .header(USER_AGENT, concat!("gantry/", env!("CARGO_PKG_VERSION")));
     let authorization = values.audit_log_forward_authorization.expose();
     if !authorization.is_empty() {
-        let mut value = HeaderValue::from_str(authorization)
-            .map_err(|_| "audit_log_forward_authorization is no header field".to_owned())?;
+        let mut value = HeaderValue::from_str(authorization).map_err(|_| {
+            "audit_log_forward_authorization is not a valid header value".to_owned()
+        })?;
         value.set_sensitive(true);
         request = request.header(AUTHORIZATION, value);
     }
     let request = request
         .body(Bytes::from(body))
-        .map_err(|_| "audit_log_forward_url is no address".to_owned())?;
+        .map_err(|_| "audit_log_forward_url is not a valid URL".to_owned())?;
     let (guard, tls) = (forwarding.guard.clone(), forwarding.tls(values).await?);
     let client = HttpClient::new(guard, tls, PATIENCE, LARGEST_ANSWER);
     let answer = client.send_for_head(request, forwarding.trust(Collector::Http));

@@ -51,7 +51,9 @@ pub async fn own_site(db: &Db, clock: &dyn Clock, repository: &str) -> Result<Ow
             Direction::Pull => pulls_from.extend(next),
             Direction::Push => {
                 let told = reach::of(&mut reader, policy.id, repository).await?;
-                let farther = told.into_iter().map(|(at, copies)| (at, copies + 1));
+                let farther = told
+                    .into_iter()
+                    .map(|(at, copies)| (at, copies.saturating_add(1)));
                 let all = next.map(|next| (next.to_string(), 1)).into_iter();
                 for (at, copies) in all.chain(farther.filter(|(_, copies)| *copies <= FARTHEST)) {
                     let known = reaches.entry(at).or_insert(copies);

@@ -207,7 +207,6 @@ mod tests {
             repository: "team/deep/app".parse().ok(),
             tag: None,
             digest: None,
-            success: true,
             times: 1,
             detail: detail.to_owned(),
         }

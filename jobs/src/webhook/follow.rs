@@ -31,7 +31,7 @@ use crate::horizon::Settling;
 const BATCH: i64 = 200;
 /// Deliveries that are added at a time: on SQLite, all other writers wait.
 const AT_ONCE: usize = 8;
-/// Deliveries of one event that are added at a time, at most, but for those of one policy.
+/// At most this many deliveries of one event are added at a time, though those of one policy are never split.
 const OF_ONE: usize = 64;
 /// How much of its quota a project uses when a push is warned of, in percent.
 const NEARLY_FULL: i64 = 85;
@@ -254,6 +254,7 @@ impl Follow {
 
     /// What a note tells of.
     fn noted(&self, note: Note) -> Happened {
+        // A note is written by this program; one that cannot be read tells of the event alone.
         let mut data: serde_json::Value = serde_json::from_str(&note.data).unwrap_or_default();
         for part in ["replication", "retention"] {
             if data[part].is_object() {
@@ -438,14 +439,12 @@ async fn send(
         WebhookEvent::QuotaExceed | WebhookEvent::QuotaWarning
     ) {
         let before = trigger::get(tx, (policy.id, event)).await?;
-        if let Some(before) = before {
-            if now.since(before.at) < QUIET {
-                return trigger::hold_back(tx, (policy.id, event), happened.times).await;
-            }
-            happened = with_held_back(happened, before.held_back);
-        } else {
-            happened = with_held_back(happened, 0);
+        if let Some(before) = &before
+            && now.since(before.at) < QUIET
+        {
+            return trigger::hold_back(tx, (policy.id, event), happened.times).await;
         }
+        happened = with_held_back(happened, before.map_or(0, |before| before.held_back));
     }
     trigger::set(tx, (policy.id, event), now).await?;
     for target in &sender.targets {

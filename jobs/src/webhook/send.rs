@@ -7,6 +7,7 @@ use db::execution::{self, Status, Vendor};
 use db::job_log::{Level, Line};
 use db::project;
 use db::webhook::delivery::{self, Attempt, Delivery, Next};
+use db::webhook::policy as policies;
 use db::webhook::target::{self as targets, Found, Target};
 use db::webhook::{LONGEST, cleaning};
 use futures_util::future::BoxFuture;
@@ -294,11 +295,10 @@ impl Dispatch {
 
     async fn give_up(&self, target: &Target) -> Result<()> {
         let mut reader = self.0.db.reader().await?;
-        let failing = targets::failing(&mut reader, None, Timestamp(i64::MAX), i64::MAX).await?;
+        let policy = policies::get(&mut reader, target.project, target.policy).await?;
         drop(reader);
-        let found = failing.into_iter().find(|one| one.target == target.id);
-        match found {
-            Some(found) => self.0.skip((found.project, &found.policy), target).await,
+        match policy {
+            Some(policy) => self.0.skip((target.project, &policy.name), target).await,
             None => Ok(()),
         }
     }

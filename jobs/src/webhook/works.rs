@@ -1,11 +1,12 @@
-//! What all parts of webhooks use.
+//! What following, sending and trying out share: database, settings, keys and the HTTP client.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use db::Db;
-use model::{Client, Clock, Origin, Principal, SystemTask};
+use model::{Clock, Origin, SystemTask};
 use outgoing::{Guard, Poster};
+use policy::Caller;
 use tenancy::secret::MasterKey;
 use tenancy::setting::Settings;
 use tokio::sync::Semaphore;
@@ -66,9 +67,6 @@ impl Webhooks {
 
     /// Who gives receivers up.
     pub(super) fn origin() -> Origin {
-        Origin {
-            principal: Principal::System(SystemTask::Webhooks),
-            client: Client::default(),
-        }
+        Caller::system(SystemTask::Webhooks).origin()
     }
 }

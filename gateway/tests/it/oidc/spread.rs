@@ -58,8 +58,9 @@ async fn a_sign_in_that_began_at_one_replica_ends_at_another() {
 
 #[tokio::test]
 async fn fifty_pulls_at_two_replicas_at_the_moment_of_expiry_make_one_refresh() {
+    // Fifty passwords are checked within these seconds, whatever else the machine does.
     let further =
-        json!({ "oidc_secret_secs": 1, "oidc_outage_secs": 1, "oidc_reading_secs": 86_400 });
+        json!({ "oidc_secret_secs": 8, "oidc_outage_secs": 8, "oidc_reading_secs": 86_400 });
     let (replicas, provider) = open(further).await;
     let mut browser = Browser::open(replicas.first.anonymous()).await;
     let callback = go(&mut browser, &provider, "alice").await;
@@ -68,7 +69,7 @@ async fn fifty_pulls_at_two_replicas_at_the_moment_of_expiry_make_one_refresh() 
     let secret = current["oidc_user_meta"]["secret"]
         .as_str()
         .expect("a secret");
-    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    tokio::time::sleep(Duration::from_millis(8_200)).await;
     let before = provider.asked("/token").await;
     let pulls = (0..50).map(|number| {
         let server = match number % 2 {

@@ -74,12 +74,12 @@ async fn an_erased_person_is_a_pseudonym_and_the_log_is_still_proved() {
         "that and the new person's creation alone are left",
         async || {
             let entries = export(&admin).await;
+            let tried = entries.iter().any(|it| it["address"] == "127.0.0.79");
             let left = entries.iter().filter(|it| marked(it)).count();
-            (left <= 2).then_some(entries)
+            (tried && left == 2).then_some(entries)
         },
     );
     let entries = entries.await;
-    assert_eq!(entries.iter().filter(|it| marked(it)).count(), 2);
     let by_person: Vec<&Value> = entries
         .iter()
         .filter(|it| it["username"] == *pseudonym)
