@@ -69,7 +69,7 @@ fn fails(run: &Output, check: &str, words: &[&str]) {
     assert_eq!(run.status.code(), Some(1), "{run:?}");
     let found = of(run, check);
     let is_meant = |(level, said): &(String, String)| {
-        level == "fail" && words.iter().all(|word| said.contains(word))
+        level == "fail" && words.iter().all(|word| said.contains(*word))
     };
     assert!(found.iter().any(is_meant), "{words:?} in {found:?}");
     every_check_is_named(run);
