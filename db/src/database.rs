@@ -4,6 +4,7 @@ mod hold;
 mod location;
 mod ping;
 mod postgres;
+mod server;
 mod sqlite;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use sqlx::{ConnectOptions as _, Row as _};
 use tracing::instrument;
 
 pub use self::location::Location;
+pub use self::server::{Connections, ServerFacts};
 
 use self::hold::Hold;
 use crate::cache::Caches;

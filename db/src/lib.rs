@@ -71,7 +71,7 @@ pub mod workload_rule;
 mod writer;
 
 pub use cache::{Age, Caches};
-pub use database::{Db, Location};
+pub use database::{Connections, Db, Location, ServerFacts};
 pub use error::{Error, Result, is_outage};
 
 pub use schema::Migration;

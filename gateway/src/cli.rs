@@ -8,6 +8,7 @@ mod completion;
 mod config;
 mod credential_provider;
 mod db;
+mod doctor;
 mod gc;
 mod group;
 mod job;
@@ -149,6 +150,9 @@ enum Command {
     /// Show and migrate the database's schema.
     #[command(subcommand)]
     Db(db::Command),
+    /// Check names, clock, disk, database, storage, certificates, the address of clients and the settings, and say what
+    /// to do about each problem; exit code 1 if something fails. Changes nothing.
+    Doctor(doctor::Doctor),
     /// Write a consistent snapshot of the database, and the digests of its blobs, into a new folder, while the server
     /// runs. The blobs themselves are not included.
     Backup(backup::Backup),
@@ -229,7 +233,11 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
 }
 
 fn with_settings(command: Command, common: Common) -> anyhow::Result<ExitCode> {
-    let mut config = crate::config::load(common.config.as_deref(), std::env::vars_os())?;
+    let loaded = crate::config::load(common.config.as_deref(), std::env::vars_os());
+    let mut config = match (loaded, &command) {
+        (Err(error), Command::Doctor(doctor)) => return doctor.run_without_settings(&error),
+        (loaded, _) => loaded?,
+    };
     if let Some(data) = common.data {
         config.server.data = data;
     }
@@ -273,6 +281,7 @@ fn with_settings(command: Command, common: Common) -> anyhow::Result<ExitCode> {
         Command::Backup(command) => local::run(config, async |local| command.run(local).await),
         Command::Restore(command) => local::runtime()?.block_on(command.run(config)),
         Command::Db(command) => local::runtime()?.block_on(command.run(&config)),
+        Command::Doctor(command) => command.run(config),
         Command::Secret(command) => command.run(),
         Command::NodeConfig(command) => command.run(config),
     }

@@ -41,6 +41,13 @@ pub(crate) fn connections(wanted: usize) -> usize {
     wanted.min(possible)
 }
 
+/// How many files a process may have open once it has raised its limit, and how many connections that allows.
+pub(crate) fn attainable() -> (usize, usize) {
+    let files = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+    let files = usize::try_from(files).unwrap_or(usize::MAX);
+    (files, possible(files))
+}
+
 fn possible(files: usize) -> usize {
     files.saturating_sub(OTHERS).max(files / 2)
 }

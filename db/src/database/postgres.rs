@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::schema;
 
 /// Connections of one process.
-const CONNECTIONS: u32 = 16;
+pub(super) const CONNECTIONS: u32 = 16;
 /// How long a connection may be idle before it is checked.
 const IDLE: Duration = Duration::from_secs(1);
 /// How long a statement waits for a connection.

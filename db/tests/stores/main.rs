@@ -25,6 +25,7 @@ mod replication;
 mod repositories;
 mod retention;
 mod robots;
+mod server;
 mod session;
 mod tags;
 mod tombstones;

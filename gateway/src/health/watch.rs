@@ -20,9 +20,9 @@ const DATABASE_INTERVAL: Duration = Duration::from_secs(2);
 /// How long to wait for the database's answer.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(3);
 /// How far the clock may differ from the database's before a warning is logged.
-const SKEW_WARNED_OF: Duration = Duration::from_secs(5);
+pub(crate) const SKEW_WARNED_OF: Duration = Duration::from_secs(5);
 /// How far it may differ before the process is not ready.
-const LARGEST_SKEW: Duration = Duration::from_secs(30);
+pub(crate) const LARGEST_SKEW: Duration = Duration::from_secs(30);
 /// How often the store is checked.
 const STORE_INTERVAL: Duration = Duration::from_secs(10);
 /// How often certificates are checked, besides when one is replaced.
@@ -72,7 +72,7 @@ async fn watch_database(app: &App, errors: &watch::Sender<ComponentErrors>) {
 }
 
 /// True if a difference of this many microseconds to the database's clock is more than allowed.
-fn is_off(ahead: i64, allowed: Duration) -> bool {
+pub(crate) fn is_off(ahead: i64, allowed: Duration) -> bool {
     u128::from(ahead.unsigned_abs()) > allowed.as_micros()
 }
 

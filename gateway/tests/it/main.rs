@@ -14,6 +14,7 @@ mod cli;
 mod client_certificates;
 mod config;
 mod crash;
+mod doctor;
 mod drain;
 mod faults;
 mod forwarded;
