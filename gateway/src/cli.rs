@@ -1,4 +1,5 @@
-//! The command line. Exit codes: 0 success, 1 failed, refused, or a problem was found, 2 wrong usage.
+//! The command line. Exit codes: 0 success, 1 failed, refused, or a problem was found, 2 wrong usage, or something
+//! differs (`apply --dry-run`).
 
 mod apply;
 mod artifact;

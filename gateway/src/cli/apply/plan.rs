@@ -48,9 +48,13 @@ impl Plan {
                 }
             }
         }
-        let unnamed = match prune && !failed {
-            true => prune::unnamed(world, &named).await?,
-            false => Vec::new(),
+        let unnamed = match (prune, failed) {
+            (true, false) => prune::unnamed(world, &named).await?,
+            (true, true) => {
+                out::error(&nothing_pruned());
+                Vec::new()
+            }
+            (false, _) => Vec::new(),
         };
         for mark in &unnamed {
             line(&format!("- {}", mark.name));
@@ -74,8 +78,8 @@ impl Plan {
         }
     }
 
-    /// Makes and changes objects, and then removes what no file names if none of that failed: an object that could not
-    /// be changed may need what would go.
+    /// Makes and changes objects, and then removes what no file names if none of that failed: what could not be changed
+    /// may need what would go.
     pub(super) async fn carry_out(mut self, world: &World<'_>) -> ExitCode {
         for document in &self.steps {
             if let Err(error) = document.object.bring(world).await {
@@ -84,7 +88,7 @@ impl Plan {
             }
         }
         if self.failed && !self.unnamed.is_empty() {
-            out::error(&anyhow::anyhow!("nothing is pruned, because of the errors"));
+            out::error(&nothing_pruned());
             return ExitCode::FAILURE;
         }
         for mark in &self.unnamed {
@@ -98,6 +102,10 @@ impl Plan {
             false => ExitCode::SUCCESS,
         }
     }
+}
+
+fn nothing_pruned() -> anyhow::Error {
+    anyhow::anyhow!("nothing is pruned, because of the errors")
 }
 
 /// Prints what differs. Returns false if nothing does.

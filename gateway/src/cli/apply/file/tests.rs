@@ -1,3 +1,4 @@
+use db::applied::Kind;
 use proptest::prelude::*;
 
 use super::*;
@@ -133,6 +134,14 @@ fn what_is_wrong_is_named_with_its_place() {
             assert!(wrong[0].contains(part), "{part} in {}", wrong[0]);
         }
     }
+}
+
+#[test]
+fn the_example_can_be_applied() {
+    let folder = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR").unwrap());
+    let read = read(&folder.join("../deploy/gitops")).unwrap();
+    let kinds: Vec<Kind> = read.iter().map(|it| it.object.kind()).collect();
+    assert!(kinds.is_sorted() && kinds.len() == 8, "{kinds:?}");
 }
 
 #[test]
