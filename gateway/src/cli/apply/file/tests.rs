@@ -63,11 +63,8 @@ cron: 0 0 4 * * *
 
 #[test]
 fn what_is_wrong_is_named_with_its_place() {
-    for (text, parts) in [
-        (
-            "kind: zzz",
-            &["document 1 (zzz)", "write project, member"][..],
-        ),
+    let cases: &[(&str, &[&str])] = &[
+        ("kind: zzz", &["document 1 (zzz)", "write project, member"]),
         ("name: team", &["document 1", "kind: is missing"]),
         ("- a", &["document 1", "fields, of which one is kind"]),
         ("kind: project\nname: [", &["document 1"]),
@@ -126,10 +123,11 @@ fn what_is_wrong_is_named_with_its_place() {
             "kind: replication\nname: out",
             &["to and from: write the name of a registry"],
         ),
-    ] {
+    ];
+    for (text, parts) in cases {
         let wrong = wrong(text);
         assert_eq!(wrong.len(), 1, "{text}: {wrong:?}");
-        for part in parts {
+        for part in *parts {
             assert!(wrong[0].starts_with("team.yaml, "), "{}", wrong[0]);
             assert!(wrong[0].contains(part), "{part} in {}", wrong[0]);
         }
