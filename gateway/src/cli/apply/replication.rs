@@ -1,16 +1,16 @@
 //! Policies of replication in files. A document says the whole policy.
 
 use db::replication::policy as policies;
-use model::replication::{Direction, FilterText, Mapping, PolicyContent, TriggerKind};
+use model::replication::{Direction, Mapping, PolicyContent, TriggerKind};
 use model::{Cron, RegistryId, ReplicationPolicyId};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
-use serde_json::{Value, json};
 use tenancy::replication_policy as service;
 
 use super::difference::{Changes, Found, Made};
 use super::text;
 use super::world::World;
+use crate::cli::replication::filters;
 use crate::cli::{local, registry};
 
 /// A policy.
@@ -96,7 +96,7 @@ impl Replication {
                 namespace: self.namespace.clone(),
                 replace_count: self.replace,
             },
-            filters: self.filters(),
+            filters: filters([&self.names, &self.tags, &self.not_tags], &self.labels),
             trigger,
             cron: self.cron.clone(),
             deletion: self.deletion,
@@ -107,26 +107,6 @@ impl Replication {
             single_active: self.single_active,
         };
         Ok(content.checked()?)
-    }
-
-    fn filters(&self) -> Vec<FilterText> {
-        let filter = |kind: &str, value: Value, decoration: Option<&str>| FilterText {
-            kind: kind.to_owned(),
-            value,
-            decoration: decoration.map(str::to_owned),
-        };
-        let names = self
-            .names
-            .as_ref()
-            .map(|it| filter("name", json!(it), None));
-        let tags = self.tags.as_ref().map(|it| filter("tag", json!(it), None));
-        let excluded = self.not_tags.as_ref();
-        let excluded = excluded.map(|it| filter("tag", json!(it), Some("excludes")));
-        let labels = (!self.labels.is_empty()).then(|| filter("label", json!(self.labels), None));
-        [names, tags, excluded, labels]
-            .into_iter()
-            .flatten()
-            .collect()
     }
 
     pub(super) async fn find(&self, world: &World<'_>) -> anyhow::Result<Option<Found>> {
