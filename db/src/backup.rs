@@ -4,13 +4,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::applied;
 use crate::audit::partition;
 use crate::error::{Error, Result};
 use crate::sql::{Reader, Tx};
 use crate::webhook;
 
 /// Tables in an order in which none refers to a later one.
-pub const TABLES: [&str; 65] = [
+pub const TABLES: [&str; 66] = [
     "installation",
     "setting",
     "store_identity",
@@ -76,6 +77,7 @@ pub const TABLES: [&str; 65] = [
     "certificate",
     "acme_account",
     "acme_order",
+    "applied",
 ];
 
 /// Tables that are not kept.
@@ -295,8 +297,8 @@ pub async fn count_on(tx: &mut Tx, table: &Table) -> Result<()> {
     Ok(())
 }
 
-/// What lowers references to the newest id of a table, such as the places of those that follow the log: ids that were not
-/// restored are assigned again.
+/// What lowers references to the newest id of a table, such as the places of those that follow the log, or removes those
+/// to rows that are not there: ids that were not restored are assigned again.
 fn lowered(table: &str) -> Option<&'static str> {
     match table {
         "manifest" => Some(
@@ -316,6 +318,8 @@ fn lowered(table: &str) -> Option<&'static str> {
             "update replication_policy set followed_id = (select coalesce(max(id), 0) from audit)
              where followed_id > (select coalesce(max(id), 0) from audit)",
         ),
+        // The ids of objects that were gone already are assigned again.
+        "applied" => Some(applied::FORGET_GONE),
         _ => None,
     }
 }

@@ -7,6 +7,7 @@ mod content;
 
 mod accessory;
 pub mod acme;
+pub mod applied;
 pub mod artifact;
 pub mod audit;
 pub mod backup;

@@ -84,7 +84,8 @@ macro_rules! schema {
     };
     ($folder:literal) => {
         schema!($folder:
-            1 "registry" "0001_registry.sql" least 1)
+            1 "registry" "0001_registry.sql" least 1,
+            2 "applied" "0002_applied.sql" least 1)
     };
 }
 

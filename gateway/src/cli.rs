@@ -1,5 +1,7 @@
-//! The command line. Exit codes: 0 success, 1 failed, refused, or a problem was found, 2 wrong usage.
+//! The command line. Exit codes: 0 success, 1 failed, refused, or a problem was found, 2 wrong usage, or something
+//! differs (`apply --dry-run`).
 
+mod apply;
 mod artifact;
 mod audit;
 mod backup;
@@ -158,6 +160,12 @@ enum Command {
     Backup(backup::Backup),
     /// Restore a backup into an empty database, SQLite or PostgreSQL, and check that its blobs exist.
     Restore(backup::Restore),
+    /// Bring projects, members, labels, robots, registries, rules and policies to what YAML files say, and show what
+    /// differs first: see docs/gitops.md.
+    ///
+    /// Exits with 0 if all is as the files say; with 1 if a file is wrong, or an object could not be compared, made,
+    /// changed or removed; with 2 if something differs and --dry-run is given.
+    Apply(apply::Apply),
     /// Create secrets.
     #[command(subcommand)]
     Secret(secret::Command),
@@ -278,6 +286,7 @@ fn with_settings(command: Command, common: Common) -> anyhow::Result<ExitCode> {
         Command::Storage(command) => local::run(config, async |local| command.run(local).await),
         Command::Gc(command) => local::run(config, async |local| command.run(local).await),
         Command::Job(command) => local::run(config, async |local| command.run(local).await),
+        Command::Apply(command) => local::run(config, async |local| command.run(local).await),
         Command::Backup(command) => local::run(config, async |local| command.run(local).await),
         Command::Restore(command) => local::runtime()?.block_on(command.run(config)),
         Command::Db(command) => local::runtime()?.block_on(command.run(&config)),

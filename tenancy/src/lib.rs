@@ -3,6 +3,7 @@
 //! permit; HTTP and command lines are unknown here.
 
 pub mod account_mail;
+pub mod applied;
 pub mod certificate;
 pub mod cve_allowlist;
 pub mod directory;

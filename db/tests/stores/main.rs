@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod applied;
 mod artifacts;
 mod audit_log;
 mod audit_purge;

@@ -101,7 +101,7 @@ impl Command {
 }
 
 /// The command line's permit for labels of a scope: everything.
-async fn permit<A: To>(
+pub(super) async fn permit<A: To>(
     local: &Local,
     project: Option<&ProjectName>,
 ) -> anyhow::Result<LabelPermit<A>> {
@@ -126,7 +126,7 @@ async fn all(
 }
 
 /// The label with a name in a scope.
-async fn find(
+pub(super) async fn find(
     local: &Local,
     project: Option<&ProjectName>,
     name: &str,

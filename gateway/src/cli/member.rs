@@ -111,7 +111,8 @@ impl Command {
 }
 
 /// Whose membership it is.
-enum Named {
+#[derive(Debug)]
+pub(super) enum Named {
     User(String),
     Group(String),
 }
@@ -132,7 +133,7 @@ impl Named {
     }
 
     /// Its principal ID.
-    async fn find(&self, reader: &mut Reader) -> anyhow::Result<PrincipalId> {
+    pub(super) async fn find(&self, reader: &mut Reader) -> anyhow::Result<PrincipalId> {
         match self {
             Self::User(name) => user::by_name(reader, name)
                 .await?

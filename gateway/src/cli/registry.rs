@@ -134,17 +134,7 @@ async fn add(local: &Local, new: Add) -> anyhow::Result<()> {
     };
     // Not an argument, which every account of the machine could read.
     let secret = Secret::new(std::env::var(SECRET).unwrap_or_default());
-    let target = Target {
-        kind: content.kind,
-        url: content.url.clone(),
-        credentials: (!content.access_key.is_empty()).then(|| Credentials {
-            access_key: content.access_key.clone(),
-            secret: secret.clone(),
-        }),
-        insecure: content.insecure,
-        ca: content.ca.clone(),
-    };
-    ping(local, &target).await?;
+    ping(local, &target(&content, &secret)).await?;
     let secret = match content.access_key.is_empty() {
         true => NewSecret::Removed,
         false => NewSecret::Set(secret),
@@ -156,8 +146,22 @@ async fn add(local: &Local, new: Add) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Connections pass the same guard as the server's.
-async fn ping(local: &Local, target: &Target) -> anyhow::Result<()> {
+/// A registry as it is to be stored, with its secret.
+pub(super) fn target(content: &Content, secret: &Secret) -> Target {
+    Target {
+        kind: content.kind,
+        url: content.url.clone(),
+        credentials: (!content.access_key.is_empty()).then(|| Credentials {
+            access_key: content.access_key.clone(),
+            secret: secret.clone(),
+        }),
+        insecure: content.insecure,
+        ca: content.ca.clone(),
+    }
+}
+
+/// Tries a registry out. Connections pass the same guard as the server's.
+pub(super) async fn ping(local: &Local, target: &Target) -> anyhow::Result<()> {
     let guard = Arc::new(local.config.outgoing.guard());
     let remote = target.connect(guard, Patience::TRYING)?;
     Ok(jobs::replication::check(&remote).await?)

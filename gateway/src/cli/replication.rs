@@ -229,7 +229,7 @@ async fn create(local: &Local, new: Create) -> anyhow::Result<()> {
     };
     let content = PolicyContent {
         registry: registry::find(local, other).await?.id,
-        filters: filters(&new),
+        filters: filters([&new.names, &new.tags, &new.not_tags], &new.labels),
         name: new.policy,
         description: new.description,
         direction,
@@ -253,17 +253,21 @@ async fn create(local: &Local, new: Create) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn filters(new: &Create) -> Vec<FilterText> {
+/// The filters of patterns, which names match, tags match, and tags do not match; and of labels.
+pub(super) fn filters(
+    [names, tags, not_tags]: [&Option<String>; 3],
+    labels: &[String],
+) -> Vec<FilterText> {
     let filter = |kind: &str, value: Value, decoration: Option<&str>| FilterText {
         kind: kind.to_owned(),
         value,
         decoration: decoration.map(str::to_owned),
     };
-    let names = new.names.as_ref().map(|it| filter("name", json!(it), None));
-    let tags = new.tags.as_ref().map(|it| filter("tag", json!(it), None));
-    let excluded = new.not_tags.as_ref();
+    let names = names.as_ref().map(|it| filter("name", json!(it), None));
+    let tags = tags.as_ref().map(|it| filter("tag", json!(it), None));
+    let excluded = not_tags.as_ref();
     let excluded = excluded.map(|it| filter("tag", json!(it), Some("excludes")));
-    let labels = (!new.labels.is_empty()).then(|| filter("label", json!(new.labels), None));
+    let labels = (!labels.is_empty()).then(|| filter("label", json!(labels), None));
     [names, tags, excluded, labels]
         .into_iter()
         .flatten()

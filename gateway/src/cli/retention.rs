@@ -1,6 +1,6 @@
 //! `gantry retention`: policies by which a project's artifacts are kept or go, and their runs.
 
-mod rules;
+pub(super) mod rules;
 
 use std::process::ExitCode;
 

@@ -1,6 +1,7 @@
 //! The command line beside a running server: what it changes holds at once, and is recorded.
 
 mod administration;
+mod apply;
 mod audit_list;
 mod content;
 mod group;

@@ -57,38 +57,50 @@ impl Rules {
             None => (self.rules()?, self.schedule.unwrap_or_default()),
         };
         compile(&rules)?;
-        let seconds = cron.split_whitespace().next();
-        if seconds.is_some_and(|seconds| seconds != "0") {
-            anyhow::bail!("schedule: the first field, seconds, must be 0");
-        }
-        let cron = Some(cron).filter(|cron| !cron.is_empty());
-        let cron: Option<Cron> = cron.map(|cron| cron.parse()).transpose()?;
+        let cron = schedule(&cron)?;
         Ok(NewPolicy { rules, cron })
     }
 
     fn rules(&self) -> anyhow::Result<Vec<RetentionRule>> {
-        self.keep.iter().map(|keep| self.rule(keep)).collect()
+        let patterns = (&*self.repositories, &*self.tags);
+        let rule = |keep: &String| rule(keep, patterns, !self.tagged_only);
+        self.keep.iter().map(rule).collect()
     }
+}
 
-    fn rule(&self, keep: &str) -> anyhow::Result<RetentionRule> {
-        let (template, number) = match keep.split_once('=') {
-            Some((template, number)) => (template, Some(number)),
-            None => (keep, None),
-        };
-        let params = match number {
-            Some(number) => json!({ template: number.parse::<i64>()? }),
-            None => json!({}),
-        };
-        let extras = json!({ "untagged": !self.tagged_only }).to_string();
-        let rule = json!({
-            "action": "retain",
-            "template": template,
-            "params": params,
-            "tag_selectors": [{ "kind": "doublestar", "decoration": "matches", "pattern": self.tags, "extras": extras }],
-            "scope_selectors": { "repository": [
-                { "kind": "doublestar", "decoration": "repoMatches", "pattern": self.repositories },
-            ] },
-        });
-        Ok(serde_json::from_value(rule)?)
+/// The schedule of a text; none of an empty one.
+pub(in crate::cli) fn schedule(text: &str) -> anyhow::Result<Option<Cron>> {
+    let seconds = text.split_whitespace().next();
+    if seconds.is_some_and(|seconds| seconds != "0") {
+        anyhow::bail!("schedule: the first field, seconds, must be 0");
     }
+    let text = Some(text).filter(|text| !text.is_empty());
+    Ok(text.map(str::parse).transpose()?)
+}
+
+/// The rule of a template and its number, such as `latestPushedK=10`.
+pub(in crate::cli) fn rule(
+    keep: &str,
+    (repositories, tags): (&str, &str),
+    untagged: bool,
+) -> anyhow::Result<RetentionRule> {
+    let (template, number) = match keep.split_once('=') {
+        Some((template, number)) => (template, Some(number)),
+        None => (keep, None),
+    };
+    let params = match number {
+        Some(number) => json!({ template: number.parse::<i64>()? }),
+        None => json!({}),
+    };
+    let extras = json!({ "untagged": untagged }).to_string();
+    let rule = json!({
+        "action": "retain",
+        "template": template,
+        "params": params,
+        "tag_selectors": [{ "kind": "doublestar", "decoration": "matches", "pattern": tags, "extras": extras }],
+        "scope_selectors": { "repository": [
+            { "kind": "doublestar", "decoration": "repoMatches", "pattern": repositories },
+        ] },
+    });
+    Ok(serde_json::from_value(rule)?)
 }

@@ -1,0 +1,13 @@
+-- What `gantry apply` made: `--prune` removes nothing else. A mark may outlive its object, so it refers to none.
+create table applied (
+    -- The table of the object.
+    kind text collate "C" not null,
+    -- The object's id there: whatever is made under the same name later has another one.
+    object_id bigint not null,
+    -- Null for a project, and for an object of the whole installation.
+    project_id bigint,
+    -- What it was called, for people.
+    name text collate "C" not null,
+    at bigint not null,
+    primary key (kind, object_id)
+);
