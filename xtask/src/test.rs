@@ -27,9 +27,12 @@ pub(crate) fn test(args: &[String]) -> Result<(), String> {
         .iter()
         .filter(|step| wish.only.is_none_or(|only| step.name == only))
         .collect();
-    install_all(&steps, wish.mode);
-    let mut tally = Tally::default();
     let (with_server, without): (Vec<_>, Vec<_>) = steps.into_iter().partition(|step| step.server);
+    let (beside, alone): (Vec<_>, Vec<_>) = with_server
+        .into_iter()
+        .partition(|step| step.turn != Turn::Alone);
+    install_all(&without, wish.mode);
+    let mut tally = Tally::default();
     let mut setting = Setting {
         binary: Binary::at(Path::new("")),
         big: wish.big,
@@ -39,9 +42,18 @@ pub(crate) fn test(args: &[String]) -> Result<(), String> {
     for step in without {
         step.take(&mut tally, &setting);
     }
-    if !with_server.is_empty() {
+    if !alone.is_empty() || !beside.is_empty() {
+        // What steps need is fetched while something else is waited for.
+        let all: Vec<&Step> = alone.iter().chain(&beside).copied().collect();
         let build = Instant::now();
-        match server() {
+        let built = meanwhile(
+            || {
+                install_all(&all, wish.mode);
+                fetch(&alone, wish.mode);
+            },
+            server,
+        );
+        match built {
             Ok(binary) => setting.binary = Binary::at(&binary),
             Err(reason) => {
                 tally.fail("build", reason);
@@ -50,15 +62,32 @@ pub(crate) fn test(args: &[String]) -> Result<(), String> {
         }
         tally.took("build", build.elapsed().as_secs_f32());
     }
-    let (beside, alone): (Vec<_>, Vec<_>) = with_server
-        .into_iter()
-        .partition(|step| step.turn != Turn::Alone);
-    for step in alone {
-        step.take(&mut tally, &setting);
-    }
+    meanwhile(
+        || fetch(&beside, wish.mode),
+        || {
+            for step in &alone {
+                step.take(&mut tally, &setting);
+            }
+        },
+    );
     two_by_two(beside, &mut tally, &setting);
     println!("all: {:.0} s", begun.elapsed().as_secs_f32());
     tally.finish()
+}
+
+/// Does something beside what takes longer.
+fn meanwhile<T>(beside: impl FnOnce() + Send, work: impl FnOnce() -> T) -> T {
+    thread::scope(|scope| {
+        scope.spawn(beside);
+        work()
+    })
+}
+
+/// Fetches the tools of steps; what cannot be had is said where a step needs it.
+fn fetch(steps: &[&Step], mode: Mode) {
+    for tool in steps.iter().flat_map(|step| step.tools) {
+        let _ = tool.ensure(mode);
+    }
 }
 
 /// Takes the steps that wait beside those of clients.

@@ -80,7 +80,8 @@ impl Oidc {
             self.check_in_background(known.principal);
             return Ok(());
         }
-        self.check_or_wait(known.principal, now).await
+        self.check_or_wait(known.principal, account.checked_at)
+            .await
     }
 
     fn check_in_background(&self, principal: PrincipalId) {
@@ -101,7 +102,8 @@ impl Oidc {
         });
     }
 
-    async fn check_or_wait(&self, principal: PrincipalId, since: Timestamp) -> Result<()> {
+    /// Who waits for another check, which may have begun a moment before, waits for what changes, not for a time.
+    async fn check_or_wait(&self, principal: PrincipalId, known_at: Timestamp) -> Result<()> {
         if self.check(principal).await? {
             return Ok(());
         }
@@ -116,7 +118,7 @@ impl Oidc {
                 ));
             }
             let account = oidc::account(&mut reader, principal).await?;
-            if account.is_some_and(|account| account.checked_at >= since) {
+            if account.is_some_and(|account| account.checked_at > known_at) {
                 return Ok(());
             }
         }
