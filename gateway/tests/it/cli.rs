@@ -9,6 +9,7 @@ mod node;
 mod output;
 mod password;
 mod robot;
+mod terminal;
 
 use crate::harness::{PASSWORD, Server, Shared, eventually, fresh, image};
 
