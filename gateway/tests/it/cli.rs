@@ -8,6 +8,7 @@ mod group;
 mod node;
 mod output;
 mod password;
+mod progress;
 mod robot;
 mod terminal;
 
