@@ -16,8 +16,8 @@ pub(super) struct Pace {
     seen: VecDeque<(Duration, u64)>,
 }
 
-/// What is done, and how much there is to do if that is known: bytes if their sum is known, otherwise items. More may be
-/// done than there was at the beginning, as after pushes.
+/// What is done, and how much there is to do if that is known: bytes if their sum is known, otherwise items. More may
+/// be done than there was at the beginning, as after pushes.
 pub(super) fn measured(counts: &Counts) -> (u64, Option<u64>) {
     let (done, all) = match counts.all_bytes {
         Some(all) => (counts.bytes, Some(all)),
@@ -216,7 +216,7 @@ mod tests {
         fn any_counts_can_be_described(
             (items, bytes) in any::<(u64, u64)>(),
             (all_items, all_bytes) in any::<(Option<u64>, Option<u64>)>(),
-            seconds in any::<u64>(),
+            seconds in any::<u64>()
         ) {
             let counts = Counts {
                 unit: "blobs",
