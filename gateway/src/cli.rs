@@ -23,6 +23,7 @@ mod oidc;
 mod out;
 mod parse;
 mod password;
+mod progress;
 mod project;
 mod registry;
 mod replication;

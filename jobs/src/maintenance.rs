@@ -4,3 +4,4 @@ pub mod backup;
 pub mod check;
 pub mod import;
 pub mod moving;
+pub mod progress;

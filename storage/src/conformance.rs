@@ -376,10 +376,10 @@ async fn what_others_keep_is_left_alone(store: &dyn BlobStore) {
     assert!(store.list(2024).await.unwrap().is_empty());
     store.discard(&own).await.unwrap();
     store.forget_hour(NOW.hour()).await.unwrap();
-    let mut found = foreign(store, 100).await.unwrap();
+    let mut found = foreign(store, 100, &|| {}).await.unwrap();
     found.names.sort_unstable();
     assert_eq!((found.count, found.names), (9, others.clone()));
-    assert_eq!(foreign(store, 2).await.unwrap().names.len(), 2);
+    assert_eq!(foreign(store, 2, &|| {}).await.unwrap().names.len(), 2);
     assert!(!holds_objects(store).await.unwrap());
     delete(store, &others).await;
     store.forget_hour(NOW.hour()).await.unwrap();
@@ -400,7 +400,7 @@ async fn the_first_identity_stands_until_it_is_replaced(store: &dyn BlobStore) {
     let stands = put(3, Existing::Replaced).await.unwrap();
     assert_eq!(stands, identity(3));
     assert_eq!(store.identity().await.unwrap(), Some(identity(3)));
-    assert_eq!(foreign(store, 10).await.unwrap().count, 0);
+    assert_eq!(foreign(store, 10, &|| {}).await.unwrap().count, 0);
     delete(store, &[identity::KEY.to_owned()]).await;
 }
 

@@ -18,9 +18,24 @@ pub async fn digest(
     size: u64,
     algorithm: Algorithm,
 ) -> Result<Digest> {
+    digest_watched(store, key, size, algorithm, &|_| {}).await
+}
+
+/// As [`digest`]; `seen` gets the number of bytes of each chunk that was read.
+///
+/// # Errors
+/// As [`digest`].
+pub async fn digest_watched(
+    store: &dyn BlobStore,
+    key: &str,
+    size: u64,
+    algorithm: Algorithm,
+    seen: &(dyn Fn(u64) + Send + Sync),
+) -> Result<Digest> {
     let mut chunks = store.read(key, 0..size).await?;
     let (mut hasher, mut piece, mut held) = (Hasher::new(algorithm), Vec::new(), 0);
     while let Some(bytes) = chunks.try_next().await? {
+        seen(bytes.len() as u64);
         held += bytes.len();
         piece.push(bytes);
         if held >= PIECE {
@@ -67,11 +82,16 @@ pub struct Foreign {
     pub names: Vec<String>,
 }
 
-/// Counts the foreign objects, and returns the names of at most `names` of them.
+/// Counts the foreign objects, and returns the names of at most `names` of them; calls `seen` for each object, whoever
+/// made it.
 ///
 /// # Errors
 /// When the store cannot be read.
-pub async fn foreign(store: &dyn BlobStore, names: usize) -> Result<Foreign> {
+pub async fn foreign(
+    store: &dyn BlobStore,
+    names: usize,
+    seen: &(dyn Fn() + Send + Sync),
+) -> Result<Foreign> {
     let mut walk = store.walk("").await?;
     let mut found = Foreign::default();
     while let Some(next) = walk.next().await {
@@ -80,6 +100,7 @@ pub async fn foreign(store: &dyn BlobStore, names: usize) -> Result<Foreign> {
             Err(Error::Missing(key)) => key,
             next => next?.0,
         };
+        seen();
         if is_ours(&key) {
             continue;
         }

@@ -145,7 +145,7 @@ pub struct Report {
 }
 
 /// Checks every seal and row, and that the chain still contains `exported`, if given. Seals up to an exported one need
-/// no signature: it was kept elsewhere, and its hash covers all of them.
+/// no signature: it was kept elsewhere, and its hash covers all of them. Calls `seen` after each seal.
 ///
 /// # Errors
 /// When a statement fails; what is wrong is in the report.
@@ -153,6 +153,7 @@ pub async fn verify(
     reader: &mut Reader,
     sign: Sign<'_>,
     exported: Option<&Seal>,
+    seen: &(dyn Fn() + Send + Sync),
 ) -> Result<Report> {
     let mut found = Verification::default();
     let mut vouched = None;
@@ -163,6 +164,7 @@ pub async fn verify(
             vouched = Some(seal.sequence);
         }
         found.look(seal, &entries, purged.as_ref(), sign);
+        seen();
     }
     if exported.is_some() && vouched.is_none() {
         found.report.findings.push(

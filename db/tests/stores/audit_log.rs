@@ -41,20 +41,22 @@ async fn the_audit_chain_holds_and_counts_what_is_not_sealed() {
             .await
             .unwrap();
         let mut tx = db.reader().await.unwrap();
-        let report = audit::chain::verify(&mut tx, &sign, None).await.unwrap();
+        let report = audit::chain::verify(&mut tx, &sign, None, &|| {})
+            .await
+            .unwrap();
         assert_eq!((report.sealed, report.unsealed), (3, 1));
         assert!(report.seals >= 1);
         assert!(report.findings.is_empty(), "{:?}", report.findings);
         let head = audit::chain::head(&mut tx).await.unwrap().unwrap();
         let lost = |_: &[u8]| [0; 32];
         for (exported, findings) in [(None, 1), (Some(&head), 0)] {
-            let verified = audit::chain::verify(&mut tx, &lost, exported).await;
+            let verified = audit::chain::verify(&mut tx, &lost, exported, &|| {}).await;
             let found = verified.unwrap().findings;
             assert_eq!(found.len(), findings, "{found:?}");
         }
         let mut other = head;
         other.sequence = 9;
-        let cut = audit::chain::verify(&mut tx, &sign, Some(&other))
+        let cut = audit::chain::verify(&mut tx, &sign, Some(&other), &|| {})
             .await
             .unwrap();
         assert_eq!(cut.findings.len(), 1);
@@ -311,7 +313,7 @@ async fn an_entry_of_any_time_is_kept_and_moves_into_the_partition_of_its_month(
     record(NOW).await;
     assert_eq!(number(&url, "select count(*) from audit_2023_11").await, 3);
     let mut reader = db.reader().await.unwrap();
-    let report = audit::chain::verify(&mut reader, &sign, None)
+    let report = audit::chain::verify(&mut reader, &sign, None, &|| {})
         .await
         .unwrap();
     assert_eq!((report.sealed, report.unsealed), (3, 3));

@@ -68,7 +68,9 @@ pub(crate) async fn purged(db: &Db, rule: &Rule) -> Result<i64, Error> {
 
 async fn verified(db: &Db) -> chain::Report {
     let mut reader = db.reader().await.unwrap();
-    chain::verify(&mut reader, &sign, None).await.unwrap()
+    chain::verify(&mut reader, &sign, None, &|| {})
+        .await
+        .unwrap()
 }
 
 async fn left(db: &Db) -> Vec<String> {
@@ -151,7 +153,7 @@ async fn a_forged_statement_is_found() {
         // A head that was kept elsewhere vouches for seals, and not for what is told of them.
         let mut reader = db.reader().await.unwrap();
         let head = chain::head(&mut reader).await.unwrap();
-        let report = chain::verify(&mut reader, &sign, head.as_ref()).await;
+        let report = chain::verify(&mut reader, &sign, head.as_ref(), &|| {}).await;
         assert_eq!(report.unwrap().findings.len(), 1);
         drop(reader);
         // Nothing is purged from a seal whose statement does not hold.

@@ -2,7 +2,7 @@
 
 mod forward;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -20,6 +20,7 @@ use policy::Caller;
 use super::local::Local;
 use super::out::{self, line};
 use super::parse;
+use super::progress::Shown;
 use crate::bootstrap;
 
 #[derive(Subcommand)]
@@ -277,26 +278,32 @@ async fn export_head(local: &Local) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// A head that was exported into a file.
+fn exported(path: &Path) -> anyhow::Result<chain::Seal> {
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| {
+        format!(
+            "{} does not hold a head written by `gantry audit export --head`",
+            path.display()
+        )
+    })
+}
+
 async fn verify(local: &Local, head: Option<PathBuf>) -> anyhow::Result<ExitCode> {
-    let head = match head {
-        None => None,
-        Some(path) => {
-            let text = std::fs::read_to_string(&path)
-                .with_context(|| format!("cannot read {}", path.display()))?;
-            Some(serde_json::from_str(&text).with_context(|| {
-                format!(
-                    "{} does not hold a head written by `gantry audit export --head`",
-                    path.display()
-                )
-            })?)
-        }
-    };
+    let head = head.as_deref().map(exported).transpose()?;
     // With another key, every seal would look forged.
     bootstrap::verify_master_key(&local.db, &local.master).await?;
     // In one snapshot: during a purge, rows and the statement about them would not match.
     let mut tx = local.db.snapshot().await?;
     let sign = |hash: &[u8]| jobs::audit_seal::sign(&local.master, hash);
-    let report = chain::verify(&mut tx, &sign, head.as_ref()).await?;
+    let shown = Shown::new();
+    let seals = chain::head(&mut tx).await?.map(|seal| seal.sequence);
+    let seals = seals.map(|seals| seals.max(0) as u64);
+    shown.progress().begin("seals", seals, None);
+    let seen = || shown.progress().count();
+    let verifying = chain::verify(&mut tx, &sign, head.as_ref(), &seen);
+    let report = shown.during(verifying).await?;
     for finding in &report.findings {
         line(finding);
     }

@@ -14,6 +14,7 @@ use tenancy::secret::MasterKey;
 
 use super::local::{self, Local};
 use super::out::line;
+use super::progress::Shown;
 use super::storage;
 use crate::bootstrap;
 use crate::config::Config;
@@ -50,7 +51,9 @@ impl Backup {
     pub(super) async fn run(self, local: &Local) -> anyhow::Result<ExitCode> {
         // Operators are told to keep this key, so it must be the right one.
         bootstrap::verify_master_key(&local.db, &local.master).await?;
-        let done = backup::backup(&local.db, &self.folder).await?;
+        let shown = Shown::new();
+        let writing = backup::backup(&local.db, &self.folder, shown.progress());
+        let done = shown.during(writing).await?;
         line(&format!(
             "{} rows, {} blobs named: {}",
             done.rows,
@@ -136,7 +139,9 @@ impl Restore {
         stores: &Stores,
         binding: Binding,
     ) -> anyhow::Result<()> {
-        let rows = backup.restore(db, binding).await.context(NOTHING)?;
+        let shown = Shown::new();
+        let restoring = backup.restore(db, binding, shown.progress());
+        let rows = shown.during(restoring).await.context(NOTHING)?;
         line(&format!("{rows} rows restored"));
         if self.claim {
             line("the store is now bound to the restored database");
@@ -171,7 +176,10 @@ impl Restore {
         } else {
             Depth::Sizes
         };
-        let (blobs, wrong) = backup.look(&stores.joined(), depth, line).await?;
+        let (shown, store) = (Shown::new(), stores.joined());
+        let finding = |text: &str| shown.line(text);
+        let looking = backup.look(&store, depth, finding, shown.progress());
+        let (blobs, wrong) = shown.during(looking).await?;
         anyhow::ensure!(
             wrong == 0 || self.without_blobs,
             "{wrong} of {blobs} blobs are missing or damaged; {NOTHING}. Restore their objects and run this again, \

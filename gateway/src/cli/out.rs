@@ -78,6 +78,12 @@ pub(super) fn error(error: &anyhow::Error) {
     }
 }
 
+/// Prints how far a command is, on standard error.
+pub(super) fn note(text: &str) {
+    // If standard error is gone, nobody wants to know.
+    let _ = writeln!(io::stderr(), "gantry: {}", escape(text));
+}
+
 fn reasons(error: &anyhow::Error) -> Vec<String> {
     if let Some(ConfigError::Unknown(lines)) = error.downcast_ref() {
         return lines.clone();

@@ -17,6 +17,7 @@ use tenancy::installation;
 
 use super::local::{self, Local};
 use super::print;
+use super::progress::Shown;
 use crate::folder;
 use crate::stores;
 
@@ -108,8 +109,11 @@ impl Check {
             blobs: self.blobs_per_second,
             bytes: self.mib_per_second << 20,
         };
-        let report =
-            jobs::maintenance::check::check(&local.db, &stores, depth, pace, local.now()).await?;
+        let (shown, now) = (Shown::new(), local.now());
+        let progress = shown.progress();
+        let checking =
+            jobs::maintenance::check::check(&local.db, &stores, depth, pace, now, progress);
+        let report = shown.during(checking).await?;
         for finding in &report.findings {
             print(finding);
         }
@@ -216,8 +220,11 @@ async fn import(
         grace: Duration::from_secs(local.config.gc.grace_secs),
     };
     let permit = permit::permit_create_project(&Caller::command_line(), ProjectCreation::Admins)?;
-    let done = jobs::maintenance::import::import(&local.db, &store, &permit, &options, local.now())
-        .await?;
+    let (shown, now) = (Shown::new(), local.now());
+    let progress = shown.progress();
+    let importing =
+        jobs::maintenance::import::import(&local.db, &store, &permit, &options, now, progress);
+    let done = shown.during(importing).await?;
     for warning in &done.warnings {
         print(&format!("kept as it is {warning}"));
     }
@@ -246,13 +253,16 @@ async fn move_all(local: &Local, remove: bool) -> anyhow::Result<ExitCode> {
     );
     let stores = stores::open(&local.config).await?;
     let old = if remove { Old::Removed } else { Old::Kept };
-    let progress = |moved: &Moved| {
+    let shown = Shown::new();
+    let after_batch = |moved: &Moved| {
         let (done, bytes) = (moved.copied + moved.there, moved.bytes);
-        print(&format!("{done} blobs done, {bytes} bytes copied"));
+        shown.line(&format!("{done} blobs done, {bytes} bytes copied"));
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let moved =
-        jobs::maintenance::moving::move_all(&local.db, &stores, old, &clock, progress).await?;
+    let progress = shown.progress();
+    let moving =
+        jobs::maintenance::moving::move_all(&local.db, &stores, old, &clock, after_batch, progress);
+    let moved = shown.during(moving).await?;
     for failed in &moved.failed {
         print(failed);
     }

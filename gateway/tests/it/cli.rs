@@ -8,7 +8,9 @@ mod group;
 mod node;
 mod output;
 mod password;
+mod progress;
 mod robot;
+mod terminal;
 
 use crate::harness::{PASSWORD, Server, Shared, eventually, fresh, image};
 

@@ -16,6 +16,7 @@ use serde_json::Value;
 use storage::BlobStore;
 
 use crate::maintenance::check::{self, Depth};
+use crate::maintenance::progress::Progress;
 use crate::stores::{Binding, Origin};
 
 /// Errors of backup and restore.
@@ -101,11 +102,12 @@ const BYTES: usize = 4 << 20;
 /// Blobs to read at a time.
 const BLOBS: i64 = 10_000;
 
-/// Writes a backup into `folder`, which must not exist. The folder appears once it is complete and durable.
+/// Writes a backup into `folder`, which must not exist. The folder appears once it is complete and durable. Counts rows,
+/// and then blobs, in `progress`.
 ///
 /// # Errors
 /// When the database cannot be read or a file cannot be written; then the folder does not exist.
-pub async fn backup(db: &Db, folder: &Path) -> Result<Summary> {
+pub async fn backup(db: &Db, folder: &Path, progress: &Progress) -> Result<Summary> {
     if folder.exists() {
         return Err(Error::Exists(folder.to_owned()));
     }
@@ -119,7 +121,7 @@ pub async fn backup(db: &Db, folder: &Path) -> Result<Summary> {
         ErrorKind::AlreadyExists => Error::Unfinished(partial.clone()),
         _ => Error::File("make", partial.clone(), error),
     })?;
-    let written = write_all(db, &partial).await;
+    let written = write_all(db, &partial, progress).await;
     let placed = written.and_then(|summary| place(&partial, folder).map(|()| summary));
     if placed.is_err() {
         // The error says what happened; the leftovers of the attempt add nothing.
@@ -140,12 +142,14 @@ fn place(partial: &Path, folder: &Path) -> Result<()> {
     placed.map_err(|error| Error::File("write", folder.to_owned(), error))
 }
 
-async fn write_all(db: &Db, folder: &Path) -> Result<Summary> {
+async fn write_all(db: &Db, folder: &Path, progress: &Progress) -> Result<Summary> {
     let mut tx = db.snapshot().await?;
     let mut database = Written::create(folder.join(DATABASE))?;
-    let rows = write_database(&mut tx, &mut database).await?;
+    progress.begin("rows", None, None);
+    let rows = write_database(&mut tx, &mut database, progress).await?;
     let mut digests = Written::create(folder.join(DIGESTS))?;
-    let blobs = write_digests(&mut tx, &mut digests).await?;
+    progress.begin("blobs", None, None);
+    let blobs = write_digests(&mut tx, &mut digests, progress).await?;
     drop(tx);
     let mut sums = Written::create(folder.join(SUMS))?;
     sums.line(&format!("{}  {DATABASE}", database.end()?))?;
@@ -154,7 +158,11 @@ async fn write_all(db: &Db, folder: &Path) -> Result<Summary> {
     Ok(Summary { rows, blobs })
 }
 
-async fn write_database(reader: &mut Reader, file: &mut Written) -> Result<u64> {
+async fn write_database(
+    reader: &mut Reader,
+    file: &mut Written,
+    progress: &Progress,
+) -> Result<u64> {
     let header = Header {
         gantry_backup: FORMAT,
         schema: backup::schema(reader).await?,
@@ -166,6 +174,7 @@ async fn write_database(reader: &mut Reader, file: &mut Written) -> Result<u64> 
         file.json(&table)?;
         let take = |row: &str| {
             count += 1;
+            progress.count();
             file.line(row)
         };
         backup::rows(reader, &table, take).await?;
@@ -174,7 +183,11 @@ async fn write_database(reader: &mut Reader, file: &mut Written) -> Result<u64> 
     Ok(count)
 }
 
-async fn write_digests(reader: &mut Reader, file: &mut Written) -> Result<u64> {
+async fn write_digests(
+    reader: &mut Reader,
+    file: &mut Written,
+    progress: &Progress,
+) -> Result<u64> {
     let (mut count, mut after) = (0, model::BlobId(0));
     loop {
         let blobs = db::blob::walk_plain(reader, after, BLOBS).await?;
@@ -185,6 +198,7 @@ async fn write_digests(reader: &mut Reader, file: &mut Written) -> Result<u64> {
         count += blobs.len() as u64;
         for blob in &blobs {
             file.line(&format!("{} {} {}", blob.digest, blob.size, blob.key))?;
+            progress.count();
         }
     }
 }
@@ -379,7 +393,7 @@ impl Backup {
     }
 
     /// Checks each blob that the backup names, and calls `finding` for each that is missing or damaged. Returns the
-    /// number of blobs, and of findings.
+    /// number of blobs, and of findings. Counts blobs in `progress`, and their bytes if these are read.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -388,13 +402,17 @@ impl Backup {
         store: &Arc<dyn BlobStore>,
         depth: Depth,
         mut finding: impl FnMut(&str),
+        progress: &Progress,
     ) -> Result<(u64, u64)> {
+        let (all, bytes) = self.named()?;
+        let bytes = (depth == Depth::Bytes).then_some(bytes);
+        progress.begin("blobs", Some(all), bytes);
         let mut lines = Lines::open(self.folder.join(DIGESTS))?;
         let (mut blobs, mut wrong) = (0, 0);
         while let Some(line) = lines.next()? {
             blobs += 1;
             let found = match parse_blob(&line) {
-                Some(blob) => check::look_at(store, &blob, depth).await,
+                Some(blob) => check::look_at(store, &blob, depth, progress).await,
                 // The value was the same in the database.
                 None => Ok(Some(format!("no blob can have this: {line:?}"))),
             };
@@ -402,23 +420,37 @@ impl Backup {
                 wrong += 1;
                 finding(&text);
             }
+            progress.count();
         }
         Ok((blobs, wrong))
     }
 
+    /// How many blobs the backup names, and how many bytes they have.
+    fn named(&self) -> Result<(u64, u64)> {
+        let mut lines = Lines::open(self.folder.join(DIGESTS))?;
+        let (mut blobs, mut bytes) = (0, 0_u64);
+        while let Some(line) = lines.next()? {
+            blobs += 1;
+            bytes = bytes.saturating_add(parse_blob(&line).map_or(0, |blob| blob.size));
+        }
+        Ok((blobs, bytes))
+    }
+
     /// Restores the backup into an empty database, and binds the stores to it, completely or not at all; returns the
-    /// number of rows. Tokens that were issued before are no longer valid.
+    /// number of rows. Tokens that were issued before are no longer valid. Counts rows and their bytes in `progress`.
     ///
     /// # Errors
     /// When the database is not empty or fails, another restore is writing to it, or a store cannot be bound.
-    pub async fn restore(&self, db: &Db, stores: Binding) -> Result<u64> {
-        let (lines, id) = (self.rows()?, self.id.clone());
+    pub async fn restore(&self, db: &Db, stores: Binding, progress: &Arc<Progress>) -> Result<u64> {
+        let (lines, id, progress) = (self.rows()?, self.id.clone(), progress.clone());
+        let file = std::fs::metadata(self.folder.join(DATABASE));
+        progress.begin("rows", None, file.ok().map(|file| file.len()));
         db.write(move |tx| {
             Box::pin(async move {
                 if !backup::take_turn(tx).await? {
                     return Err(Error::Restoring);
                 }
-                let rows = read_database(tx, lines).await?;
+                let rows = read_database(tx, lines, &progress).await?;
                 installation::put(tx, RESTORED, id.as_bytes()).await?;
                 // Ids assigned since the backup will be assigned again, so old tokens must not stay valid.
                 installation::delete(tx, installation::TOKEN_KEY).await?;
@@ -477,7 +509,7 @@ fn compare(path: &Path, expected: &str) -> Result<()> {
     ))
 }
 
-async fn read_database(tx: &mut Tx, mut lines: Lines) -> Result<u64> {
+async fn read_database(tx: &mut Tx, mut lines: Lines, progress: &Progress) -> Result<u64> {
     if !backup::is_empty(tx).await? {
         return Err(Error::NotEmpty);
     }
@@ -492,6 +524,8 @@ async fn read_database(tx: &mut Tx, mut lines: Lines) -> Result<u64> {
             waiting.push(if waiting.is_empty() { '[' } else { ',' });
             waiting.push_str(&line);
             rows += 1;
+            progress.count();
+            progress.count_bytes(line.len() as u64 + 1);
             if rows % ROWS as u64 == 0 || waiting.len() > BYTES {
                 put(tx, table, &mut waiting).await?;
             }
@@ -602,7 +636,8 @@ mod tests {
         let db = database(at("old.db")).await;
         let put = db.write(|tx| Box::pin(async move { installation::put(tx, "kept", b"x").await }));
         put.await.unwrap();
-        backup(&db, &at("backup")).await.unwrap();
+        let progress = Arc::new(Progress::default());
+        backup(&db, &at("backup"), &progress).await.unwrap();
         let read = Backup::open(&at("backup")).unwrap();
         let store = Files::open(&at("blobs")).unwrap();
         let stores = Stores {
@@ -620,12 +655,12 @@ mod tests {
         std::fs::create_dir(&identity).unwrap();
         let asked = Binding::claimed(&stores, &permit, NOW).await;
         assert!(asked.is_err(), "what cannot be read is not replaced");
-        let failed = read.restore(&new, binding).await;
+        let failed = read.restore(&new, binding, &progress).await;
         assert!(matches!(failed, Err(Error::Bind(_))), "{failed:?}");
         assert!(!is_kept(&new).await, "rows without a store");
         std::fs::remove_dir(&identity).unwrap();
         let binding = Binding::claimed(&stores, &permit, NOW).await.unwrap();
-        read.restore(&new, binding).await.unwrap();
+        read.restore(&new, binding, &progress).await.unwrap();
         assert!(is_kept(&new).await);
         crate::stores::verify(&new, &stores).await.unwrap();
     }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use db::blob::StoredBlob;
-use db::{Db, blob};
+use db::{Db, blob, usage};
 use model::{BlobId, Digest, Timestamp};
 use storage::BlobStore;
 use storage::content::{self, Foreign};
 
 use crate::Result;
+use crate::maintenance::progress::{LISTED, Progress};
 use crate::stores::{self, Stores};
 
 /// What a check found.
@@ -75,6 +76,7 @@ enum Seen {
 
 /// Checks every blob, and counts foreign objects. Runs beside a serving process. Before it marks a blob as lost, it
 /// checks the blob again and compares the stores with the database: a store that went away meanwhile has lost nothing.
+/// Counts blobs, and then all objects that it lists, in `progress`.
 ///
 /// # Errors
 /// [`crate::Error::Mismatch`] if a store no longer belongs to the database; when the database or a store cannot be used
@@ -85,13 +87,16 @@ pub async fn check(
     depth: Depth,
     pace: Pace,
     now: Timestamp,
+    progress: &Progress,
 ) -> Result<Report> {
+    begin(db, depth, progress).await?;
     let mut check = Check {
         db,
         stores,
         store: stores.joined(),
         depth,
         now,
+        progress,
         report: Report::default(),
     };
     let (begun, mut after) = (Instant::now(), BlobId(0));
@@ -118,8 +123,18 @@ pub async fn check(
         }
         check.mark(&lost).await?;
     }
-    check.report.foreign = content::foreign(&*check.store, FOREIGN_NAMES).await?;
+    progress.begin(LISTED, None, None);
+    let seen = || progress.count();
+    check.report.foreign = content::foreign(&*check.store, FOREIGN_NAMES, &seen).await?;
     Ok(check.report)
+}
+
+/// Begins to count blobs, and their bytes if these are read.
+async fn begin(db: &Db, depth: Depth, progress: &Progress) -> Result<()> {
+    let all = usage::totals(&mut db.reader().await?).await?;
+    let bytes = (depth == Depth::Bytes).then_some(all.blob_bytes.max(0) as u64);
+    progress.begin("blobs", Some(all.blobs.max(0) as u64), bytes);
+    Ok(())
 }
 
 struct Check<'a> {
@@ -128,6 +143,7 @@ struct Check<'a> {
     store: Arc<dyn BlobStore>,
     depth: Depth,
     now: Timestamp,
+    progress: &'a Progress,
     report: Report,
 }
 
@@ -136,7 +152,9 @@ impl Check<'_> {
     async fn look(&mut self, blob: &StoredBlob, depth: Depth, was_lost: bool) -> Result<bool> {
         self.report.blobs += 1;
         self.report.bytes += blob.size;
-        match see(&self.store, blob, depth).await? {
+        let seen = see(&self.store, blob, depth, self.progress).await?;
+        self.progress.count();
+        match seen {
             Seen::Whole if was_lost => {
                 mark_found(self.db, blob).await?;
                 self.report.found += 1;
@@ -150,9 +168,10 @@ impl Check<'_> {
 
     /// Marks blobs that are still lost, if the stores still belong to the database.
     async fn mark(&mut self, seen: &[(StoredBlob, Depth)]) -> Result<()> {
-        let mut lost = Vec::new();
+        // What is read a second time is not counted again.
+        let (mut lost, again) = (Vec::new(), Progress::default());
         for (blob, depth) in seen {
-            match see(&self.store, blob, *depth).await? {
+            match see(&self.store, blob, *depth, &again).await? {
                 Seen::Whole => {}
                 Seen::Lost(finding) => lost.push((blob, finding)),
                 Seen::Unreadable(finding) => self.report.findings.push(finding),
@@ -195,22 +214,28 @@ async fn mark_found(db: &Db, blob: &StoredBlob) -> Result<()> {
     Ok(marked.await?)
 }
 
-/// What is wrong with a blob's object, if anything is.
+/// What is wrong with a blob's object, if anything is. Counts the bytes that it reads.
 pub(crate) async fn look_at(
     store: &Arc<dyn BlobStore>,
     blob: &StoredBlob,
     depth: Depth,
+    progress: &Progress,
 ) -> Result<Option<String>> {
-    match see(store, blob, depth).await? {
+    match see(store, blob, depth, progress).await? {
         Seen::Whole => Ok(None),
         Seen::Lost(finding) | Seen::Unreadable(finding) => Ok(Some(finding)),
     }
 }
 
 /// Checks one object. Fails if no other one could be checked either.
-async fn see(store: &Arc<dyn BlobStore>, blob: &StoredBlob, depth: Depth) -> Result<Seen> {
+async fn see(
+    store: &Arc<dyn BlobStore>,
+    blob: &StoredBlob,
+    depth: Depth,
+    progress: &Progress,
+) -> Result<Seen> {
     let name = format!("blob {} ({})", blob.digest, blob.key);
-    match compare(store, blob, depth).await {
+    match compare(store, blob, depth, progress).await {
         Ok(None) => Ok(Seen::Whole),
         Ok(Some(reason)) => Ok(Seen::Lost(format!("{name}: {reason}"))),
         Err(storage::Error::Missing(_)) => Ok(Seen::Lost(format!("{name}: the object is missing"))),
@@ -229,6 +254,7 @@ async fn compare(
     store: &Arc<dyn BlobStore>,
     blob: &StoredBlob,
     depth: Depth,
+    progress: &Progress,
 ) -> storage::Result<Option<String>> {
     match store.size(&blob.key).await? {
         None => return Ok(Some("the object is missing".to_owned())),
@@ -242,7 +268,9 @@ async fn compare(
         return Ok(None);
     }
     let algorithm = blob.digest.algorithm();
-    let actual = content::digest(&**store, &blob.key, blob.size, algorithm).await?;
+    let seen = |bytes| progress.count_bytes(bytes);
+    let (key, size) = (&blob.key, blob.size);
+    let actual = content::digest_watched(&**store, key, size, algorithm, &seen).await?;
     Ok((actual != blob.digest).then(|| format!("the bytes have digest {actual}")))
 }
 
@@ -292,8 +320,10 @@ mod tests {
             let lost = blob::lost_among(&mut tx, BlobId(0), BlobId(9)).await;
             lost.unwrap().len()
         };
-        let run =
-            async |stores: &Stores| check(&db, stores, Depth::Sizes, Pace::default(), NOW).await;
+        let progress = Progress::default();
+        let run = async |stores: &Stores| {
+            check(&db, stores, Depth::Sizes, Pace::default(), NOW, &progress).await
+        };
         // The store's folder was replaced.
         let ended = run(&only(Memory::default())).await;
         assert!(matches!(ended, Err(Error::Mismatch(_))), "{ended:?}");

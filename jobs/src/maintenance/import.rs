@@ -27,6 +27,7 @@ use registry::size::wrong_sizes;
 use storage::{BlobStore, Walk};
 use tenancy::project::NewProject;
 
+use crate::maintenance::progress::{LISTED, Progress};
 use crate::{Error, Result};
 use layout::{Entry, Layout};
 
@@ -91,7 +92,8 @@ type Reason = String;
 /// Imports all repositories. Can be run again: existing content stays, and a tag follows the other registry unless a
 /// push set it here, or a rule makes it immutable. Damaged items are reported and skipped: manifests are hashed, and a blob's size is compared with
 /// the size that its manifests state; if they differ, or if the blob is marked as lost, its bytes are read and hashed.
-/// A blob that no manifest names is left alone, because its correct size is unknown.
+/// A blob that no manifest names is left alone, because its correct size is unknown. Counts the objects that it lists,
+/// and then repositories, in `progress`.
 ///
 /// # Errors
 /// [`Error::NoRegistry`] if there is nothing at the root; when the store cannot be used at all, or the database cannot
@@ -102,10 +104,12 @@ pub async fn import(
     permit: &CreateProjectPermit,
     options: &Options,
     now: Timestamp,
+    progress: &Progress,
 ) -> Result<Imported> {
     let layout = Layout::new(&options.root);
-    let sizes = sizes(store, &layout).await?;
-    let (found, broken) = repositories(store, &layout).await?;
+    progress.begin(LISTED, None, None);
+    let sizes = sizes(store, &layout, progress).await?;
+    let (found, broken) = repositories(store, &layout, progress).await?;
     if sizes.is_empty() && found.is_empty() && broken.is_empty() {
         return Err(Error::NoRegistry(options.root.clone()));
     }
@@ -124,11 +128,13 @@ pub async fn import(
     for link in &broken {
         import.skip(link, "it is a link that leads nowhere");
     }
+    progress.begin("repositories", Some(found.len() as u64), None);
     for (name, found) in found {
         match target(&name, options.project.as_ref()) {
             Ok(target) => import.repository(&name, target, found).await?,
             Err(reason) => import.skip(&name, &reason),
         }
+        progress.count();
     }
     Ok(import.done)
 }
@@ -151,10 +157,15 @@ pub async fn adopt(db: &Db, permit: &SystemPermit, now: Timestamp) -> Result<u64
 }
 
 /// All blobs of the other registry, and their sizes. A broken link is a missing blob.
-async fn sizes(store: &Arc<dyn BlobStore>, layout: &Layout) -> Result<BTreeMap<Digest, u64>> {
+async fn sizes(
+    store: &Arc<dyn BlobStore>,
+    layout: &Layout,
+    progress: &Progress,
+) -> Result<BTreeMap<Digest, u64>> {
     let mut walk = store.walk(&layout.blobs()).await?;
     let (mut sizes, mut broken) = (BTreeMap::new(), Vec::new());
     while let Some((key, size)) = whole(&mut walk, &mut broken).await? {
+        progress.count();
         if let Some(digest) = layout.digest_of(&key) {
             sizes.insert(digest, size);
         }
@@ -166,10 +177,12 @@ async fn sizes(store: &Arc<dyn BlobStore>, layout: &Layout) -> Result<BTreeMap<D
 async fn repositories(
     store: &Arc<dyn BlobStore>,
     layout: &Layout,
+    progress: &Progress,
 ) -> Result<(BTreeMap<String, Found>, Vec<String>)> {
     let mut walk = store.walk(&layout.repositories()).await?;
     let (mut found, mut broken) = (BTreeMap::<String, Found>::new(), Vec::new());
     while let Some((key, size)) = whole(&mut walk, &mut broken).await? {
+        progress.count();
         let Some((name, entry)) = layout.entry_of(&key) else {
             continue;
         };

@@ -14,12 +14,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use db::blob::StoredBlob;
 use db::garbage::{self, Garbage};
-use db::{Db, blob, upload};
+use db::{Db, blob, upload, usage};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use model::{Algorithm, BlobId, Clock, Hasher};
 use storage::{BlobStore, content, key};
 
 use crate::engine::{Held, Job as _, Manner, Queue};
+use crate::maintenance::progress::Progress;
 use crate::stores::{self, Stores};
 use crate::sweep::Sweep;
 use crate::{Error, Result};
@@ -87,7 +88,8 @@ const PIECE: usize = 1 << 20;
 /// How long a move waits for a sweep, or for the lease of a crashed move.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Copies all blobs from the old store to the current one; calls `progress` after each batch.
+/// Copies all blobs from the old store to the current one; calls `after_batch` after each batch, and counts blobs and
+/// their bytes in `progress`.
 ///
 /// # Errors
 /// [`Error::Mismatch`] if the stores do not belong to the database, [`Error::StoreHeld`] while another move runs, and
@@ -97,7 +99,8 @@ pub async fn move_all(
     stores: &Stores,
     old: Old,
     clock: &Arc<dyn Clock>,
-    progress: impl Fn(&Moved),
+    after_batch: impl Fn(&Moved),
+    progress: &Progress,
 ) -> Result<Moved> {
     let held = hold(&Queue::of_command(db.clone(), clock.clone()), PATIENCE).await?;
     let held = held.ok_or(Error::StoreHeld)?;
@@ -111,8 +114,9 @@ pub async fn move_all(
             from: &from.store,
             to: &stores.current.store,
             old,
+            progress,
         };
-        let mut moved = mover.run(progress).await?;
+        let mut moved = mover.run(after_batch).await?;
         if old == Old::Removed {
             mover.move_garbage(&mut moved).await?;
         }
@@ -134,14 +138,18 @@ struct Mover<'a> {
     from: &'a Arc<dyn BlobStore>,
     to: &'a Arc<dyn BlobStore>,
     old: Old,
+    progress: &'a Progress,
 }
 
 impl Mover<'_> {
-    async fn run(&self, progress: impl Fn(&Moved)) -> Result<Moved> {
+    async fn run(&self, after_batch: impl Fn(&Moved)) -> Result<Moved> {
         let mut tx = self.db.reader().await?;
+        let all = usage::totals(&mut tx).await?;
         // New uploads go to the new store: only those present now can add a blob to the old one.
         let uploads = upload::open_keys(&mut tx).await?;
         drop(tx);
+        let (blobs, bytes) = (all.blobs.max(0) as u64, all.blob_bytes.max(0) as u64);
+        self.progress.begin("blobs", Some(blobs), Some(bytes));
         let mut moved = Moved {
             uploads: writing_to(self.from, &uploads).await?,
             ..Moved::default()
@@ -165,16 +173,21 @@ impl Mover<'_> {
                 .map(async |blob| (blob, self.move_one(blob).await))
                 .buffer_unordered(ABREAST);
             while let Some((blob, copied)) = copies.next().await {
+                self.progress.count();
+                if let Ok(Copied::Before) = copied {
+                    self.progress.count_bytes(blob.size);
+                }
                 moved.count(blob, copied);
             }
             drop(copies);
-            progress(&moved);
+            after_batch(&moved);
         }
     }
 
     /// Moves Gantry's own objects that wait to be deleted.
     async fn move_garbage(&self, moved: &mut Moved) -> Result<()> {
         let mut after = String::new();
+        self.progress.begin("objects to be deleted", None, None);
         loop {
             let mut tx = self.db.reader().await?;
             let objects = garbage::walk(&mut tx, &after, BATCH).await?;
@@ -189,6 +202,7 @@ impl Mover<'_> {
                     Ok(Copied::Now | Copied::Before) => {}
                     Err(error) => moved.failed.push(format!("{}: {error}", object.key)),
                 }
+                self.progress.count();
             }
         }
     }
@@ -283,6 +297,7 @@ impl Mover<'_> {
         let mut writer = self.to.create(&blob.key, hasher).await?;
         let (mut piece, mut held) = (Vec::<Bytes>::new(), 0);
         while let Some(bytes) = chunks.try_next().await? {
+            self.progress.count_bytes(bytes.len() as u64);
             held += bytes.len();
             piece.push(bytes);
             if held >= PIECE {

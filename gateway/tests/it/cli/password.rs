@@ -4,26 +4,16 @@ use std::process::Stdio;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use super::terminal::at_a_terminal;
 use super::{LOGIN, SERVER, create_user};
 use crate::harness::{Server, eventually, fresh};
 
 const NEW: &str = "An0therPassword";
 
-/// Runs `gantry user passwd NAME` at a terminal (util-linux' `script`), types an answer whenever it asks, and gives what
-/// the terminal showed and the exit code.
-async fn at_a_terminal(server: &Server, name: &str, answers: [&str; 2]) -> (String, Option<i32>) {
-    let command = server.command(&["user", "passwd", name]);
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
-    let words: Vec<String> = words
-        .map(|word| format!("'{}'", word.to_string_lossy()))
-        .collect();
-    let line = format!("tty; exec {}", words.join(" "));
-    let mut script = tokio::process::Command::new("script");
-    for (key, _) in command.get_envs() {
-        script.env_remove(key);
-    }
-    let mut script = script
-        .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+/// Runs `gantry user passwd NAME` at a terminal, types an answer whenever it asks, and gives what the terminal showed
+/// and the exit code.
+async fn typed(server: &Server, name: &str, answers: [&str; 2]) -> (String, Option<i32>) {
+    let mut script = at_a_terminal(server, &["user", "passwd", name])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -81,7 +71,7 @@ async fn a_terminal_is_asked_twice_and_shows_nothing() {
     let server = SERVER.get().await;
     let name = fresh("typed");
     create_user(&server, &name, &[]).await;
-    let (shown, code) = at_a_terminal(&server, &name, [NEW, NEW]).await;
+    let (shown, code) = typed(&server, &name, [NEW, NEW]).await;
     assert_eq!(code, Some(0), "{shown}");
     assert_eq!(shown.matches("password for").count(), 2, "{shown}");
     assert!(
@@ -96,7 +86,7 @@ async fn two_different_answers_change_nothing() {
     let server = SERVER.get().await;
     let name = fresh("slip");
     create_user(&server, &name, &[]).await;
-    let (shown, code) = at_a_terminal(&server, &name, [NEW, "An0therPasswort"]).await;
+    let (shown, code) = typed(&server, &name, [NEW, "An0therPasswort"]).await;
     assert_eq!(code, Some(1), "{shown}");
     assert!(shown.contains("differ"), "{shown}");
     opens(&server, &name, crate::harness::PASSWORD).await;

@@ -311,7 +311,8 @@ impl Installation {
     async fn run(&self, (from, to): (&Disk, &Disk), process: &Process) -> Option<Moved> {
         let stores = stores(from.used_by(process), to.used_by(process));
         let clock: Arc<dyn Clock> = self.clock.clone();
-        let moving = move_all(&self.db, &stores, Old::Removed, &clock, |_| {});
+        let progress = Progress::default();
+        let moving = move_all(&self.db, &stores, Old::Removed, &clock, |_| {}, &progress);
         let moved = tokio::select! {
             moved = moving => Some(moved.unwrap()),
             () = process.died.notified() => None,
