@@ -33,8 +33,18 @@ const ROWS: [(&str, &str); 14] = [
     ("bytes that came from the bucket", "bucket_bytes"),
 ];
 
-/// Which figures the calculation is made of: those of CPU time, and those of bytes.
+/// The figures of CPU time that the calculation is made of, besides those of bytes.
 const CPU: [&str; 3] = ["replicas_cpu_s", "postgres_cpu_s", "seaweed_cpu_s"];
+
+/// What is told of each plan.
+const NEEDS: [&str; 6] = [
+    "served within, min",
+    "cores of replicas",
+    "of PostgreSQL",
+    "of SeaweedFS",
+    "Gbit/s out of replicas",
+    "out of the bucket to nodes",
+];
 
 pub(super) fn part(nodes: usize, files: u64, results: &Results) -> Part {
     let measured: Vec<Source> = Source::ALL
@@ -89,38 +99,29 @@ fn estimates(text: &mut String, measured: &[Source], nodes: usize, results: &Res
     let _ = writeln!(
         text,
         "\nOn paper, for {} nodes: what one of them cost above, times their number, over the time in which all have to be\n\
-         served. Cores and networks are busy all that time, so plan for more. Bytes are those of bodies. What goes out of the\n\
-         replicas comes out of the bucket first.",
+         served. Cores and networks are busy all that time, so plan for more. Bytes are those of bodies. Layers that go out\n\
+         of the replicas come out of the bucket to them first.",
         number(many),
     );
-    let titles = [
-        "served within, min",
-        "cores of replicas",
-        "of PostgreSQL",
-        "of SeaweedFS",
-        "Gbit/s out of replicas",
-        "out of the bucket to nodes",
-    ];
-    heads(text, "layers come", titles.into_iter());
+    heads(text, "layers come", NEEDS.into_iter());
     for source in measured {
         for minutes in MINUTES {
             let plan = Plan {
                 nodes: many,
                 seconds: minutes * 60.0,
             };
-            let each = |figure: &str| per_node(results, *source, figure);
-            let cores = CPU.map(|figure| plan.cores(each(figure)));
-            let bytes = Source::ALL.map(|from| plan.gbit_per_second(each(from.bytes())));
-            let cells = cores.into_iter().chain(bytes).map(number);
-            let cells: Vec<String> = cells.collect();
-            let _ = writeln!(
-                text,
-                "| {} | {minutes} | {} |",
-                title(*source),
-                cells.join(" | ")
-            );
+            let cells = needs(plan, *source, results).join(" | ");
+            let _ = writeln!(text, "| {} | {minutes} | {cells} |", title(*source));
         }
     }
+}
+
+/// What a plan needs, in the order of [`NEEDS`].
+fn needs(plan: Plan, source: Source, results: &Results) -> Vec<String> {
+    let each = |figure: &str| per_node(results, source, figure);
+    let cores = CPU.map(|figure| plan.cores(each(figure)));
+    let networks = Source::ALL.map(|from| plan.gbit_per_second(each(from.bytes())));
+    cores.into_iter().chain(networks).map(number).collect()
 }
 
 /// The median of a figure over its rounds, for each node that got the image.
