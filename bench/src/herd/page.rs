@@ -116,7 +116,7 @@ fn estimates(text: &mut String, measured: &[Source], nodes: usize, results: &Res
     }
 }
 
-/// What a plan needs, in the order of [`NEEDS`].
+/// What a plan needs, as [`NEEDS`] names it after the time.
 fn needs(plan: Plan, source: Source, results: &Results) -> Vec<String> {
     let each = |figure: &str| per_node(results, source, figure);
     let cores = CPU.map(|figure| plan.cores(each(figure)));
