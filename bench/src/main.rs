@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: Gantry beside other servers in one run on loopback, alternating. `files` has the cases on files
-//! and SQLite, `s3` those on PostgreSQL and S3 storage. `scale`, `gc`, `audit`, `lists` and `people` are of
-//! Gantry alone.
+//! and SQLite, `s3` those on PostgreSQL and S3 storage. `scale`, `gc`, `audit`, `lists`, `people` and
+//! `herd` are of Gantry alone.
 
 #![expect(clippy::future_not_send, reason = "clients run where they are awaited")]
 
@@ -9,6 +9,7 @@ mod case;
 mod files;
 mod gc;
 mod h2load;
+mod herd;
 mod lists;
 mod load;
 mod paper;
@@ -60,6 +61,9 @@ enum Command {
     /// Pulls beside 200 people who sign in at once, and beside a directory that takes ten seconds; what a sign-in costs a
     /// directory of 50,000 people, and what importing 1,000 costs the server.
     People(Options),
+    /// 10,000 nodes that pull one image at once from two replicas, with redirects to the bucket and without, and what
+    /// 1,000,000 would need.
+    Herd(Options),
 }
 
 #[derive(clap::Args)]
@@ -68,6 +72,7 @@ struct Options {
     #[arg(long)]
     rounds: Option<u32>,
     /// Only this case; may be given several times. Of gc: collection or deletion. Of people: sign-ins, directory or crowd.
+    /// Of herd: replicas or bucket, from which layers come.
     #[arg(long)]
     only: Vec<String>,
     /// Seconds, in which answers are checked and no time; writes no document.
@@ -130,6 +135,7 @@ fn main() -> ExitCode {
         Some(Command::Audit(options)) => audit::run(options),
         Some(Command::Lists(options)) => lists::run(options),
         Some(Command::People(options)) => people::run(options),
+        Some(Command::Herd(options)) => herd::run(options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -50,7 +50,7 @@ fn merged(before: &str, run: &str, parts: &[Part]) -> String {
 
 const PREFACE: &str = "# Benchmarks of many rows, of the audit log, of garbage collection and of large deletions
 
-Written by `cargo xtask bench scale`, `cargo xtask bench gc`, `cargo xtask bench audit`, `cargo xtask bench lists` and `cargo xtask bench people`; do not edit. Each command replaces the parts that it measures.
+Written by `cargo xtask bench scale`, `cargo xtask bench gc`, `cargo xtask bench audit`, `cargo xtask bench lists`, `cargo xtask bench people` and `cargo xtask bench herd`; do not edit. Each command replaces the parts that it measures.
 One server process, the release binary with default settings, either with files and SQLite or with PostgreSQL (fsync on, Debian's
 settings) and SeaweedFS; server, clients and storage share one machine, over TLS on loopback. Figures are medians over the
 rounds, with the smallest and largest in brackets. `--short` runs in CI and checks answers, never a time.

@@ -7,7 +7,7 @@ mod memory;
 mod promise;
 mod quota;
 mod replica;
-mod stage;
+pub(super) mod stage;
 
 use super::case::{BULK, Case, Column, OTHERS, PEAK, case};
 use super::recorder::Recorder;

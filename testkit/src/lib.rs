@@ -26,6 +26,8 @@ pub mod cmd;
 #[cfg(feature = "client")]
 pub mod content;
 pub mod daemon;
+#[cfg(feature = "client")]
+pub mod descriptors;
 pub mod dice;
 pub mod dockerd;
 pub mod gantry;

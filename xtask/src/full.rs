@@ -62,7 +62,7 @@ const fn pages(arguments: &'static str) -> Piece {
 }
 
 /// What the issues ask for first, then what makes it whole. A walk of the machine goes on where the piece before ended.
-const PIECES: [Piece; 29] = [
+const PIECES: [Piece; 30] = [
     soak("crash --rounds 75"),
     soak("power --rounds 20"),
     soak("race --minutes 20"),
@@ -84,6 +84,7 @@ const PIECES: [Piece; 29] = [
     bench("audit"),
     bench("lists"),
     bench("people"),
+    bench("herd --rounds 3"),
     soak("crash --rounds 225"),
     soak("power --rounds 30"),
     soak("machine --seed 1 --steps 10000"),

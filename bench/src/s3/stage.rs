@@ -12,7 +12,7 @@ use testkit::process::Processes;
 use testkit::scratch::Scratch;
 
 /// Fields are dropped in this order: servers, then files.
-pub(super) struct Stage {
+pub(crate) struct Stage {
     backing: Backing,
     binary: Binary,
     certificate: Certificate,
@@ -21,7 +21,7 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    pub(super) fn start(options: &Options) -> Result<Self, String> {
+    pub(crate) fn start(options: &Options) -> Result<Self, String> {
         let folder = Scratch::new("bench")?;
         let binary = Binary::obtain(options.gantry.as_deref(), folder.path())?;
         Ok(Self {
@@ -38,12 +38,12 @@ impl Stage {
     }
 
     /// A new database and bucket.
-    pub(super) fn room(&self) -> Result<Room<'_>, String> {
+    pub(crate) fn room(&self) -> Result<Room<'_>, String> {
         self.backing.room(&self.name("room"))
     }
 
     /// One Gantry, with the settings of its room and `more`.
-    pub(super) fn gantry(&self, room: &Room<'_>, more: &[(&str, &str)]) -> Result<Server, String> {
+    pub(crate) fn gantry(&self, room: &Room<'_>, more: &[(&str, &str)]) -> Result<Server, String> {
         let more = more
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -62,15 +62,15 @@ impl Stage {
     }
 
     /// SeaweedFS itself, for a client that signs its requests.
-    pub(super) fn endpoint(&self) -> String {
+    pub(crate) fn endpoint(&self) -> String {
         self.backing.seaweed().endpoint()
     }
 
-    pub(super) fn seaweed(&self) -> Processes {
+    pub(crate) fn seaweed(&self) -> Processes {
         Processes::of([self.backing.seaweed().pid()])
     }
 
-    pub(super) fn postgres(&self) -> Processes {
+    pub(crate) fn postgres(&self) -> Processes {
         Processes::of([self.backing.postgres().pid()])
     }
 

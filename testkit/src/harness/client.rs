@@ -58,6 +58,8 @@ pub struct Client {
     trust: Option<[Arc<ClientConfig>; 2]>,
     /// Whether there is one connection at most, and whether it was opened.
     once: Option<Arc<AtomicBool>>,
+    /// How much of what comes the kernel may keep for a connection, where that is not left to it.
+    receive: Option<u32>,
     idle: Mutex<Vec<Connection>>,
 }
 
@@ -71,6 +73,7 @@ impl Clone for Client {
             protocol: self.protocol,
             trust: self.trust.clone(),
             once: self.once.clone(),
+            receive: self.receive,
             idle: Mutex::default(),
         }
     }
@@ -92,6 +95,7 @@ impl Client {
             protocol: Protocol::Http1,
             trust,
             once: None,
+            receive: None,
             idle: Mutex::default(),
         }
     }
@@ -109,6 +113,14 @@ impl Client {
     pub fn only_once(self) -> Self {
         Self {
             once: Some(Arc::default()),
+            ..self
+        }
+    }
+
+    /// One for whose connections the kernel keeps no more of what comes: there may be very many.
+    pub fn receiving(self, bytes: u32) -> Self {
+        Self {
+            receive: Some(bytes),
             ..self
         }
     }
@@ -274,6 +286,9 @@ impl Client {
 
     async fn tcp(&self) -> io::Result<TcpStream> {
         let socket = TcpSocket::new_v4()?;
+        if let Some(bytes) = self.receive {
+            socket.set_recv_buffer_size(bytes)?;
+        }
         if self.source != Ipv4Addr::LOCALHOST {
             socket.bind((self.source, 0).into())?;
         }
