@@ -58,6 +58,8 @@ pub struct Client {
     trust: Option<[Arc<ClientConfig>; 2]>,
     /// Whether there is one connection at most, and whether it was opened.
     once: Option<Arc<AtomicBool>>,
+    /// Whether each request gets a connection of its own.
+    fresh: bool,
     idle: Mutex<Vec<Connection>>,
 }
 
@@ -71,6 +73,7 @@ impl Clone for Client {
             protocol: self.protocol,
             trust: self.trust.clone(),
             once: self.once.clone(),
+            fresh: self.fresh,
             idle: Mutex::default(),
         }
     }
@@ -92,6 +95,7 @@ impl Client {
             protocol: Protocol::Http1,
             trust,
             once: None,
+            fresh: false,
             idle: Mutex::default(),
         }
     }
@@ -109,6 +113,14 @@ impl Client {
     pub fn only_once(self) -> Self {
         Self {
             once: Some(Arc::default()),
+            ..self
+        }
+    }
+
+    /// One that opens a connection for each request and keeps none.
+    pub fn fresh(self) -> Self {
+        Self {
+            fresh: true,
             ..self
         }
     }
@@ -342,6 +354,9 @@ impl Client {
     }
 
     fn keep(&self, connection: Connection) {
+        if self.fresh {
+            return;
+        }
         self.idle
             .lock()
             .expect("no test panics with the lock")
