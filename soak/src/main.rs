@@ -9,6 +9,7 @@ mod disk;
 mod drain;
 mod failover;
 mod faults;
+mod fleet;
 mod import;
 mod journal;
 mod machine;
@@ -31,7 +32,7 @@ use testkit::topology::Topology;
 /// What only time and violence show.
 #[derive(Parser)]
 struct Options {
-    /// Default: all; with --short all but failover, import and machine.
+    /// Default: all; with --short all but failover, import, machine and fleet.
     #[arg(value_enum)]
     tests: Vec<Test>,
     /// A few small rounds that check correctness only.
@@ -39,7 +40,7 @@ struct Options {
     short: bool,
     #[arg(long)]
     rounds: Option<u32>,
-    /// How long race takes on each topology.
+    /// How long race takes on each topology, and how long fleet takes.
     #[arg(long)]
     minutes: Option<u32>,
     /// Files or replicas. Default: both.
@@ -59,6 +60,9 @@ struct Options {
     /// A binary to test as it is, instead of building one.
     #[arg(long)]
     gantry: Option<String>,
+    /// Another build, which fleet runs beside the one to test and exchanges with it.
+    #[arg(long)]
+    previous: Option<String>,
     /// Where the data goes; memory needs 34 GiB.
     #[arg(long, default_value_os_t = std::env::temp_dir())]
     folder: PathBuf,
@@ -89,6 +93,8 @@ enum Test {
     Import,
     /// Random steps of everything there is, compared with a model (200,000 on each topology).
     Machine,
+    /// Two replicas under load for hours, with renewed certificates, hand-overs and kill -9 (60 minutes).
+    Fleet,
     /// Store, database, disk and client fail in many ways; writes docs/faults.md; root only.
     Faults,
 }
@@ -97,7 +103,7 @@ type Run = fn(&mut Soak) -> Result<(), String>;
 
 impl Test {
     /// In the order in which they are run; the last `bool` says whether `--short` has it without its being named.
-    const ALL: [(Self, Run, bool); 12] = [
+    const ALL: [(Self, Run, bool); 13] = [
         (Self::Crash, crash::run, true),
         (Self::Power, power::run, true),
         (Self::Memory, memory::run, true),
@@ -109,6 +115,7 @@ impl Test {
         (Self::Failover, failover::run, false),
         (Self::Import, import::run, false),
         (Self::Machine, machine::run, false),
+        (Self::Fleet, fleet::run, false),
         (Self::Faults, faults::run, true),
     ];
 }

@@ -1,5 +1,5 @@
 //! haproxy before servers: every connection goes to the next backend, behind a PROXY protocol header (version 1) that
-//! names the client. One that refuses is passed over.
+//! names the client. One that refuses is passed over. A line of the log for each connection says where it went.
 
 use std::fmt::Write as _;
 use std::io::{Read, Write as _};
@@ -32,8 +32,9 @@ impl Balancer {
             Some(namespace) => namespace.command("haproxy"),
             None => Command::new("haproxy"),
         };
-        command.args(["-q", "-db", "-f"]).arg(&file);
-        let mut daemon = Daemon::start("haproxy", command, &scratch.join("log"))?.ended_by("KILL");
+        // Not `-q`: it would take the log away.
+        command.args(["-db", "-f"]).arg(&file);
+        let mut daemon = Daemon::start("haproxy", command, &log(&scratch))?.ended_by("KILL");
         daemon.wait_until(Duration::from_secs(10), || {
             UnixStream::connect(&socket).is_ok()
         })?;
@@ -55,16 +56,42 @@ impl Balancer {
         let text = ask().map_err(|error| format!("haproxy does not say: {error}"))?;
         Ok(taken(&text))
     }
+
+    /// Where connections went, for someone who asks while the balancer is another's.
+    pub fn routes(&self) -> Routes {
+        Routes(log(&self.scratch))
+    }
+}
+
+/// Where the connections of each client went.
+#[derive(Clone)]
+pub struct Routes(PathBuf);
+
+impl Routes {
+    /// The number of the backend that took the last connection from this address.
+    pub fn last(&self, client: &str) -> Option<usize> {
+        let text = std::fs::read(&self.0).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let mut lines = text.lines().rev();
+        let server = lines.find_map(|line| line.strip_prefix(client)?.strip_prefix(' '))?;
+        server.strip_prefix('s')?.parse().ok()
+    }
 }
 
 fn socket(scratch: &Scratch) -> PathBuf {
     scratch.join("socket")
 }
 
+fn log(scratch: &Scratch) -> PathBuf {
+    scratch.join("log")
+}
+
 fn configuration(socket: &Path, listen: &str, backends: &[&str]) -> String {
     let mut text = format!(
         "global\n  stats socket {} mode 600 level admin\n  maxconn 5000\n\
-         defaults\n  mode tcp\n  timeout connect 2s\n  timeout client 1h\n  timeout server 1h\n\
+         \x20 log stdout format raw local0\n\
+         defaults\n  mode tcp\n  log global\n  option logasap\n  log-format \"%ci %s\"\n\
+         \x20 timeout connect 2s\n  timeout client 1h\n  timeout server 1h\n\
          \x20 retries 3\n  option redispatch 1\nlisten servers\n  bind {listen}\n  balance roundrobin\n",
         socket.display()
     );
@@ -129,8 +156,11 @@ mod tests {
             let header = format!("PROXY TCP4 127.0.0.1 127.0.0.1 {port} {here}\r\nping");
             let (name, rest) = answer.split_once(' ').unwrap();
             assert_eq!(rest, header);
+            let number = usize::from(name == "b");
+            assert_eq!(balancer.routes().last("127.0.0.1"), Some(number));
             names.push(name.to_owned());
         }
+        assert_eq!(balancer.routes().last("127.0.0.2"), None);
         assert_eq!(names[..2], names[2..]);
         assert_ne!(names[0], names[1]);
         assert_eq!(balancer.connections().unwrap(), [2, 2]);

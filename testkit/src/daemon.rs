@@ -1,6 +1,7 @@
 //! A program that stays up for a while: started with its output in a log file, awaited until it is
 //! ready, ended when dropped. Programs that run to their end are `cmd`.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -153,7 +154,12 @@ impl Drop for Daemon {
 
 /// The same command once more: starting one consumes it.
 pub fn copy(command: &Command) -> Command {
-    let mut copy = Command::new(command.get_program());
+    copy_for(command.get_program(), command)
+}
+
+/// The same arguments and environment for another program.
+pub fn copy_for(program: impl AsRef<OsStr>, command: &Command) -> Command {
+    let mut copy = Command::new(program);
     copy.args(command.get_args());
     for (name, value) in command.get_envs() {
         match value {

@@ -3,6 +3,7 @@
 
 mod replicas;
 mod server;
+mod single;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ use crate::postgres::Durability;
 use crate::scratch::files_below;
 use crate::target::Target;
 use crate::topology::Topology;
-use replicas::{Around, Place};
+use replicas::{Around, COUNT, Place};
 pub use server::Server;
 use server::{is_error, is_panic};
 
@@ -47,14 +48,25 @@ impl Gantry {
             }
             Topology::Replicas => {
                 let place = Place::loopback(Durability::Fast)?;
-                Self::replicas(binary, data, &place, &settings)
+                Self::replicas([binary; COUNT], data, &place, &settings)
             }
         }
     }
 
+    /// Starts replicas of which each runs a build of its own.
+    pub fn of_builds(
+        binaries: [&Binary; 2],
+        data: &Path,
+        settings: &[(&str, &str)],
+    ) -> Result<Self, String> {
+        let place = Place::loopback(Durability::Fast)?;
+        Self::replicas(binaries, data, &place, &owned(settings))
+    }
+
     /// Starts replicas whose database, too, may be crashed.
     pub fn to_crash(binary: &Binary, data: &Path) -> Result<Self, String> {
-        Self::replicas(binary, data, &Place::loopback(Durability::Synced)?, &[])
+        let place = Place::loopback(Durability::Synced)?;
+        Self::replicas([binary; COUNT], data, &place, &[])
     }
 
     /// Starts it inside a network namespace, or, of replicas, the balancer before them; with that address
@@ -82,7 +94,7 @@ impl Gantry {
                     namespace: Some(namespace),
                     durability: Durability::Fast,
                 };
-                Self::replicas(binary, data, &place, &[])
+                Self::replicas([binary; COUNT], data, &place, &[])
             }
         }
     }
@@ -106,12 +118,12 @@ impl Gantry {
     }
 
     fn replicas(
-        binary: &Binary,
+        binaries: [&Binary; COUNT],
         data: &Path,
         place: &Place<'_>,
         settings: &[(String, String)],
     ) -> Result<Self, String> {
-        let (servers, around) = replicas::start(binary, data, place, settings)?;
+        let (servers, around) = replicas::start(binaries, data, place, settings)?;
         Ok(Self {
             target: servers[0].target.at(&place.public),
             servers,
@@ -154,16 +166,6 @@ impl Gantry {
             .connections()
     }
 
-    /// Ends one server by SIGKILL.
-    pub fn kill(&mut self, number: usize) {
-        self.servers[number].daemon.kill();
-    }
-
-    /// Starts one server again that has ended.
-    pub fn start_again(&mut self, number: usize) -> Result<(), String> {
-        self.servers[number].start_again()
-    }
-
     /// Ends all servers as an administrator does, and starts them again.
     pub fn restart(&mut self) -> Result<(), String> {
         for server in &mut self.servers {
@@ -192,14 +194,7 @@ impl Gantry {
 
     /// A sub-command as [`Gantry::command`] runs it, for someone who watches the process.
     pub fn beside(&self, binary: &Binary, words: &str) -> Command {
-        let mut command = binary.command();
-        let settings = self.servers[0].settings().iter();
-        command
-            .args(words.split_whitespace())
-            .envs(settings.map(|(name, value)| (name, value)))
-            .arg("--data")
-            .arg(&self.servers[0].data);
-        command
+        self.servers[0].beside(binary, words)
     }
 
     /// Runs a sub-command beside the running server, with its settings.

@@ -238,6 +238,14 @@ impl Registry {
         }
     }
 
+    /// The same with a connection of its own for each request.
+    pub fn fresh(&self) -> Self {
+        Self {
+            client: self.client.clone().fresh(),
+            ..self.clone()
+        }
+    }
+
     pub fn basic(&self) -> String {
         let (user, password) = self.login.as_ref().map_or(("", ""), |(u, p)| (u, p));
         format!(

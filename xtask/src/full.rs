@@ -62,7 +62,7 @@ const fn pages(arguments: &'static str) -> Piece {
 }
 
 /// What the issues ask for first, then what makes it whole. A walk of the machine goes on where the piece before ended.
-const PIECES: [Piece; 30] = [
+const PIECES: [Piece; 32] = [
     soak("crash --rounds 75"),
     soak("power --rounds 20"),
     soak("race --minutes 20"),
@@ -74,6 +74,8 @@ const PIECES: [Piece; 30] = [
     soak("ready"),
     soak("certs"),
     soak("drain"),
+    soak("fleet --minutes 60 --seed 1"),
+    soak("fleet --minutes 60 --seed 2"),
     api("fuzz.py --cases 10000"),
     pages("pages"),
     pages("lighthouse"),

@@ -29,7 +29,7 @@ impl Around {
     }
 }
 
-const COUNT: usize = 2;
+pub(super) const COUNT: usize = 2;
 
 /// Where servers and balancer are: the servers always in this network namespace, which also has their
 /// storage; the balancer possibly in another one, the only part that clients see.
@@ -54,20 +54,20 @@ impl Place<'_> {
     }
 }
 
-/// Starts everything. The servers start at the same moment, as replicas do where a whole cluster comes
-/// up, so that their first starts meet in the empty database.
+/// Starts everything, each server by its own binary. The servers start at the same moment, as replicas do where a
+/// whole cluster comes up, so that their first starts meet in the empty database.
 pub(super) fn start(
-    binary: &Binary,
+    binaries: [&Binary; COUNT],
     data: &Path,
     place: &Place<'_>,
     more: &[(String, String)],
 ) -> Result<(Vec<Server>, Around), String> {
-    let backing = Backing::start(binary, place.durability)?;
+    let backing = Backing::start(binaries[0], place.durability)?;
     let settings = [backing.settings(), in_front(place), more.to_vec()].concat();
     let mut servers = Vec::new();
-    for number in 1..=COUNT {
+    for (number, binary) in binaries.into_iter().enumerate() {
         let listen = format!("{}:{}", place.inner, lasting_port()?);
-        let folder = numbered(data, number);
+        let folder = numbered(data, number + 1);
         let command = binary.command();
         servers.push(Server::by(
             command,

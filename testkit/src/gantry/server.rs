@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::binary::Binary;
 use crate::cmd::last_lines;
-use crate::daemon::{Daemon, copy};
+use crate::daemon::{Daemon, copy, copy_for};
 use crate::port::loopback;
 use crate::scratch::make_folder;
 use crate::target::{ADMIN_PASSWORD, Target, get};
@@ -107,9 +107,41 @@ impl Server {
         self.wait_ready().map(drop)
     }
 
-    /// Its settings, as environment variables.
-    pub fn settings(&self) -> &[(String, String)] {
-        &self.settings
+    /// Lets `binary` take over from the running process, and waits until that has ended well and the successor is
+    /// ready; the time it took. Only for a server that runs the binary itself, under no other program.
+    pub fn hand_over(&mut self, binary: &Binary) -> Result<Duration, String> {
+        self.started = Instant::now();
+        self.command = copy_for(binary.path(), &self.command);
+        let mut command = copy(&self.command);
+        command.arg("--take-over");
+        let successor = run(&command, &self.log)?;
+        self.daemon.signal("QUIT");
+        let mut before = std::mem::replace(&mut self.daemon, successor);
+        while before.check_alive().is_ok() {
+            self.daemon.check_alive()?;
+            if self.started.elapsed() > HAND_OVER {
+                let log = self.daemon.log_tail();
+                return Err(format!("no hand-over within {HAND_OVER:?}:\n{log}"));
+            }
+            sleep(Duration::from_millis(10));
+        }
+        let status = before.wait(Duration::from_secs(1))?;
+        if !status.success() {
+            let log = self.daemon.log_tail();
+            return Err(format!("who handed over ended with {status}:\n{log}"));
+        }
+        self.wait_ready()
+    }
+
+    /// A sub-command with its settings and data folder, for someone who watches the process.
+    pub fn beside(&self, binary: &Binary, words: &str) -> Command {
+        let mut command = binary.command();
+        command
+            .args(words.split_whitespace())
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
+            .arg("--data")
+            .arg(&self.data);
+        command
     }
 
     /// `HOST:PORT` of the public listener.
@@ -156,6 +188,9 @@ impl Server {
         Err(format!("{count} errors in the log: {last}"))
     }
 }
+
+/// How long the process before may drain.
+const HAND_OVER: Duration = Duration::from_secs(45);
 
 /// A line of the server's log that means a person must act.
 pub(super) fn is_error(line: &str) -> bool {

@@ -60,6 +60,8 @@ pub struct Client {
     once: Option<Arc<AtomicBool>>,
     /// How much of what comes the kernel may keep for a connection, where that is not left to it.
     receive: Option<u32>,
+    /// Whether each request gets a connection of its own.
+    fresh: bool,
     idle: Mutex<Vec<Connection>>,
 }
 
@@ -74,6 +76,7 @@ impl Clone for Client {
             trust: self.trust.clone(),
             once: self.once.clone(),
             receive: self.receive,
+            fresh: self.fresh,
             idle: Mutex::default(),
         }
     }
@@ -96,6 +99,7 @@ impl Client {
             trust,
             once: None,
             receive: None,
+            fresh: false,
             idle: Mutex::default(),
         }
     }
@@ -121,6 +125,14 @@ impl Client {
     pub fn receiving(self, bytes: u32) -> Self {
         Self {
             receive: Some(bytes),
+            ..self
+        }
+    }
+
+    /// One that opens a connection for each request and keeps none.
+    pub fn fresh(self) -> Self {
+        Self {
+            fresh: true,
             ..self
         }
     }
@@ -357,6 +369,9 @@ impl Client {
     }
 
     fn keep(&self, connection: Connection) {
+        if self.fresh {
+            return;
+        }
         self.idle
             .lock()
             .expect("no test panics with the lock")
