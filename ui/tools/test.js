@@ -1,7 +1,7 @@
 // Runs the tests of the pages, one file after the other: all of them, or the part that is named. `alone` are those that
 // measure time, for which nothing else may run. The others are two halves, for which there can be a server each: `pages`
 // are those below, `flows` all others.
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 
 const ALONE = ['budget', 'scale'];
@@ -38,5 +38,19 @@ if (missing.length) {
   process.exit(1);
 }
 const files = wanted.map((name) => `tests/${name}.test.js`);
-const done = spawnSync(process.execPath, ['--test', '--test-concurrency=1', ...files], { stdio: 'inherit' });
-process.exit(done.status ?? 1);
+const tests = spawn(process.execPath, ['--test', '--test-reporter=tap', '--test-concurrency=1', ...files], {
+  stdio: ['inherit', 'pipe', 'inherit'],
+});
+let said = '';
+tests.stdout.setEncoding('utf8').on('data', (text) => {
+  said += text;
+  process.stdout.write(text);
+});
+tests.on('close', (status) => {
+  // Once more at the end, which is what is kept of a long run.
+  for (const [, name, rest] of said.matchAll(/^ *not ok \d+ - (.*)\n([^]*?)^ *\.\.\.$/gm)) {
+    const error = rest.match(/^ *error: (?:\|-\n)?(.*)/m)?.[1] ?? '';
+    console.log(`FAILED ${name}: ${error.trim().slice(0, 300)}`);
+  }
+  process.exit(status ?? 1);
+});
