@@ -449,6 +449,7 @@ async fn what_was_lost_and_pushed_again_during_its_copy_leaves_no_copy_behind() 
         from: &from,
         to: &to,
         old: Old::Removed,
+        progress: &Progress::default(),
     };
     assert!(!mover.is_live(&before).await.unwrap());
     mover.move_one(&before).await.unwrap();
