@@ -72,7 +72,7 @@ impl Plan {
             (false, _) => Vec::new(),
         };
         for object in &unnamed {
-            line(&format!("- {}", object.title));
+            line(&format!("- {}", object.shown()));
         }
         Ok(Self {
             steps,

@@ -39,6 +39,16 @@ pub(super) struct Unnamed {
     pub(super) title: String,
 }
 
+impl Unnamed {
+    /// What goes, for people.
+    pub(super) fn shown(&self) -> String {
+        match self.mark.kind {
+            Kind::Project => format!("{}, with everything in it", self.title),
+            _ => self.title.clone(),
+        }
+    }
+}
+
 /// All marks. They are read before files are compared: what another `apply` makes and marks in between is not among
 /// them, although the comparison did not find it.
 pub(super) async fn marks(world: &World<'_>) -> anyhow::Result<Vec<Mark>> {
@@ -47,6 +57,7 @@ pub(super) async fn marks(world: &World<'_>) -> anyhow::Result<Vec<Mark>> {
 }
 
 /// Marked objects that no file names, in the order in which they are removed. What stays is left out, and that is said.
+/// What is in a project that goes is left out too: it goes with the project, and only if the project does.
 pub(super) async fn unnamed(
     world: &World<'_>,
     mut marks: Vec<Mark>,
@@ -62,8 +73,7 @@ pub(super) async fn unnamed(
         kept: HashSet::new(),
     };
     for mark in marks {
-        let stays = mark.project.is_some_and(|id| sorting.kept.contains(&id));
-        if stays {
+        if mark.project.is_some_and(|id| sorting.is_decided(id)) {
             continue;
         }
         let Some(title) = title::now(&mut reader, &mark).await? else {
@@ -95,6 +105,12 @@ struct Sorting<'n> {
 }
 
 impl Sorting<'_> {
+    /// Whether what is in a project stays or goes with it.
+    fn is_decided(&self, id: ProjectId) -> bool {
+        let goes = |it: &Unnamed| it.mark.kind == Kind::Project && it.mark.object == id.0;
+        self.kept.contains(&id) || self.going.iter().any(goes)
+    }
+
     /// Why an object stays, though no file names it.
     async fn why_kept(
         &self,
@@ -162,7 +178,8 @@ pub(super) async fn remove(world: &World<'_>, unnamed: &Unnamed) -> anyhow::Resu
     let mut reader = db.reader().await?;
     let title = title::now(&mut reader, mark).await?;
     drop(reader);
-    let title = title.context("it does not exist any more")?;
+    // Somebody else removed it.
+    let Some(title) = title else { return Ok(()) };
     anyhow::ensure!(
         title == unnamed.title,
         "it is called {title} by now, and stays"

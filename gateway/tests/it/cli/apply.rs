@@ -382,18 +382,24 @@ async fn a_project_that_somebody_restored_is_not_pruned_again() {
     let server = Server::start().await;
     let project = fresh("gitops");
     let files = Files::of(&server);
-    let text =
-        format!("kind: project\nname: {project}\n---\nkind: label\nproject: {project}\nname: a\n");
+    let text = format!(
+        "kind: project\nname: {project}\n---\nkind: label\nproject: {project}\nname: early\n"
+    );
     files.write("a.yaml", &text);
     files.apply(&[], 0).await;
     files.write("a.yaml", "kind: project\nname: library\n");
-    files.apply(&["--prune"], 0).await;
+    let (shown, _) = files.apply(&["--prune"], 0).await;
+    let expected = format!("- project {project}, with everything in it\n");
+    assert_eq!(shown, expected);
     let deleted = server.cli_prints(&["project", "deleted", "--json"]).await;
     let deleted: serde_json::Value =
         serde_json::from_str(deleted.trim()).expect("one project was deleted");
     let id = deleted["id"].to_string();
     server.cli_prints(&["project", "restore", &id]).await;
     files.are_true(&["--prune"]).await;
+    let labels = ["label", "list", "--project", &project];
+    let labels = server.cli_prints(&labels).await;
+    assert!(labels.contains("early"), "{labels}");
 }
 
 #[tokio::test]
