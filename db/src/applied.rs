@@ -1,7 +1,7 @@
 //! Marks of what `gantry apply` made: `--prune` removes only what has one. A mark names a row, so what somebody makes
-//! under the same name later has none.
+//! under the same name later has none. It knows no person: of a member it has only the row's id.
 
-use model::{ProjectId, Timestamp};
+use model::{PrincipalId, ProjectId, Timestamp};
 
 use crate::error::Result;
 use crate::sql::{Reader, Tx, row, stored_names};
@@ -51,21 +51,21 @@ row! {
         pub object: i64 = a.object_id,
         /// Its project; `None` for a project, and for an object of the whole installation.
         pub project: Option<ProjectId> = a.project_id,
-        /// What it was called when it was made, for people.
+        /// What it was called when it was made: what has another name now was renamed by hand. Empty for a member.
         pub name: String = a.name,
     }
 }
 
-/// Removes the marks of objects that are gone.
+/// Removes the marks of objects that are gone. Those of other kinds, which a newer process may have made, stay.
 pub(crate) const FORGET_GONE: &str = "delete from applied
-     where not exists (select 1 from project o where applied.kind = 'project' and o.id = applied.object_id)
-     and not exists (select 1 from member o where applied.kind = 'member' and o.id = applied.object_id)
-     and not exists (select 1 from label o where applied.kind = 'label' and o.id = applied.object_id)
-     and not exists (select 1 from robot o where applied.kind = 'robot' and o.id = applied.object_id)
-     and not exists (select 1 from registry o where applied.kind = 'registry' and o.id = applied.object_id)
-     and not exists (select 1 from immutable_rule o where applied.kind = 'immutable_rule' and o.id = applied.object_id)
-     and not exists (select 1 from retention_policy o where applied.kind = 'retention_policy' and o.id = applied.object_id)
-     and not exists (select 1 from replication_policy o where applied.kind = 'replication_policy' and o.id = applied.object_id)";
+     where (kind = 'project' and not exists (select 1 from project o where o.id = applied.object_id))
+     or (kind = 'member' and not exists (select 1 from member o where o.id = applied.object_id))
+     or (kind = 'label' and not exists (select 1 from label o where o.id = applied.object_id))
+     or (kind = 'robot' and not exists (select 1 from robot o where o.id = applied.object_id))
+     or (kind = 'registry' and not exists (select 1 from registry o where o.id = applied.object_id))
+     or (kind = 'immutable_rule' and not exists (select 1 from immutable_rule o where o.id = applied.object_id))
+     or (kind = 'retention_policy' and not exists (select 1 from retention_policy o where o.id = applied.object_id))
+     or (kind = 'replication_policy' and not exists (select 1 from replication_policy o where o.id = applied.object_id))";
 
 /// The marks of objects that exist, by kind and id.
 ///
@@ -119,5 +119,29 @@ pub async fn put(tx: &mut Tx, mark: &Mark, now: Timestamp) -> Result<()> {
 /// When the statement fails.
 pub async fn forget_gone(tx: &mut Tx) -> Result<()> {
     tx.query(FORGET_GONE).execute().await?;
+    Ok(())
+}
+
+/// Removes the marks of a project and of what is in it: it is somebody's own from now on.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn forget_project(tx: &mut Tx, project: ProjectId) -> Result<()> {
+    tx.query("delete from applied where (kind = 'project' and object_id = $1) or project_id = $1")
+        .bind(project)
+        .execute()
+        .await?;
+    Ok(())
+}
+
+/// Removes the marks of a principal's memberships, which are about to go.
+pub(crate) async fn forget_members(tx: &mut Tx, principal: PrincipalId) -> Result<()> {
+    tx.query(
+        "delete from applied
+         where kind = 'member' and object_id in (select id from member where principal_id = $1)",
+    )
+    .bind(principal)
+    .execute()
+    .await?;
     Ok(())
 }

@@ -3,6 +3,7 @@
 
 use model::{PrincipalId, Timestamp};
 
+use crate::applied;
 use crate::error::Result;
 use crate::mailed_link;
 use crate::session;
@@ -109,6 +110,7 @@ pub(crate) async fn delete(tx: &mut Tx, id: PrincipalId, now: Timestamp) -> Resu
         .bind(now)
         .execute()
         .await?;
+    applied::forget_members(tx, id).await?;
     for statement in [
         "delete from member where principal_id = $1",
         "delete from former_member where principal_id = $1",

@@ -287,7 +287,7 @@ fn with_settings(command: Command, common: Common) -> anyhow::Result<ExitCode> {
         Command::Storage(command) => local::run(config, async |local| command.run(local).await),
         Command::Gc(command) => local::run(config, async |local| command.run(local).await),
         Command::Job(command) => local::run(config, async |local| command.run(local).await),
-        Command::Apply(command) => local::run(config, async |local| command.run(local).await),
+        Command::Apply(command) => command.start(config),
         Command::Backup(command) => local::run(config, async |local| command.run(local).await),
         Command::Restore(command) => local::runtime()?.block_on(command.run(config)),
         Command::Db(command) => local::runtime()?.block_on(command.run(&config)),

@@ -56,17 +56,34 @@ impl Target {
         })
     }
 
-    /// A client for it.
+    /// Whether its URL and its authorities can be read; nothing is connected to.
     ///
     /// # Errors
     /// [`Error::Url`], [`Error::Authority`].
-    pub fn connect(&self, guard: Arc<Guard>, patience: Patience) -> Result<Remote> {
+    pub fn check(&self) -> Result<()> {
+        self.base()?;
+        if let Some(pem) = &self.ca {
+            let read = client_config(Verification::Authorities(pem), None);
+            read.map_err(|error| Error::Authority(error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    fn base(&self) -> Result<Base> {
         let url = match (self.kind, self.url.as_str()) {
             // The site of that name is no registry.
             (RegistryKind::DockerHub, HUB) => HUB_REGISTRY,
             (_, url) => url,
         };
-        let base = Base::parse(url).ok_or_else(|| Error::Url(self.url.clone()))?;
+        Base::parse(url).ok_or_else(|| Error::Url(self.url.clone()))
+    }
+
+    /// A client for it.
+    ///
+    /// # Errors
+    /// [`Error::Url`], [`Error::Authority`].
+    pub fn connect(&self, guard: Arc<Guard>, patience: Patience) -> Result<Remote> {
+        let base = self.base()?;
         let verification = match (&self.ca, self.insecure) {
             (_, true) => Verification::Off,
             (Some(pem), false) => Verification::AlsoAuthorities(pem),

@@ -6,16 +6,20 @@ use model::Timestamp;
 
 use crate::Result;
 
-/// Marks an object, and forgets the marks of those that are gone.
+/// Marks an object.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn mark(db: &Db, mark: Mark, now: Timestamp) -> Result<()> {
-    db.write(move |tx| {
-        Box::pin(async move {
-            applied::forget_gone(tx).await?;
-            Ok(applied::put(tx, &mark, now).await?)
-        })
-    })
-    .await
+    db.write(move |tx| Box::pin(async move { Ok(applied::put(tx, &mark, now).await?) }))
+        .await
+}
+
+/// Forgets the marks of objects that are gone.
+///
+/// # Errors
+/// When the database fails.
+pub async fn sweep(db: &Db) -> Result<()> {
+    db.write(move |tx| Box::pin(async move { Ok(applied::forget_gone(tx).await?) }))
+        .await
 }

@@ -24,6 +24,28 @@ pub async fn create(
     rule: ImmutableRule,
     now: Timestamp,
 ) -> Result<ImmutableRuleId> {
+    make(db, permit, (true, rule), now).await
+}
+
+/// Makes a rule that is switched off. It must be one that compiles.
+///
+/// # Errors
+/// As [`create`].
+pub async fn create_disabled(
+    db: &Db,
+    permit: &ProjectPermit<on::ImmutableTag, to::Create>,
+    rule: ImmutableRule,
+    now: Timestamp,
+) -> Result<ImmutableRuleId> {
+    make(db, permit, (false, rule), now).await
+}
+
+async fn make(
+    db: &Db,
+    permit: &ProjectPermit<on::ImmutableTag, to::Create>,
+    (enabled, rule): (bool, ImmutableRule),
+    now: Timestamp,
+) -> Result<ImmutableRuleId> {
     let (project, origin) = (permit.project().id, permit.caller().origin());
     db.write_alone_in(project, move |tx| {
         Box::pin(async move {
@@ -33,8 +55,14 @@ pub async fn create(
             let text = text(&rule);
             let made = immutable_rule::create(tx, project, &text, now).await;
             let id = made.map_err(exists)?;
-            let event = event(now, origin, Operation::Create, (project, id));
-            tx.record(&event.with_detail(text)).await?;
+            let named = (project, id);
+            let made = event(now, origin.clone(), Operation::Create, named);
+            tx.record(&made.with_detail(&*text)).await?;
+            if !enabled {
+                immutable_rule::update(tx, id, false, &text).await?;
+                let disabled = event(now, origin, Operation::Update, named);
+                tx.record(&disabled.with_detail("disabled")).await?;
+            }
             Ok(id)
         })
     })

@@ -3,7 +3,7 @@
 pub mod setting;
 
 use db::project::deleted;
-use db::{Db, Tx, principal, project, untagged, user};
+use db::{Db, Tx, applied, principal, project, untagged, user};
 use model::{
     Event, Operation, Origin, ProjectId, ProjectName, ProjectSetting, StorageLimit, Subject,
     Timestamp, UserId,
@@ -184,7 +184,8 @@ pub fn check_deletion(
 }
 
 /// Restores a project that was deleted after a time, with its settings, labels, rules for immutable tags and members.
-/// Its robots, retention policy, webhooks and workload rules are gone. Returns its name.
+/// Its robots, retention policy, webhooks and workload rules are gone. What is restored counts as made by hand:
+/// `gantry apply` does not remove it again. Returns its name.
 ///
 /// # Errors
 /// [`Error::ProjectNotRestorable`]; [`Error::ProjectExists`] if another project has the name now.
@@ -204,6 +205,7 @@ pub async fn restore(
                 db::Error::Duplicate(_) => Error::ProjectExists(found.name.clone()),
                 other => other.into(),
             })?;
+            applied::forget_project(tx, id).await?;
             let event = event(now, origin, Operation::Create, (id, &found.name));
             tx.record(&event.with_detail("restored")).await?;
             Ok(found.name)

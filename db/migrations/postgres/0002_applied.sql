@@ -6,7 +6,7 @@ create table applied (
     object_id bigint not null,
     -- Null for a project, and for an object of the whole installation.
     project_id bigint,
-    -- What it was called, for people.
+    -- What it was called when it was made; empty for a member, whose name is a person's.
     name text collate "C" not null,
     at bigint not null,
     primary key (kind, object_id)

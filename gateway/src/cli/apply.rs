@@ -16,6 +16,7 @@ mod retention;
 mod robot;
 mod rule;
 mod text;
+mod title;
 mod world;
 
 use std::collections::{BTreeSet, HashSet};
@@ -27,8 +28,9 @@ use clap::Args;
 use self::object::Object;
 use self::plan::Plan;
 use self::world::World;
-use super::local::Local;
+use super::local::{self, Local};
 use super::out;
+use crate::config::Config;
 
 #[derive(Args)]
 pub(super) struct Apply {
@@ -38,13 +40,21 @@ pub(super) struct Apply {
     /// Only print what differs. The exit code is 0 if nothing does, 2 if something does, and 1 after an error.
     #[arg(long)]
     dry_run: bool,
-    /// Also remove what an earlier `apply` made and no file names any more. Projects that hold repositories stay.
+    /// Also remove what an earlier `apply` made and no file names any more. Projects that hold repositories stay, with
+    /// what is in them.
     #[arg(long)]
     prune: bool,
 }
 
 impl Apply {
-    pub(super) async fn run(self, local: &Local) -> anyhow::Result<ExitCode> {
+    pub(super) fn start(self, config: Config) -> anyhow::Result<ExitCode> {
+        match self.dry_run {
+            true => local::look(config, async |local| self.run(local).await),
+            false => local::run(config, async |local| self.run(local).await),
+        }
+    }
+
+    async fn run(self, local: &Local) -> anyhow::Result<ExitCode> {
         let documents = match file::read(&self.folder) {
             Ok(documents) => documents,
             Err(errors) => {
@@ -72,7 +82,7 @@ impl Apply {
         let plan = Plan::make(&world, documents, self.prune).await?;
         match self.dry_run {
             true => Ok(plan.code()),
-            false => Ok(plan.carry_out(&world).await),
+            false => plan.carry_out(&world).await,
         }
     }
 }

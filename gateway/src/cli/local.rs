@@ -38,6 +38,31 @@ pub(super) fn run(
     })
 }
 
+/// As [`run`], for a command that changes nothing: the schema must be complete, and the master key there.
+pub(super) fn look(
+    config: Config,
+    command: impl AsyncFnOnce(&Local) -> anyhow::Result<ExitCode>,
+) -> anyhow::Result<ExitCode> {
+    let location = config.database();
+    refuse_absent(&location)?;
+    runtime()?.block_on(async {
+        let steps = Db::migrations(&location).await?;
+        let missing = steps.iter().filter(|step| !step.applied);
+        let missing: Vec<String> = missing.map(|step| step.version.to_string()).collect();
+        anyhow::ensure!(
+            missing.is_empty(),
+            "the schema lacks {}, and this changes nothing: start the server with this version, or run `gantry db migrate`",
+            missing.join(", ")
+        );
+        let db = Db::open(&location).await?;
+        let master = Arc::new(MasterKey::load(&config.master_key())?);
+        let local = Local { config, db, master };
+        let code = command(&local).await;
+        local.db.close().await;
+        code
+    })
+}
+
 /// Refuses a data folder without a database: commands do not create one.
 pub(super) fn refuse_absent(location: &Location) -> anyhow::Result<()> {
     if let Location::Sqlite(path) = location {

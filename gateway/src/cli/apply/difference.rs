@@ -19,6 +19,20 @@ pub(super) struct Made {
     pub(super) id: i64,
     /// The project that it is in.
     pub(super) project: Option<ProjectId>,
+    /// Whether its secret, if it has one, was handed over.
+    pub(super) handed: anyhow::Result<()>,
+}
+
+impl Made {
+    /// An object without a secret, or one whose secret was handed over.
+    pub(super) fn new(id: i64, project: Option<ProjectId>) -> Self {
+        let handed = Ok(());
+        Self {
+            id,
+            project,
+            handed,
+        }
+    }
 }
 
 /// Fields that differ: their names, what they are, and what they become.

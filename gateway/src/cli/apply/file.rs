@@ -37,12 +37,10 @@ struct Head {
 pub(super) fn read(folder: &Path) -> Result<Vec<Document>, Vec<anyhow::Error>> {
     let (mut good, mut bad) = (Vec::new(), Vec::new());
     for path in paths(folder).map_err(|error| vec![error])? {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let text = fs::read_to_string(&path);
-        match text.with_context(|| format!("cannot read {}", path.display())) {
-            Ok(text) => {
-                for read in documents(&name, &text, folder) {
-                    match read {
+        match documents_of(&path, folder) {
+            Ok(read) => {
+                for document in read {
+                    match document {
                         Ok(document) => good.push(document),
                         Err(error) => bad.push(error),
                     }
@@ -50,6 +48,10 @@ pub(super) fn read(folder: &Path) -> Result<Vec<Document>, Vec<anyhow::Error>> {
             }
             Err(error) => bad.push(error),
         }
+    }
+    if good.is_empty() && bad.is_empty() {
+        let folder = folder.display();
+        bad.push(anyhow::anyhow!("no file in {folder} ends in .yaml or .yml"));
     }
     bad.extend(twice(&good));
     if bad.is_empty() {
@@ -60,7 +62,7 @@ pub(super) fn read(folder: &Path) -> Result<Vec<Document>, Vec<anyhow::Error>> {
     }
 }
 
-/// The paths of the files, by name.
+/// The paths of files and folders that are named like files, by name.
 fn paths(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let cannot = || format!("cannot read the folder {}", folder.display());
     let mut paths = Vec::new();
@@ -69,15 +71,31 @@ fn paths(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
         let is_yaml = path
             .extension()
             .is_some_and(|it| it == "yaml" || it == "yml");
-        if is_yaml && path.is_file() {
+        if is_yaml {
             paths.push(path);
         }
     }
-    if paths.is_empty() {
-        anyhow::bail!("no file in {} ends in .yaml or .yml", folder.display());
-    }
     paths.sort();
     Ok(paths)
+}
+
+/// The documents of a file, at least one; none of a folder. What `--prune` removes depends on all files: one that cannot
+/// be read, or has nothing in it, is not passed over.
+fn documents_of(path: &Path, folder: &Path) -> anyhow::Result<Vec<anyhow::Result<Document>>> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let cannot = || format!("cannot read {}", path.display());
+    let kind = fs::metadata(path).with_context(cannot)?.file_type();
+    if kind.is_dir() {
+        return Ok(Vec::new());
+    }
+    anyhow::ensure!(kind.is_file(), "{name}: is no file");
+    let text = fs::read_to_string(path).with_context(cannot)?;
+    let documents = documents(&name, &text, folder);
+    anyhow::ensure!(
+        !documents.is_empty(),
+        "{name}: there is no document in it: write one, or remove the file"
+    );
+    Ok(documents)
 }
 
 /// The documents of a file; a part of a file that is no YAML ends it.
@@ -108,18 +126,29 @@ fn documents(name: &str, text: &str, folder: &Path) -> Vec<anyhow::Result<Docume
     documents
 }
 
-/// Objects that two documents name.
+/// Objects, and files for secrets, that two documents name.
 fn twice(documents: &[Document]) -> Vec<anyhow::Error> {
-    let mut places: BTreeMap<String, &str> = BTreeMap::new();
+    let mut objects: BTreeMap<_, &str> = BTreeMap::new();
+    let mut files: BTreeMap<&Path, &str> = BTreeMap::new();
     let mut errors = Vec::new();
     for document in documents {
-        let (title, place) = (document.object.title(), &document.place);
-        if let Some(first) = places.get(&title) {
+        let (object, place) = (&document.object, &*document.place);
+        let title = object.title();
+        let key = (object.kind(), object.project(), title.clone());
+        if let Some(first) = objects.get(&key) {
             errors.push(anyhow::anyhow!(
                 "{place}: {title} is in {first} already: remove one of them"
             ));
-        } else {
-            places.insert(title, place);
+            continue;
+        }
+        objects.insert(key, place);
+        if let Some(file) = object.secret_file()
+            && let Some(first) = files.insert(file, place)
+        {
+            let file = file.display();
+            errors.push(anyhow::anyhow!(
+                "{place}: secret_file: {file} is in {first} already: write another one"
+            ));
         }
     }
     errors

@@ -23,6 +23,14 @@ pub(super) struct Label {
     color: Option<String>,
 }
 
+/// What a label is called.
+pub(super) fn title(name: &str, project: Option<&ProjectName>) -> String {
+    match project {
+        Some(project) => format!("label {name} of project {project}"),
+        None => format!("label {name}"),
+    }
+}
+
 impl Label {
     pub(super) fn read(document: serde_norway::Deserializer<'_>) -> anyhow::Result<Self> {
         let read = Self::deserialize(document)?;
@@ -39,10 +47,7 @@ impl Label {
     }
 
     pub(super) fn title(&self) -> String {
-        match &self.project {
-            Some(project) => format!("label {} of project {project}", self.name),
-            None => format!("label {}", self.name),
-        }
+        title(&self.name, self.project.as_ref())
     }
 
     pub(super) async fn find(&self, world: &World<'_>) -> anyhow::Result<Option<Found>> {
@@ -71,7 +76,7 @@ impl Label {
             LabelPermit::Installation(_) => None,
             LabelPermit::Project(permit) => Some(permit.project().id),
         };
-        Ok(Made { id: id.0, project })
+        Ok(Made::new(id.0, project))
     }
 
     pub(super) async fn change(&self, world: &World<'_>, id: i64) -> anyhow::Result<()> {

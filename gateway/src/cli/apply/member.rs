@@ -38,6 +38,11 @@ fn role<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Role, D::Error> {
     text::by(deserializer, parse::role)
 }
 
+/// What a membership is called, by `user` or `group` and its name.
+pub(super) fn title((kind, name): (&str, &str), project: &ProjectName) -> String {
+    format!("member {kind} {name} of project {project}")
+}
+
 impl Member {
     pub(super) fn read(document: serde_norway::Deserializer<'_>) -> anyhow::Result<Self> {
         let read = Fields::deserialize(document)?;
@@ -58,10 +63,10 @@ impl Member {
 
     pub(super) fn title(&self) -> String {
         let whose = match &self.named {
-            Named::User(name) => format!("user {name}"),
-            Named::Group(name) => format!("group {name}"),
+            Named::User(name) => ("user", &**name),
+            Named::Group(name) => ("group", &**name),
         };
-        format!("member {whose} of project {}", self.project)
+        title(whose, &self.project)
     }
 
     pub(super) async fn find(&self, world: &World<'_>) -> anyhow::Result<Option<Found>> {
@@ -88,10 +93,7 @@ impl Member {
         drop(reader);
         let now = local.now();
         let id = tenancy::member::grant(&local.db, &permit, principal, role, now).await?;
-        Ok(Made {
-            id: id.0,
-            project: Some(permit.project().id),
-        })
+        Ok(Made::new(id.0, Some(permit.project().id)))
     }
 
     pub(super) async fn change(&self, world: &World<'_>, id: i64) -> anyhow::Result<()> {

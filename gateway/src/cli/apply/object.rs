@@ -67,7 +67,7 @@ impl Object {
         }
     }
 
-    /// What it is called: no two objects have the same title.
+    /// What it is called: no two objects of a kind and a project have the same title.
     pub(super) fn title(&self) -> String {
         match self {
             Self::Project(project) => project.title(),
@@ -93,6 +93,30 @@ impl Object {
         }
     }
 
+    /// The registry that it needs.
+    pub(super) fn registry(&self) -> Option<&str> {
+        match self {
+            Self::Replication(policy) => Some(policy.registry()),
+            _ => None,
+        }
+    }
+
+    /// The file for the secret that it gets when it is made.
+    pub(super) fn secret_file(&self) -> Option<&Path> {
+        match self {
+            Self::Robot(robot) => robot.secret_file.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Refuses what is to be made and could not be, as far as that can be seen before.
+    pub(super) fn check_new(&self) -> anyhow::Result<()> {
+        match self {
+            Self::Robot(robot) => robot.check_place(),
+            _ => Ok(()),
+        }
+    }
+
     /// The object as it exists, and what differs; `None` if it is to be made.
     pub(super) async fn find(&self, world: &World<'_>) -> anyhow::Result<Option<Found>> {
         match self {
@@ -107,23 +131,38 @@ impl Object {
         }
     }
 
-    /// Brings the object to what the file says. If it is made now, it is marked; what was there before never is.
-    pub(super) async fn bring(&self, world: &World<'_>) -> anyhow::Result<()> {
+    /// Brings the object to what the file says, and returns its id. If it is made now, it is marked; what was there
+    /// before never is.
+    pub(super) async fn bring(&self, world: &World<'_>) -> anyhow::Result<i64> {
         // Again: what was made since may have made or changed it, as a project makes its owner a member.
         match self.find(world).await? {
-            Some(found) if found.changes.is_empty() => Ok(()),
-            Some(found) => self.change(world, found.id).await,
-            None => {
-                let Made { id, project } = self.create(world).await?;
-                let mark = Mark {
-                    kind: self.kind(),
-                    object: id,
-                    project,
-                    name: self.title(),
-                };
-                let local = world.local;
-                Ok(tenancy::applied::mark(&local.db, mark, local.now()).await?)
+            Some(found) if found.changes.is_empty() => Ok(found.id),
+            Some(found) => {
+                self.change(world, found.id).await?;
+                Ok(found.id)
             }
+            None => {
+                let local = world.local;
+                let made = self.create(world).await?;
+                tenancy::applied::mark(&local.db, self.mark(&made), local.now()).await?;
+                made.handed?;
+                Ok(made.id)
+            }
+        }
+    }
+
+    /// The mark of the object that was made.
+    fn mark(&self, made: &Made) -> Mark {
+        let name = match self {
+            // It would be a person's, who may be erased.
+            Self::Member(_) => String::new(),
+            _ => self.title(),
+        };
+        Mark {
+            kind: self.kind(),
+            object: made.id,
+            project: made.project,
+            name,
         }
     }
 
@@ -151,5 +190,25 @@ impl Object {
             Self::Retention(policy) => policy.change(world, id).await,
             Self::Replication(policy) => policy.change(world, id).await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::ProjectId;
+    use serde_norway::Deserializer;
+
+    use super::*;
+
+    #[test]
+    fn a_mark_has_the_name_of_no_person() {
+        let name = |kind: &str, fields: &str| {
+            let text = format!("kind: {kind}\nproject: team\n{fields}");
+            let read = Object::read(kind, Deserializer::from_str(&text), Path::new("/nowhere"));
+            let mark = read.unwrap().mark(&Made::new(1, Some(ProjectId(1))));
+            mark.name
+        };
+        assert_eq!(name("member", "user: ann\nrole: guest"), "");
+        assert_eq!(name("label", "name: a"), "label a of project team");
     }
 }

@@ -1,12 +1,11 @@
 //! What differs between files and installation: shown first, and then brought about, one object after the other.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
-
-use db::applied::Mark;
 
 use super::difference::Found;
 use super::file::Document;
-use super::prune::{self, Named};
+use super::prune::{self, Named, Unnamed};
 use super::world::World;
 use crate::cli::out::{self, line};
 
@@ -18,9 +17,11 @@ pub(super) struct Plan {
     /// Objects to be made or changed.
     steps: Vec<Document>,
     /// Objects to be removed.
-    unnamed: Vec<Mark>,
+    unnamed: Vec<Unnamed>,
     /// Whether an object could not be compared.
     failed: bool,
+    /// Whether something is in the way of an object that is to be made: then nothing is changed.
+    blocked: bool,
 }
 
 impl Plan {
@@ -30,12 +31,26 @@ impl Plan {
         documents: Vec<Document>,
         prune: bool,
     ) -> anyhow::Result<Self> {
-        let (mut steps, mut failed, mut named) = (Vec::new(), false, Named::default());
+        let marks = match prune {
+            true => prune::marks(world).await?,
+            false => Vec::new(),
+        };
+        let (mut steps, mut named) = (Vec::new(), Named::default());
+        let (mut failed, mut blocked) = (false, false);
         for document in documents {
             let object = &document.object;
             named.projects.extend(object.project().cloned());
+            named
+                .registries
+                .extend(object.registry().map(str::to_owned));
             match object.find(world).await {
                 Ok(found) => {
+                    if found.is_none()
+                        && let Err(error) = object.check_new()
+                    {
+                        out::error(&document.failed(error));
+                        blocked = true;
+                    }
                     let id = found.as_ref().map(|found| (object.kind(), found.id));
                     named.objects.extend(id);
                     if show(&object.title(), found) {
@@ -49,27 +64,28 @@ impl Plan {
             }
         }
         let unnamed = match (prune, failed) {
-            (true, false) => prune::unnamed(world, &named).await?,
+            (true, false) => prune::unnamed(world, marks, &named).await?,
             (true, true) => {
                 out::error(&nothing_pruned());
                 Vec::new()
             }
             (false, _) => Vec::new(),
         };
-        for mark in &unnamed {
-            line(&format!("- {}", mark.name));
+        for object in &unnamed {
+            line(&format!("- {}", object.shown()));
         }
         Ok(Self {
             steps,
             unnamed,
             failed,
+            blocked,
         })
     }
 
     /// How a dry run ends.
     pub(super) fn code(&self) -> ExitCode {
         match (
-            self.failed,
+            self.failed || self.blocked,
             self.steps.is_empty() && self.unnamed.is_empty(),
         ) {
             (true, _) => ExitCode::FAILURE,
@@ -80,27 +96,38 @@ impl Plan {
 
     /// Makes and changes objects, and then removes what no file names if none of that failed: what could not be changed
     /// may need what would go.
-    pub(super) async fn carry_out(mut self, world: &World<'_>) -> ExitCode {
+    pub(super) async fn carry_out(mut self, world: &World<'_>) -> anyhow::Result<ExitCode> {
+        anyhow::ensure!(!self.blocked, "nothing is changed, because of the errors");
+        tenancy::applied::sweep(&world.local.db).await?;
+        let mut brought = BTreeSet::new();
         for document in &self.steps {
-            if let Err(error) = document.object.bring(world).await {
-                out::error(&document.failed(error));
-                self.failed = true;
+            match document.object.bring(world).await {
+                Ok(id) => {
+                    brought.insert((document.object.kind(), id));
+                }
+                Err(error) => {
+                    out::error(&document.failed(error));
+                    self.failed = true;
+                }
             }
         }
+        // What somebody gave a name of a file since it was compared.
+        self.unnamed
+            .retain(|it| !brought.contains(&(it.mark.kind, it.mark.object)));
         if self.failed && !self.unnamed.is_empty() {
             out::error(&nothing_pruned());
-            return ExitCode::FAILURE;
+            return Ok(ExitCode::FAILURE);
         }
-        for mark in &self.unnamed {
-            if let Err(error) = prune::remove(world, mark).await {
-                out::error(&error.context(mark.name.clone()));
+        for object in &self.unnamed {
+            if let Err(error) = prune::remove(world, object).await {
+                out::error(&error.context(object.title.clone()));
                 self.failed = true;
             }
         }
-        match self.failed {
+        Ok(match self.failed {
             true => ExitCode::FAILURE,
             false => ExitCode::SUCCESS,
-        }
+        })
     }
 }
 

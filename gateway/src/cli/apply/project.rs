@@ -1,11 +1,12 @@
 //! Projects in files.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use anyhow::Context as _;
 use model::{ProjectName, ProjectSetting, StorageLimit};
 use policy::{Caller, ProjectCreation, permit};
-use serde::de::IgnoredAny;
+use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use tenancy::project::{Changes as Update, NewProject};
 
@@ -26,7 +27,7 @@ pub(super) struct Project {
     public: Option<bool>,
     #[serde(default, deserialize_with = "quota")]
     quota: Option<StorageLimit>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "metadata")]
     metadata: BTreeMap<String, String>,
     #[serde(skip)]
     settings: Vec<ProjectSetting>,
@@ -34,6 +35,38 @@ pub(super) struct Project {
 
 fn quota<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<StorageLimit>, D::Error> {
     text::by(deserializer, bytes_or_none).map(Some)
+}
+
+fn metadata<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, String>, D::Error> {
+    deserializer.deserialize_map(Metadata)
+}
+
+/// Reads settings, of which each is there once.
+struct Metadata;
+
+impl<'de> Visitor<'de> for Metadata {
+    type Value = BTreeMap<String, String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("names and values of settings")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+        let mut read = BTreeMap::new();
+        while let Some((name, value)) = map.next_entry::<String, String>()? {
+            if read.insert(name.clone(), value).is_some() {
+                return Err(M::Error::custom(format!("{name} is there twice")));
+            }
+        }
+        Ok(read)
+    }
+}
+
+/// What a project is called.
+pub(super) fn title(name: &ProjectName) -> String {
+    format!("project {name}")
 }
 
 const SETTINGS: &str = "write true or false for auto_sbom_generation, auto_scan, enable_content_trust, \
@@ -51,7 +84,7 @@ impl Project {
     }
 
     pub(super) fn title(&self) -> String {
-        format!("project {}", self.name)
+        title(&self.name)
     }
 
     pub(super) async fn find(&self, world: &World<'_>) -> anyhow::Result<Option<Found>> {
@@ -88,10 +121,7 @@ impl Project {
             settings: self.settings.clone(),
         };
         let id = tenancy::project::create(&local.db, &permit, new, local.now()).await?;
-        Ok(Made {
-            id: id.0,
-            project: None,
-        })
+        Ok(Made::new(id.0, None))
     }
 
     pub(super) async fn change(&self, world: &World<'_>) -> anyhow::Result<()> {

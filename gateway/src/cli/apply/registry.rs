@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use db::registry::{self as registries, Content, Registry as Stored};
 use model::RegistryId;
 use model::replication::RegistryKind;
+use remote::Target;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use tenancy::registry::{self as service, NewSecret};
@@ -17,8 +18,13 @@ use super::text;
 use super::world::World;
 use crate::cli::{local, registry};
 
-/// Bytes of a name.
+/// Bytes of a name, of other texts, and of a secret or authorities.
 const LONGEST_NAME: usize = 64;
+const LONGEST_TEXT: usize = 1_024;
+const LONGEST_FILE: usize = 64 << 10;
+/// What a URL must be. It is not repeated: it may have a password in it.
+const URL: &str =
+    "write https://HOST[:PORT], or http:// without encryption, and no user, query or fragment";
 
 /// A registry. What is left out stays as it is.
 #[derive(Debug)]
@@ -65,6 +71,34 @@ fn read_file(field: &str, path: &Path) -> anyhow::Result<String> {
     fs::read_to_string(path).with_context(|| format!("{field}: cannot read {}", path.display()))
 }
 
+fn short(field: &str, text: Option<&str>, most: usize) -> anyhow::Result<()> {
+    let is_short = text.is_none_or(|text| text.len() <= most);
+    anyhow::ensure!(is_short, "{field}: write at most {most} bytes");
+    Ok(())
+}
+
+/// Refuses a URL or authorities with which no connection could be made.
+fn check(url: &str, kind: Option<RegistryKind>, ca: Option<&str>) -> anyhow::Result<()> {
+    anyhow::ensure!(!url.contains('#'), "url: {URL}");
+    let target = Target {
+        kind: kind.unwrap_or(RegistryKind::Docker),
+        url: url.to_owned(),
+        credentials: None,
+        insecure: false,
+        ca: ca.map(str::to_owned),
+    };
+    target.check().map_err(|error| match error {
+        remote::Error::Url(_) => anyhow::anyhow!("url: {URL}"),
+        remote::Error::Authority(why) => anyhow::anyhow!("ca_file: {why}"),
+        other => other.into(),
+    })
+}
+
+/// What a registry is called.
+pub(super) fn title(name: &str) -> String {
+    format!("registry {name}")
+}
+
 impl Registry {
     /// Reads a document; paths in it begin at a folder.
     pub(super) fn read(
@@ -72,9 +106,13 @@ impl Registry {
         folder: &Path,
     ) -> anyhow::Result<Self> {
         let read = Fields::deserialize(document)?;
-        if read.name.trim().is_empty() || read.name.len() > LONGEST_NAME {
+        let name = read.name.trim();
+        if name.is_empty() || name.len() > LONGEST_NAME {
             anyhow::bail!("name: write 1 to {LONGEST_NAME} bytes");
         }
+        short("url", Some(&read.url), LONGEST_TEXT)?;
+        short("description", read.description.as_deref(), LONGEST_TEXT)?;
+        short("access_key", read.access_key.as_deref(), LONGEST_TEXT)?;
         let secret = read.secret(folder)?;
         let is_nobody = read.access_key.as_deref().is_none_or(str::is_empty);
         if secret.is_some() && is_nobody {
@@ -82,9 +120,12 @@ impl Registry {
         }
         let ca = read.ca_file.map(|path| folder.join(path));
         let ca = ca.map(|path| read_file("ca_file", &path)).transpose()?;
+        short("ca_file", ca.as_deref(), LONGEST_FILE)?;
+        let url = read.url.trim().trim_end_matches('/').to_owned();
+        check(&url, read.kind, ca.as_deref())?;
         Ok(Self {
-            name: read.name,
-            url: read.url.trim_end_matches('/').to_owned(),
+            name: name.to_owned(),
+            url,
             kind: read.kind,
             description: read.description,
             access_key: read.access_key,
@@ -95,7 +136,7 @@ impl Registry {
     }
 
     pub(super) fn title(&self) -> String {
-        format!("registry {}", self.name)
+        title(&self.name)
     }
 
     /// What the registry is, with what it is so far.
@@ -170,10 +211,7 @@ impl Registry {
         registry::ping(local, &registry::target(&content, &given)).await?;
         let (at, permit) = ((&local.db, &local.master), local::system()?);
         let id = service::create(at, &permit, (content, secret), local.now()).await?;
-        Ok(Made {
-            id: id.0,
-            project: None,
-        })
+        Ok(Made::new(id.0, None))
     }
 
     pub(super) async fn change(&self, world: &World<'_>, id: i64) -> anyhow::Result<()> {
@@ -214,6 +252,7 @@ impl Fields {
         };
         let text = text.trim_end_matches(['\r', '\n']);
         anyhow::ensure!(!text.is_empty(), "{field}: the secret is empty");
+        short(field, Some(text), LONGEST_FILE)?;
         Ok(Some(Secret::new(text.to_owned())))
     }
 }

@@ -56,6 +56,11 @@ fn cron<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cron>, D::E
     text::by(deserializer, read).map(Some)
 }
 
+/// What a policy is called.
+pub(super) fn title(name: &str) -> String {
+    format!("replication {name}")
+}
+
 impl Replication {
     pub(super) fn read(document: serde_norway::Deserializer<'_>) -> anyhow::Result<Self> {
         let read = Self::deserialize(document)?;
@@ -70,7 +75,12 @@ impl Replication {
     }
 
     pub(super) fn title(&self) -> String {
-        format!("replication {}", self.name)
+        title(&self.name)
+    }
+
+    /// The other registry's name.
+    pub(super) fn registry(&self) -> &str {
+        self.other().0
     }
 
     /// The other registry, and which way artifacts go.
@@ -133,10 +143,7 @@ impl Replication {
         let other = registry::find(local, self.other().0).await?;
         let (content, permit) = (self.content(other.id)?, local::system()?);
         let id = service::create(&local.db, &permit, content, local.now()).await?;
-        Ok(Made {
-            id: id.0,
-            project: None,
-        })
+        Ok(Made::new(id.0, None))
     }
 
     pub(super) async fn change(&self, world: &World<'_>, id: i64) -> anyhow::Result<()> {

@@ -59,6 +59,11 @@ impl RuleFields {
     }
 }
 
+/// What a policy is called.
+pub(super) fn title(project: &ProjectName) -> String {
+    format!("retention of project {project}")
+}
+
 impl Retention {
     pub(super) fn read(document: serde_norway::Deserializer<'_>) -> anyhow::Result<Self> {
         let read = Fields::deserialize(document)?;
@@ -78,7 +83,7 @@ impl Retention {
     }
 
     pub(super) fn title(&self) -> String {
-        format!("retention of project {}", self.project)
+        title(&self.project)
     }
 
     pub(super) async fn find(&self, world: &World<'_>) -> anyhow::Result<Option<Found>> {
@@ -107,10 +112,7 @@ impl Retention {
         let (local, new) = (world.local, self.policy.clone());
         let permit = world.permit(&self.project).await?;
         let id = service::create(&local.db, &permit, new, local.now()).await?;
-        Ok(Made {
-            id: id.0,
-            project: Some(permit.project().id),
-        })
+        Ok(Made::new(id.0, Some(permit.project().id)))
     }
 
     pub(super) async fn change(&self, world: &World<'_>, id: i64) -> anyhow::Result<()> {

@@ -1,7 +1,8 @@
 //! Robots of projects in files. Secrets are never in files: a new robot's is printed once, or written to a file.
 
+use std::fmt::Display;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -20,7 +21,7 @@ use tenancy::robot::{Changes as Update, NewRobot};
 use super::difference::{Changes, Found, Made};
 use super::text;
 use super::world::World;
-use crate::cli::out::line;
+use crate::cli::out::{self, line};
 
 /// A robot. What is left out stays as it is.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ pub(super) struct Robot {
     lifetime: Option<Lifetime>,
     disabled: Option<bool>,
     allow: Vec<(Resource, Action)>,
-    secret_file: Option<PathBuf>,
+    pub(super) secret_file: Option<PathBuf>,
 }
 
 /// The same as it is written.
@@ -49,6 +50,11 @@ struct Fields {
     disabled: Option<bool>,
     allow: Vec<String>,
     secret_file: Option<PathBuf>,
+}
+
+/// What a robot is called, by its name without prefix.
+pub(super) fn title(name: impl Display, project: &ProjectName) -> String {
+    format!("robot {name} of project {project}")
 }
 
 /// A permission, such as `repository:pull`.
@@ -90,7 +96,28 @@ impl Robot {
     }
 
     pub(super) fn title(&self) -> String {
-        format!("robot {} of project {}", self.name, self.project)
+        title(&self.name, &self.project)
+    }
+
+    /// Refuses a place for the secret that cannot be used, before anything is made.
+    pub(super) fn check_place(&self) -> anyhow::Result<()> {
+        let Some(path) = &self.secret_file else {
+            return Ok(());
+        };
+        let shown = path.display();
+        match path.symlink_metadata() {
+            Ok(_) => anyhow::bail!("secret_file: {shown} is there: it must not exist yet"),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => {
+                return Err(error).with_context(|| format!("secret_file: cannot look at {shown}"));
+            }
+        }
+        let is_in_folder = path.parent().is_some_and(Path::is_dir);
+        anyhow::ensure!(
+            is_in_folder,
+            "secret_file: {shown} is in no folder: make it"
+        );
+        Ok(())
     }
 
     fn permissions(&self, project: ProjectId) -> anyhow::Result<PermissionList> {
@@ -103,7 +130,13 @@ impl Robot {
     async fn stored(&self, reader: &mut Reader, id: ProjectId) -> anyhow::Result<Option<Stored>> {
         let name = self.name.within(Some(&self.project));
         let named = Selection::all().with(robot::NAME, Test::Is(name));
-        Ok(robot::list(reader, Some(id), &named).await?.0.pop())
+        let (mut found, _) = robot::list(reader, Some(id), &named).await?;
+        anyhow::ensure!(
+            found.len() < 2,
+            "there are {} robots of that name, with different prefixes: delete all but one",
+            found.len()
+        );
+        Ok(found.pop())
     }
 
     pub(super) async fn find(&self, world: &World<'_>) -> anyhow::Result<Option<Found>> {
@@ -146,15 +179,20 @@ impl Robot {
             secret: RobotSecret::random()?,
         };
         let secret = new.secret.clone();
+        // It is shown once, and not to nobody.
+        anyhow::ensure!(
+            self.secret_file.is_some() || out::is_open(),
+            "it is not made: standard output takes no more, and its secret would be lost"
+        );
         // Before the robot, so that its secret has a place.
         let file = SecretFile::make(self.secret_file.as_deref())?;
         let (hasher, new) = (PasswordHasher::new(), (&*settings.robot_name_prefix, new));
         let made = tenancy::robot::create(&local.db, &hasher, &permit, new, local.now()).await;
         let made = made.inspect_err(|_| SecretFile::remove(&file))?;
-        SecretFile::keep(file, (made.full_name.as_str(), secret.expose()));
+        let handed = SecretFile::keep(file, (made.full_name.as_str(), secret.expose()));
         Ok(Made {
-            id: made.id.0,
-            project: Some(project),
+            handed,
+            ..Made::new(made.id.0, Some(project))
         })
     }
 
@@ -217,17 +255,31 @@ impl SecretFile {
     }
 
     /// Writes the secret of a robot into it, or prints it if there is no file.
-    fn keep(made: Option<Self>, (robot, secret): (&str, &str)) {
+    fn keep(made: Option<Self>, (robot, secret): (&str, &str)) -> anyhow::Result<()> {
         let Some(Self { path, mut file }) = made else {
-            return line(&format!("secret of {robot}: {secret}"));
+            return print((robot, secret));
         };
+        let shown = path.display();
         let written = file.write_all(secret.as_bytes());
-        match written.and_then(|()| file.sync_all()) {
-            Ok(()) => line(&format!("secret of {robot} is in {}", path.display())),
-            Err(error) => line(&format!(
-                "secret of {robot}: {secret} (cannot write it into {}: {error})",
-                path.display()
-            )),
-        }
+        let Err(error) = written.and_then(|()| file.sync_all()) else {
+            line(&format!("secret of {robot} is in {shown}"));
+            return Ok(());
+        };
+        // Nobody shall take a part of it for the secret.
+        let removed = fs::remove_file(&path);
+        print((robot, secret))?;
+        removed
+            .with_context(|| format!("secret_file: cannot remove {shown}, which is not whole"))?;
+        Err(error).with_context(|| format!("secret_file: cannot write {shown}: it is printed"))
     }
+}
+
+/// Prints the secret of a robot.
+fn print((robot, secret): (&str, &str)) -> anyhow::Result<()> {
+    line(&format!("secret of {robot}: {secret}"));
+    anyhow::ensure!(
+        out::is_open(),
+        "the secret of {robot} could not be printed: `gantry robot rotate` makes another one"
+    );
+    Ok(())
 }

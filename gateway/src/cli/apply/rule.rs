@@ -31,6 +31,25 @@ pub(super) fn everything() -> String {
     "**".to_owned()
 }
 
+/// What a rule is called, by its patterns.
+fn title((repositories, tags): (&str, &str), project: &ProjectName) -> String {
+    format!("immutable-rule repositories {repositories} tags {tags} of project {project}")
+}
+
+/// What a stored rule is called. One that files cannot say is called by its JSON.
+pub(super) fn title_of(selectors: &str, project: &ProjectName) -> serde_json::Result<String> {
+    let rule: ImmutableRule = serde_json::from_str(selectors)?;
+    let repositories = rule.scope_selectors.values().flatten().next();
+    let tags = rule.tag_selectors.iter().flatten().next();
+    if let (Some(repositories), Some(tags)) = (repositories, tags) {
+        let patterns = (&*repositories.pattern, &*tags.pattern);
+        if rule == ImmutableRule::of_patterns(patterns.0, patterns.1) {
+            return Ok(title(patterns, project));
+        }
+    }
+    Ok(format!("immutable-rule {selectors} of project {project}"))
+}
+
 impl Rule {
     pub(super) fn read(document: serde_norway::Deserializer<'_>) -> anyhow::Result<Self> {
         let read = Self::deserialize(document)?;
@@ -46,13 +65,7 @@ impl Rule {
     }
 
     pub(super) fn title(&self) -> String {
-        let Self {
-            project,
-            repositories,
-            tags,
-            ..
-        } = self;
-        format!("immutable-rule repositories {repositories} tags {tags} of project {project}")
+        title((&*self.repositories, &*self.tags), &self.project)
     }
 
     pub(super) async fn find(&self, world: &World<'_>) -> anyhow::Result<Option<Found>> {
@@ -78,12 +91,12 @@ impl Rule {
     pub(super) async fn create(&self, world: &World<'_>) -> anyhow::Result<Made> {
         let local = world.local;
         let permit = world.permit(&self.project).await?;
-        let id = service::create(&local.db, &permit, self.content(), local.now()).await?;
-        let project = Some(permit.project().id);
-        if self.enabled == Some(false) {
-            self.change(world, id.0).await?;
-        }
-        Ok(Made { id: id.0, project })
+        let (db, content, now) = (&local.db, self.content(), local.now());
+        let id = match self.enabled {
+            Some(false) => service::create_disabled(db, &permit, content, now).await?,
+            Some(true) | None => service::create(db, &permit, content, now).await?,
+        };
+        Ok(Made::new(id.0, Some(permit.project().id)))
     }
 
     pub(super) async fn change(&self, world: &World<'_>, id: i64) -> anyhow::Result<()> {
@@ -92,5 +105,27 @@ impl Rule {
         let permit = world.permit(&self.project).await?;
         service::enable(&local.db, &permit, id, enabled, local.now()).await?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stored_rule_has_the_title_of_its_document_until_somebody_rewrites_it() {
+        let project: ProjectName = "team".parse().unwrap();
+        let title = |rule: &ImmutableRule| {
+            let stored = serde_json::to_string(rule).unwrap();
+            title_of(&stored, &project).unwrap()
+        };
+        let mut rule = ImmutableRule::of_patterns("**", "v*");
+        let made = "immutable-rule repositories ** tags v* of project team";
+        assert_eq!(title(&rule), made);
+        for selector in rule.tag_selectors.iter_mut().flatten() {
+            selector.decoration = "excludes".to_owned();
+        }
+        assert_ne!(title(&rule), made);
+        assert_ne!(title(&ImmutableRule::of_patterns("**", "w*")), made);
     }
 }

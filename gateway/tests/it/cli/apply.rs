@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Output;
 
 use tempfile::TempDir;
 
@@ -24,11 +25,19 @@ impl<'s> Files<'s> {
         fs::write(self.folder.path().join(name), text).expect("the file can be written");
     }
 
+    fn path(&self) -> &str {
+        self.folder.path().to_str().expect("the path is text")
+    }
+
+    /// Runs `gantry apply`.
+    async fn run(&self, options: &[&str]) -> Output {
+        let arguments = [&["apply", "-f", self.path()][..], options].concat();
+        self.server.cli_as_server(&arguments).await
+    }
+
     /// Runs `gantry apply`, which ends with a code: what it printed, and its errors.
     async fn apply(&self, options: &[&str], code: i32) -> (String, String) {
-        let folder = self.folder.path().to_str().expect("the path is text");
-        let arguments = [&["apply", "-f", folder][..], options].concat();
-        let output = self.server.cli_as_server(&arguments).await;
+        let output = self.run(options).await;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let (out, err) = (text(&output.stdout), text(&output.stderr));
         assert_eq!(output.status.code(), Some(code), "{options:?}: {out}{err}");
@@ -150,8 +159,12 @@ async fn a_secret_goes_into_a_new_file_of_its_own() {
     );
     files.write("team.yml", &text);
     files.write("ci.secret", "mine");
-    let (_, refused) = files.apply(&[], 1).await;
-    assert!(refused.contains("it must not exist yet"), "{refused}");
+    for options in [&["--dry-run"][..], &[]] {
+        let (_, refused) = files.apply(options, 1).await;
+        assert!(refused.contains("it must not exist yet"), "{refused}");
+    }
+    let projects = server.cli_prints(&["project", "list"]).await;
+    assert!(!projects.contains(&project), "{projects}");
 
     let path = files.folder.path().join("ci.secret");
     fs::remove_file(&path).expect("the file can be removed");
@@ -225,9 +238,13 @@ async fn pruning_removes_what_was_made_so_and_nothing_else() {
     admin.push_image(&repository, "latest", &image).await;
     files.write("all.yaml", &format!("kind: project\nname: {rest}\n"));
     let (shown, _) = files.apply(&["--prune"], 0).await;
-    let stays = format!("project {project} is not pruned: it holds a repository");
-    let gone = format!("- label kept of project {project}");
-    assert!(shown.contains(&stays) && shown.contains(&gone), "{shown}");
+    let stays = format!(
+        "+ project {rest}\nproject {project} is not pruned: it holds a repository; what is in it stays too\n"
+    );
+    assert_eq!(shown, stays);
+    let labels = ["label", "list", "--project", &project];
+    let labels = server.cli_prints(&labels).await;
+    assert!(labels.contains("kept"), "{labels}");
     let deleted = ["repository", "delete", &repository];
     server.cli_prints(&deleted).await;
     files.apply(&["--prune"], 0).await;
@@ -321,8 +338,158 @@ async fn registries_and_policies_get_their_secrets_from_elsewhere() {
     let log = server.cli_prints(&["audit", "export"]).await;
     assert!(!log.contains(ADMIN_PASSWORD) && !log.contains("An0therPassword"));
 
+    files.write("a.yaml", &moved);
+    let (shown, _) = files.apply(&["--dry-run", "--prune"], 0).await;
+    let stays = "registry mirror is not pruned: files name it in a replication\n";
+    assert_eq!(shown, stays);
+    let mine = ["replication", "create", "mine", "--to", "mirror"];
+    server.cli_prints(&mine).await;
+    files.write("a.yaml", "kind: project\nname: library\n");
+    let stays = "registry mirror is not pruned: replications use it: mine\n";
+    let expected = format!("{stays}- replication out\n");
+    for (options, code) in [(&["--dry-run", "--prune"][..], 2), (&["--prune"][..], 0)] {
+        let (shown, _) = files.apply(options, code).await;
+        assert_eq!(shown, expected);
+    }
+    let deleted = ["replication", "delete", "mine"];
+    server.cli_prints(&deleted).await;
+    let (shown, _) = files.apply(&["--prune"], 0).await;
+    assert_eq!(shown, "- registry mirror\n");
+    files.are_true(&["--prune"]).await;
+}
+
+#[tokio::test]
+async fn two_at_once_remove_nothing_that_their_files_name() {
+    let server = Server::start().await;
+    let files = Files::of(&server);
+    for _ in 0..5 {
+        let project = fresh("gitops");
+        let label =
+            |number: u32| format!("---\nkind: label\nproject: {project}\nname: l{number}\n");
+        let labels: String = (0..20).map(label).collect();
+        files.write(
+            "a.yaml",
+            &format!("kind: project\nname: {project}\n{labels}"),
+        );
+        // Either may find made what it was about to make, which is an error.
+        tokio::join!(files.run(&["--prune"]), files.run(&["--prune"]));
+        files.are_true(&[]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_project_that_somebody_restored_is_not_pruned_again() {
+    let server = Server::start().await;
+    let project = fresh("gitops");
+    let files = Files::of(&server);
+    let text = format!(
+        "kind: project\nname: {project}\n---\nkind: label\nproject: {project}\nname: early\n"
+    );
+    files.write("a.yaml", &text);
+    files.apply(&[], 0).await;
     files.write("a.yaml", "kind: project\nname: library\n");
     let (shown, _) = files.apply(&["--prune"], 0).await;
-    assert_eq!(shown, "- replication out\n- registry mirror\n");
+    let expected = format!("- project {project}, with everything in it\n");
+    assert_eq!(shown, expected);
+    let deleted = server.cli_prints(&["project", "deleted", "--json"]).await;
+    let deleted: serde_json::Value =
+        serde_json::from_str(deleted.trim()).expect("one project was deleted");
+    let id = deleted["id"].to_string();
+    server.cli_prints(&["project", "restore", &id]).await;
     files.are_true(&["--prune"]).await;
+    let labels = ["label", "list", "--project", &project];
+    let labels = server.cli_prints(&labels).await;
+    assert!(labels.contains("early"), "{labels}");
+}
+
+#[tokio::test]
+async fn what_somebody_renamed_is_not_pruned() {
+    let server = Server::start().await;
+    let project = fresh("gitops");
+    let files = Files::of(&server);
+    let text = format!(
+        "kind: project\nname: {project}\n---\nkind: label\nproject: {project}\nname: stable\n"
+    );
+    files.write("a.yaml", &text);
+    files.apply(&[], 0).await;
+    let renamed = [
+        "label",
+        "set",
+        "stable",
+        "--rename",
+        "production",
+        "--project",
+        &project,
+    ];
+    server.cli_prints(&renamed).await;
+    let expected = format!(
+        "+ label stable of project {project}
+label production of project {project} is not pruned: it was made as label stable of project {project}, and somebody changed that
+"
+    );
+    for (options, code) in [(&["--dry-run", "--prune"][..], 2), (&["--prune"][..], 0)] {
+        let (shown, _) = files.apply(options, code).await;
+        assert_eq!(shown, expected);
+    }
+    let labels = ["label", "list", "--project", &project];
+    let labels = server.cli_prints(&labels).await;
+    assert!(
+        labels.contains("stable") && labels.contains("production"),
+        "{labels}"
+    );
+}
+
+#[tokio::test]
+async fn a_dry_run_changes_neither_the_schema_nor_makes_a_key() {
+    let server = Server::start().await;
+    let files = Files::of(&server);
+    files.write("a.yaml", "kind: project\nname: library\n");
+    let older = "drop table applied; delete from _sqlx_migrations where version = 2";
+    server.sql(older).await;
+    let (_, refused) = files.apply(&["--dry-run"], 1).await;
+    assert!(refused.contains("the schema lacks 2"), "{refused}");
+    let status = server.cli(&["db", "status"]).await;
+    assert_eq!(status.status.code(), Some(1));
+    files.apply(&[], 0).await;
+    files.are_true(&["--prune"]).await;
+
+    let data = tempfile::tempdir().expect("a temporary folder can be made");
+    fs::write(data.path().join("gantry.db"), "").expect("the file can be written");
+    let data_path = data.path().to_str().expect("the path is text");
+    let migrated = Server::run(&["db", "migrate", "--data", data_path], &[]).await;
+    assert!(migrated.status.success(), "{migrated:?}");
+    let command = [
+        "apply",
+        "-f",
+        files.path(),
+        "--dry-run",
+        "--data",
+        data_path,
+    ];
+    let output = Server::run(&command, &[]).await;
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(!data.path().join("master.key").exists());
+}
+
+#[tokio::test]
+async fn a_robot_is_not_made_if_nobody_would_see_its_secret() {
+    let server = SERVER.get().await;
+    let project = fresh("gitops");
+    let files = Files::of(&server);
+    let text = format!(
+        "kind: project\nname: {project}\n---\nkind: robot\nproject: {project}\nname: ci\nallow: [repository:pull]\n"
+    );
+    files.write("team.yaml", &text);
+    let full = fs::OpenOptions::new().write(true).open("/dev/full");
+    let mut command = server.command(&["apply", "-f", files.path()]);
+    command.stdout(full.expect("Linux has it"));
+    let status = tokio::process::Command::from(command)
+        .kill_on_drop(true)
+        .status()
+        .await;
+    let status = status.expect("gantry can be run");
+    assert_eq!(status.code(), Some(1));
+    let robots = ["robot", "list", "--project", &project];
+    let robots = server.cli_prints(&robots).await;
+    assert!(!robots.contains("+ci"), "{robots}");
 }
