@@ -67,7 +67,7 @@ impl Doctor {
     }
 
     async fn look(&self, config: Arc<Config>) -> anyhow::Result<ExitCode> {
-        let bundle = self.bundle.as_deref().map(Bundle::create).transpose()?;
+        let bundle = self.bundle.as_deref().map(Bundle::at).transpose()?;
         let (findings, db, opened) = examine(&config).await;
         self.show(&findings)?;
         let packed = match bundle {
