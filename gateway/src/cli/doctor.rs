@@ -10,6 +10,7 @@ mod configuration;
 mod database;
 mod finding;
 mod machine;
+mod owner;
 mod storage;
 
 use std::path::{Path, PathBuf};
@@ -109,8 +110,9 @@ impl Doctor {
 /// All findings, in the order in which they are shown, and the database, as far as it could be opened.
 async fn examine(config: &Arc<Config>) -> (Vec<Finding>, Option<Db>, Option<Opened>) {
     let given = || config.clone();
-    let (configuration, names, disk, address, (database, db)) = tokio::join!(
+    let (configuration, owners, names, disk, address, (database, db)) = tokio::join!(
         configuration::check(given()),
+        owner::check(given()),
         address::names(given()),
         machine::disk(given()),
         address::external(given()),
@@ -127,6 +129,7 @@ async fn examine(config: &Arc<Config>) -> (Vec<Finding>, Option<Db>, Option<Open
     let limits = machine::limits(config);
     let findings = [
         configuration,
+        owners,
         names,
         clock,
         disk,
