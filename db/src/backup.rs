@@ -127,13 +127,15 @@ pub enum Kind {
     Bytes,
 }
 
-/// The number of the newest migration.
+/// The number of the newest migration that the database has and this program knows. A newer program may have run more;
+/// what they made is in no backup of this one.
 ///
 /// # Errors
 /// When the statement fails.
 pub async fn schema(reader: &mut Reader) -> Result<i64> {
     let row = reader.query("select max(version) as version from _sqlx_migrations");
-    row.one().await?.get("_sqlx_migrations", "version")
+    let newest: i64 = row.one().await?.get("_sqlx_migrations", "version")?;
+    Ok(newest.min(crate::schema::newest()))
 }
 
 /// Names of all tables that the database has.

@@ -122,6 +122,9 @@ pub struct Migration {
 
 /// What a connection does besides sqlx's [`Migrate`].
 pub(crate) trait Bound: Migrate {
+    /// Whether there is a record of steps.
+    async fn has_record(&mut self) -> Result<bool, sqlx::Error>;
+
     /// The minimum version that a process must know; 0 where there is none yet.
     async fn least(&mut self) -> Result<i64, sqlx::Error>;
 
@@ -133,8 +136,14 @@ pub(crate) trait Bound: Migrate {
 }
 
 macro_rules! bound {
-    ($connection:ty, |$self:ident, $index:ident| $drop_unfinished:expr) => {
+    ($connection:ty, $record:literal, |$self:ident, $index:ident| $drop_unfinished:expr) => {
         impl Bound for $connection {
+            async fn has_record(&mut self) -> Result<bool, sqlx::Error> {
+                let tables = sqlx::query_scalar($record).persistent(false);
+                let tables: i64 = tables.fetch_one(self).await?;
+                Ok(tables > 0)
+            }
+
             async fn least(&mut self) -> Result<i64, sqlx::Error> {
                 sqlx::raw_sql("create table if not exists schema_least (version bigint not null)")
                     .execute(&mut *self)
@@ -156,22 +165,30 @@ macro_rules! bound {
     };
 }
 
-bound!(SqliteConnection, |self, _index| Ok(()));
-bound!(PgConnection, |self, index| {
-    // If the process dies, the server ends the statement soon.
-    sqlx::raw_sql("set client_connection_check_interval = '2s'")
-        .execute(&mut *self)
-        .await?;
-    let unfinished =
-        "select count(*) from pg_index where indexrelid = to_regclass($1) and not indisvalid";
-    let unfinished = sqlx::query_scalar(unfinished).persistent(false).bind(index);
-    let unfinished: i64 = unfinished.fetch_one(&mut *self).await?;
-    if unfinished > 0 {
-        let drop = format!("drop index concurrently if exists {index}");
-        sqlx::raw_sql(AssertSqlSafe(drop)).execute(self).await?;
+bound!(
+    SqliteConnection,
+    "select count(*) from sqlite_schema where type = 'table' and name = '_sqlx_migrations'",
+    |self, _index| Ok(())
+);
+bound!(
+    PgConnection,
+    "select count(*) from pg_class where oid = to_regclass('_sqlx_migrations')",
+    |self, index| {
+        // If the process dies, the server ends the statement soon.
+        sqlx::raw_sql("set client_connection_check_interval = '2s'")
+            .execute(&mut *self)
+            .await?;
+        let unfinished =
+            "select count(*) from pg_index where indexrelid = to_regclass($1) and not indisvalid";
+        let unfinished = sqlx::query_scalar(unfinished).persistent(false).bind(index);
+        let unfinished: i64 = unfinished.fetch_one(&mut *self).await?;
+        if unfinished > 0 {
+            let drop = format!("drop index concurrently if exists {index}");
+            sqlx::raw_sql(AssertSqlSafe(drop)).execute(self).await?;
+        }
+        Ok(())
     }
-    Ok(())
-});
+);
 
 /// Brings a database up to date.
 ///
@@ -207,12 +224,13 @@ pub(crate) async fn migrate<C: Bound>(schema: &Schema, connection: &mut C) -> Re
         .map_err(not_migrated)
 }
 
-/// The steps of the program, and whether a database has them.
-pub(crate) async fn list<C: Migrate>(
-    schema: &Schema,
-    connection: &mut C,
-) -> Result<Vec<Migration>> {
-    let applied = applied(connection).await?;
+/// The steps of the program, and whether a database has them. Nothing is made for this: the database may be another's.
+pub(crate) async fn list<C: Bound>(schema: &Schema, connection: &mut C) -> Result<Vec<Migration>> {
+    let failed = |error| not_migrated(MigrateError::Execute(error));
+    let applied = match connection.has_record().await.map_err(failed)? {
+        true => recorded(connection).await?,
+        false => Vec::new(),
+    };
     let all = schema.steps.iter().map(|step| Migration {
         version: step.version,
         name: step.name.to_owned(),
@@ -226,12 +244,16 @@ pub(crate) fn newest() -> i64 {
     SQLITE.newest()
 }
 
-/// Versions of the steps that a database has.
+/// Versions of the steps that a database has, whose record is made if there is none.
 async fn applied<C: Migrate>(connection: &mut C) -> Result<Vec<i64>> {
     connection
         .ensure_migrations_table(TABLE)
         .await
         .map_err(not_migrated)?;
+    recorded(connection).await
+}
+
+async fn recorded<C: Migrate>(connection: &mut C) -> Result<Vec<i64>> {
     let listed = connection.list_applied_migrations(TABLE).await;
     Ok(listed
         .map_err(not_migrated)?

@@ -153,8 +153,8 @@ enum Command {
     /// Show and migrate the database's schema.
     #[command(subcommand)]
     Db(db::Command),
-    /// Check names, clock, disk, database, storage, certificates, the address of clients and the settings, and say what
-    /// to do about each problem; exit code 1 if something fails. Changes nothing.
+    /// Check names, owners of files, clock, disk, database, storage, certificates, the address of clients and the settings,
+    /// and say what to do about each problem; exit code 1 if something fails. Changes nothing.
     Doctor(doctor::Doctor),
     /// Write a consistent snapshot of the database, and the digests of its blobs, into a new folder, while the server
     /// runs. The blobs themselves are not included.

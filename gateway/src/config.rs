@@ -549,6 +549,11 @@ impl Config {
         }
     }
 
+    /// Whether there are blobs below a folder, all of them or, during a move, the old ones.
+    pub(crate) fn keeps_files(&self) -> bool {
+        self.storage.backend == Backend::Files || self.moving_from() == Some(Backend::Files)
+    }
+
     /// The folder of the blob files.
     pub(crate) fn blobs(&self) -> PathBuf {
         if self.storage.path.is_empty() {

@@ -50,6 +50,24 @@ pub(crate) fn check_owner(path: &Path, mode: &str) -> Result<Vec<String>, String
     Ok(warnings)
 }
 
+/// Who owns a file or a folder, and its mode.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Held {
+    pub(crate) user: u32,
+    pub(crate) mode: u32,
+}
+
+impl Held {
+    /// That of a path, if there is something.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        let found = std::fs::metadata(path).ok()?;
+        Some(Self {
+            user: found.uid(),
+            mode: found.permissions().mode(),
+        })
+    }
+}
+
 /// Refuses to write files for the server as root if the server does not run as root.
 ///
 /// # Errors

@@ -20,6 +20,9 @@ pub struct Connections {
     pub most: i64,
     /// How many are open, to all of its databases.
     pub open: i64,
+    /// How many of these this user has open from this machine to this database, without the one that asks: those of a
+    /// running server.
+    pub held: i64,
     /// How many a process of Gantry opens under load.
     pub of_process: i64,
 }
@@ -42,8 +45,12 @@ impl Db {
             .query(
                 "select 'PostgreSQL ' || current_setting('server_version') as version,
                         cast(current_setting('max_connections') as bigint)
-                            - cast(current_setting('superuser_reserved_connections') as bigint) as most,
-                        (select cast(coalesce(sum(numbackends), 0) as bigint) from pg_stat_database) as used",
+                            - cast(current_setting('superuser_reserved_connections') as bigint)
+                            - coalesce(cast(current_setting('reserved_connections', true) as bigint), 0) as most,
+                        (select cast(coalesce(sum(numbackends), 0) as bigint) from pg_stat_database) as used,
+                        (select count(*) from pg_stat_activity
+                         where datname = current_database() and usename = current_user and pid <> pg_backend_pid()
+                             and client_addr is not distinct from inet_client_addr()) as held",
             )
             .one()
             .await?;
@@ -52,6 +59,7 @@ impl Db {
             connections: Some(Connections {
                 most: row.get("server", "most")?,
                 open: row.get("server", "used")?,
+                held: row.get("server", "held")?,
                 of_process: CONNECTIONS.into(),
             }),
         })

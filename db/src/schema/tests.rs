@@ -120,6 +120,35 @@ async fn an_older_process_starts_beside_a_newer_one_within_the_bound_on_postgres
     start(&beyond, &steps(2, 2)).await.unwrap();
 }
 
+#[tokio::test]
+async fn a_list_of_steps_makes_nothing_in_an_empty_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = SqliteConnectOptions::new().filename(folder.path().join("empty"));
+    let mut sqlite = options.create_if_missing(true).connect().await.unwrap();
+    let mut postgres = fresh("empty").await.connect().await.unwrap();
+    let schema = steps(2, 1);
+    let listed = [
+        list(&schema, &mut sqlite).await.unwrap(),
+        list(&schema, &mut postgres).await.unwrap(),
+    ];
+    for listed in listed {
+        assert_eq!(listed.len(), 2);
+        assert!(listed.iter().all(|step| !step.applied), "{listed:?}");
+    }
+    let made: i64 = sqlx::query_scalar("select count(*) from sqlite_schema")
+        .fetch_one(&mut sqlite)
+        .await
+        .unwrap();
+    assert_eq!(made, 0);
+    let made = "select count(*) from pg_class
+        where relnamespace = (select oid from pg_namespace where nspname = current_schema())";
+    let made: i64 = sqlx::query_scalar(made)
+        .fetch_one(&mut postgres)
+        .await
+        .unwrap();
+    assert_eq!(made, 0);
+}
+
 /// Whether the index is there and whole, and its step recorded.
 async fn is_built(options: &PgConnectOptions) -> (Option<bool>, bool) {
     let mut connection = options.connect().await.unwrap();

@@ -1,6 +1,8 @@
 //! The database as rows of text, out of one kind and into the other.
 
 use gantry_db::backup::{self, LEFT_OUT, TABLES};
+use sqlx::ConnectOptions as _;
+use sqlx::sqlite::SqliteConnectOptions;
 
 use super::collecting::push;
 use super::*;
@@ -117,6 +119,30 @@ async fn a_snapshot_sees_one_moment() {
         assert!(!backup::is_empty(&mut after).await.unwrap());
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_backup_has_the_schema_of_the_program_that_makes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    let at = Location::Sqlite(path.clone());
+    Db::open(&at).await.unwrap().close().await;
+    let options = SqliteConnectOptions::new().filename(&path);
+    let mut newer = options.connect().await.unwrap();
+    sqlx::query(
+        "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+         values (1000000, 'of a newer program', true, x'00', 0)",
+    )
+    .execute(&mut newer)
+    .await
+    .unwrap();
+    drop(newer);
+    let db = Db::open(&at).await.unwrap();
+    let mut reader = db.reader().await.unwrap();
+    let schema = backup::schema(&mut reader).await.unwrap();
+    assert_eq!(schema, Db::newest_schema());
+    drop(reader);
+    db.close().await;
 }
 
 #[tokio::test]

@@ -13,6 +13,11 @@ async fn a_server_tells_its_version_and_how_many_connections_it_has() {
         };
         assert!(facts.version.starts_with("PostgreSQL "), "{facts:?}");
         assert!(connections.open > 0, "{facts:?}");
+        // While one is out, the other sees it.
+        let another = db.reader().await.unwrap();
+        let facts = db.server().await.unwrap();
+        drop(another);
+        assert!(facts.connections.unwrap().held > 0, "{facts:?}");
         assert!(connections.most > connections.of_process, "{facts:?}");
     })
     .await;

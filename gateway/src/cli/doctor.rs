@@ -10,6 +10,7 @@ mod configuration;
 mod database;
 mod finding;
 mod machine;
+mod owner;
 mod storage;
 
 use std::path::{Path, PathBuf};
@@ -67,7 +68,7 @@ impl Doctor {
     }
 
     async fn look(&self, config: Arc<Config>) -> anyhow::Result<ExitCode> {
-        let bundle = self.bundle.as_deref().map(Bundle::create).transpose()?;
+        let bundle = self.bundle.as_deref().map(Bundle::at).transpose()?;
         let (findings, db, opened) = examine(&config).await;
         self.show(&findings)?;
         let packed = match bundle {
@@ -109,8 +110,9 @@ impl Doctor {
 /// All findings, in the order in which they are shown, and the database, as far as it could be opened.
 async fn examine(config: &Arc<Config>) -> (Vec<Finding>, Option<Db>, Option<Opened>) {
     let given = || config.clone();
-    let (configuration, names, disk, address, (database, db)) = tokio::join!(
+    let (configuration, owners, names, disk, address, (database, db)) = tokio::join!(
         configuration::check(given()),
+        owner::check(given()),
         address::names(given()),
         machine::disk(given()),
         address::external(given()),
@@ -127,6 +129,7 @@ async fn examine(config: &Arc<Config>) -> (Vec<Finding>, Option<Db>, Option<Open
     let limits = machine::limits(config);
     let findings = [
         configuration,
+        owners,
         names,
         clock,
         disk,

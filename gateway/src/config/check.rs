@@ -237,7 +237,7 @@ impl Check {
         if in_bucket && let Err(error) = S3::open(&storage.s3) {
             self.wrong("[storage.s3]", causes(&error));
         }
-        let in_files = storage.backend == Backend::Files || moving_from == Some(Backend::Files);
+        let in_files = config.keeps_files();
         let folder = config.blobs();
         if in_files && folder.exists() && !folder.is_dir() {
             self.wrong(

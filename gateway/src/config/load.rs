@@ -15,7 +15,7 @@ pub(crate) enum ConfigError {
     /// The file cannot be read.
     #[error("cannot read the settings file {0}: correct --config or GANTRY_CONFIG")]
     Read(PathBuf, #[source] std::io::Error),
-    /// The file is not TOML.
+    /// The file is not TOML: where, and why. What stands there may be a secret, and is not in it.
     #[error("{0} is not valid TOML: {1}")]
     Syntax(PathBuf, String),
     /// Unknown keys: a line each, with the nearest known one.
@@ -59,7 +59,7 @@ pub(crate) fn load(
         let text = std::fs::read_to_string(path)
             .map_err(|error| ConfigError::Read(path.to_owned(), error))?;
         let table: Table = text.parse().map_err(|error: toml::de::Error| {
-            ConfigError::Syntax(path.to_owned(), error.to_string())
+            ConfigError::Syntax(path.to_owned(), syntax(&text, &error))
         })?;
         let origin = path.display().to_string();
         merge(&mut merged, table, &known, (&origin, &mut wrong));
@@ -87,6 +87,17 @@ pub(crate) fn load(
     }
     wrong.none()?;
     with_database_password(parse(&merged, "the settings")?)
+}
+
+/// Where a text is not TOML, and why. The error itself would print the line.
+fn syntax(text: &str, error: &toml::de::Error) -> String {
+    let message = error.message();
+    let Some(at) = error.span() else {
+        return message.to_owned();
+    };
+    let before = text.bytes().take(at.start);
+    let line = 1 + before.filter(|byte| *byte == b'\n').count();
+    format!("line {line}: {message}")
 }
 
 /// The settings with the password of `[database] password_file` in the URL.
@@ -459,6 +470,23 @@ mod tests {
             assert_eq!(found.count(), 1, "{said}: {lines:#?}");
         }
         assert_eq!(lines.len(), 7, "{lines:#?}");
+    }
+
+    #[test]
+    fn a_syntax_error_names_the_line_and_not_what_stands_there() {
+        for (text, line) in [
+            (
+                "[storage.s3]\nsecret_access_key = \"hunter2\npath_style = true\n",
+                "line 2: ",
+            ),
+            ("[database]\nurl = postgres://u:hunter2@h/d\n", "line 2: "),
+            ("\n\n[database]\nurl = \"x\" hunter2\n", "line 4: "),
+            ("hunter2", "line 1: "),
+        ] {
+            let error = refused(text, &[]);
+            let has_line = error.contains(&format!("is not valid TOML: {line}"));
+            assert!(has_line && !error.contains("hunter2"), "{error}");
+        }
     }
 
     #[test]

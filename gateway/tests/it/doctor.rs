@@ -3,19 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Permissions};
 use std::io::Read as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::Path;
 use std::process::{Output, Stdio};
 
 use flate2::read::GzDecoder;
 use serde_json::Value;
 
-use crate::harness::{ADMIN_PASSWORD, Authority, Replicas, Server, Shared};
+use crate::harness::{ADMIN_PASSWORD, Authority, Replicas, Server, Shared, database};
 
 static SERVER: Shared = Shared::new(&[]);
 
-const CHECKS: [&str; 10] = [
+const CHECKS: [&str; 11] = [
     "configuration",
+    "owners",
     "names",
     "clock",
     "disk",
@@ -89,6 +90,7 @@ async fn a_server_that_is_well_is_found_so() {
     every_check_is_named(&run);
     for check in [
         "configuration",
+        "owners",
         "database",
         "key",
         "storage",
@@ -97,6 +99,13 @@ async fn a_server_that_is_well_is_found_so() {
     ] {
         let found = of(&run, check);
         assert!(found.iter().all(|(level, _)| level == "ok"), "{found:?}");
+    }
+    let address = of(&run, "address");
+    for said in ["get tokens at https://", "arrive as they were sent"] {
+        assert!(
+            address.iter().any(|(_, found)| found.contains(said)),
+            "{address:?}"
+        );
     }
     let run = doctor(&server, &[], &[]).await;
     let text = printed(&run);
@@ -142,6 +151,124 @@ async fn a_certificate_that_clients_refuse_is_named_with_what_to_do() {
     let words = ["not valid for registry.invalid", "gantry cert renew"];
     fails(&run, "certificates", &words);
     assert_eq!(of(&run, "names")[0].0, "warning");
+}
+
+#[tokio::test]
+async fn a_stored_certificate_that_does_not_load_fails() {
+    let server = Server::start().await;
+    let folder = server.scratch().join("pair");
+    let at = |name: &str| folder.join(name).to_string_lossy().into_owned();
+    let out = folder.to_string_lossy().into_owned();
+    let issue = ["cert", "issue", "apps.example", "--out", &out];
+    server.cli_prints(&issue).await;
+    let (certificate, key) = (at("server.crt"), at("server.key"));
+    server
+        .cli_prints(&["cert", "import", "apps", &certificate, &key])
+        .await;
+    let run = doctor(&server, &["--json"], &[]).await;
+    assert_eq!(run.status.code(), Some(0), "{run:?}");
+    // As after a restore with the key of another installation.
+    server
+        .sql("update certificate set key = x'00' where name = 'apps'")
+        .await;
+    let run = doctor(&server, &["--json"], &[]).await;
+    fails(&run, "certificates", &["apps", "gantry cert import"]);
+}
+
+#[tokio::test]
+async fn names_are_not_judged_without_the_certificates_in_the_database() {
+    let server = SERVER.get().await;
+    let gone = [
+        (
+            "GANTRY_DATABASE__URL",
+            "postgres://gantry@127.0.0.1:1/gantry",
+        ),
+        ("GANTRY_SERVER__NAMES", "127.0.0.1,imported.invalid"),
+    ];
+    let run = doctor(&server, &["--json"], &gone).await;
+    let found = of(&run, "certificates");
+    let levels: Vec<&str> = found.iter().map(|(level, _)| level.as_str()).collect();
+    assert_eq!(levels, ["ok", "warning"], "{found:?}");
+    assert!(found[1].1.contains("not checked"), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_database_that_no_server_ever_used_fails_and_stays_empty() {
+    let server = SERVER.get().await;
+    let url = database().await;
+    let empty = [("GANTRY_DATABASE__URL", url.as_str())];
+    let run = doctor(&server, &["--json"], &empty).await;
+    fails(&run, "database", &["no server ever ran", "[database] url"]);
+    let tables = tokio::process::Command::new("psql")
+        .args([
+            url.as_str(),
+            "-qAt",
+            "-c",
+            "select relname from pg_class where relname like '%migrations%'",
+        ])
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .expect("psql can be run: apt-get install postgresql-client");
+    assert!(
+        tables.status.success() && tables.stdout.is_empty(),
+        "{tables:?}"
+    );
+}
+
+#[tokio::test]
+async fn root_is_told_what_the_servers_user_may_not_use() {
+    let server = Server::start().await;
+    let give = |user| {
+        let given = chown(server.data(), Some(user), Some(user));
+        given.expect("these tests run as root, as `setpriv` in others needs");
+    };
+    // As after a restore that root made.
+    give(1_000);
+    let run = doctor(&server, &["--json"], &[]).await;
+    give(0);
+    fails(&run, "owners", &["gantry.db", "user 1000", "chown"]);
+    fails(&run, "owners", &["blobs", "may not change"]);
+    let owners = of(&run, "owners");
+    assert_eq!(owners[0].0, "warning", "{owners:?}");
+    assert!(owners[0].1.contains("setpriv --reuid=1000"), "{owners:?}");
+}
+
+#[tokio::test]
+async fn clients_that_are_sent_elsewhere_for_tokens_are_told_of() {
+    let elsewhere = "https://registry.invalid";
+    let server = Server::with(&[("GANTRY_SERVER__EXTERNAL_URL", elsewhere)]).await;
+    let run = doctor(&server, &["--json"], &[]).await;
+    let address = of(&run, "address");
+    let is_told = |(level, said): &(String, String)| {
+        level == "warning" && said.contains(elsewhere) && said.contains("external_url")
+    };
+    assert!(address.iter().any(is_told), "{address:?}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_toml_is_named_without_what_stands_in_it() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let file = folder.path().join("gantry.toml");
+    let text = "[storage.s3]\nsecret_access_key = \"s3cr3t\n";
+    fs::write(&file, text).expect("it can be written");
+    let file = file.to_string_lossy().into_owned();
+    for command in [
+        &["config", "check"][..],
+        &["serve"],
+        &["doctor"],
+        &["doctor", "--json"],
+    ] {
+        let arguments = [command, &["--config", file.as_str()]].concat();
+        let run = Server::run(&arguments, &[]).await;
+        assert_eq!(run.status.code(), Some(1), "{run:?}");
+        let said = [&run.stdout[..], &run.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(
+            said.contains("line 2") && !said.contains("s3cr3t"),
+            "{said}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -262,6 +389,11 @@ async fn a_bundle_has_what_support_needs_and_no_secret() {
             "GANTRY_STORAGE__S3__SECRET_ACCESS_KEY",
             "s3cr3t-of-the-bucket",
         ),
+        ("GANTRY_STORAGE__S3__ACCESS_KEY_ID", "s3cr3t-access-key-id"),
+        (
+            "GANTRY_TRACING__OTLP_ENDPOINT",
+            "https://otlp.invalid/v1/s3cr3t?key=s3cr3t",
+        ),
         ("GANTRY_SETTINGS__LDAP_SEARCH_DN", "uid=ann.lee,dc=example"),
         ("GANTRY_SETTINGS__LDAP_SEARCH_PASSWORD", "s3cr3t-of-ldap"),
     ];
@@ -282,7 +414,7 @@ async fn a_bundle_has_what_support_needs_and_no_secret() {
     }
     for (name, expected) in [
         ("report.txt", "certificates"),
-        ("configuration.toml", "[server]"),
+        ("configuration.toml", "\"https://otlp.invalid/***\""),
         ("settings.txt", "ldap_search_dn is set"),
         ("versions.txt", "SQLite 3."),
         ("counts.txt", "public projects: 1"),

@@ -7,7 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use certs::SubjectName;
 use futures_util::future::join_all;
-use http::{Request, StatusCode};
+use http::response::Parts;
+use http::{HeaderMap, Request, StatusCode, header};
 use jobs::failures::causes;
 use outgoing::{Error, Guard, HttpClient, Trust, Verification, client_config};
 use rustls::ClientConfig;
@@ -24,6 +25,9 @@ const ADDRESS: Check = Check {
     name: "address",
     advice: "start the server, and look at [server] external_url, the balancer and the firewall",
 };
+/// What to do if an answer is not Gantry's.
+const STRANGER: &str =
+    "another program answers there, or a balancer changes answers or has no server";
 
 /// Time limit of an answer.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -68,23 +72,100 @@ pub(super) async fn external(config: Arc<Config>) -> Vec<Finding> {
 }
 
 async fn ask(config: Arc<Config>) -> anyhow::Result<Vec<Finding>> {
-    let url = format!("https://{}/v2/", config.external_host());
+    let host = config.external_host();
+    let (url, encoded) = (
+        format!("https://{host}/v2/"),
+        format!("https://{host}{ENCODED}"),
+    );
     let client = client(trusting(&config.ca_file())?);
-    let request = Request::get(url.as_str()).body(Bytes::new())?;
-    let finding = match client.send_for_head(request, Trust::Trusted).await {
-        Ok(head) if head.status == StatusCode::UNAUTHORIZED => {
-            ADDRESS.ok(format!("{url} answers, with a certificate that is trusted"))
+    let get = |url: &str| Request::get(url).body(Bytes::new());
+    let requests = (get(&url)?, get(&encoded)?);
+    // At once: one after the other could take longer than a check may.
+    let (base, encoded_answer) = tokio::join!(
+        client.send_for_head(requests.0, Trust::Trusted),
+        client.send_for_head(requests.1, Trust::Trusted),
+    );
+    let base = match base {
+        Ok(base) if base.status == StatusCode::UNAUTHORIZED => base,
+        Ok(other) => {
+            let found = format!("{url} answers {} and not 401", other.status);
+            return Ok(vec![ADDRESS.warning(found, STRANGER)]);
         }
-        Ok(head) => {
-            let found = format!("{url} answers {} and not 401", head.status);
-            ADDRESS.warning(
-                found,
-                "another program answers there, or a balancer has no server",
-            )
+        Err(error) => {
+            let found = format!("{url}: {}", causes(&error));
+            return Ok(vec![ADDRESS.warning(found, advice(&error))]);
         }
-        Err(error) => ADDRESS.warning(format!("{url}: {}", causes(&error)), advice(&error)),
     };
-    Ok(vec![finding])
+    let mut findings = vec![
+        ADDRESS.ok(format!("{url} answers, with a certificate that is trusted")),
+        of_realm(&host, &base.headers),
+    ];
+    if let Ok(answer) = encoded_answer
+        && is_gantrys(&base.headers)
+    {
+        findings.extend(of_encoded(&encoded, &answer));
+    }
+    Ok(findings)
+}
+
+/// Compares where clients are sent for tokens with the address that they use.
+fn of_realm(host: &str, headers: &HeaderMap) -> Finding {
+    let Some(realm) = realm(headers) else {
+        let found = format!("https://{host}/v2/ answers 401 and does not say where to get a token");
+        return ADDRESS.warning(found, STRANGER);
+    };
+    let expected = format!("https://{host}/").to_ascii_lowercase();
+    if realm.to_ascii_lowercase().starts_with(&expected) {
+        return ADDRESS.ok(format!("clients get tokens at {realm}"));
+    }
+    let found = format!("clients of https://{host} are sent to {realm} for tokens");
+    ADDRESS.warning(
+        found,
+        "set [server] external_url to the address that clients use, and restart the server",
+    )
+}
+
+/// The token service that a challenge names.
+fn realm(headers: &HeaderMap) -> Option<&str> {
+    let challenge = headers.get(header::WWW_AUTHENTICATE)?.to_str().ok()?;
+    let (_, rest) = challenge.split_once("realm=\"")?;
+    rest.split_once('"').map(|(realm, _)| realm)
+}
+
+/// A repository that cannot be: a name has no %. Decoded once more on its way, it becomes one that could be.
+const ENCODED: &str = "/v2/library/gantry%252Fdoctor/tags/list";
+
+/// Whether a path arrives as it was sent; nothing if the answer does not tell.
+fn of_encoded(url: &str, answer: &Parts) -> Option<Finding> {
+    let status = answer.status;
+    let refuses = [
+        StatusCode::BAD_REQUEST,
+        StatusCode::FORBIDDEN,
+        StatusCode::NOT_FOUND,
+        StatusCode::NOT_ACCEPTABLE,
+    ];
+    let advice = "let the balancer pass paths on as they come: the REST API has names of repositories in them, encoded";
+    if is_gantrys(&answer.headers) {
+        return match status {
+            StatusCode::BAD_REQUEST => Some(ADDRESS.ok("encoded paths arrive as they were sent")),
+            StatusCode::OK | StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND => {
+                let found = format!("{url} arrives decoded");
+                Some(ADDRESS.warning(found, advice))
+            }
+            _ => None,
+        };
+    }
+    refuses.contains(&status).then(|| {
+        let found = format!("{url} does not arrive: something before the server answers {status}");
+        ADDRESS.warning(found, advice)
+    })
+}
+
+/// Whether Gantry itself gave an answer. Some balancers add the first header to whatever they answer.
+fn is_gantrys(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE);
+    let is_json = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    is_json && headers.contains_key("docker-distribution-api-version")
 }
 
 fn advice(error: &Error) -> &'static str {
@@ -124,5 +205,87 @@ pub(super) async fn metrics(config: Arc<Config>) -> anyhow::Result<String> {
         "{listen} answers {}",
         answer.status()
     );
-    Ok(String::from_utf8_lossy(answer.body()).into_owned())
+    let text = String::from_utf8_lossy(answer.body()).into_owned();
+    // Other programs have metrics at this port too.
+    anyhow::ensure!(
+        text.contains("gantry_build_info"),
+        "what answers at {listen} is not Gantry"
+    );
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Response;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::super::finding::Level;
+    use super::*;
+
+    fn answer(status: u16, headers: &[(&str, &str)]) -> Parts {
+        let answer = Response::builder().status(status);
+        let answer = headers
+            .iter()
+            .fold(answer, |answer, (name, value)| answer.header(*name, *value));
+        answer.body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn clients_have_to_be_sent_to_the_address_that_they_use() {
+        let level = |challenge: &str| {
+            let answer = answer(401, &[("www-authenticate", challenge)]);
+            of_realm("Registry.example:8443", &answer.headers).level
+        };
+        let to = |url: &str| format!("Bearer realm=\"{url}/service/token\",service=\"x\"");
+        assert_eq!(level(&to("https://registry.example:8443")), Level::Ok);
+        for other in [
+            "http://registry.example:8443",
+            "https://registry.example",
+            "https://registry.example:8443.evil.example",
+            "https://10.0.0.7:8443",
+        ] {
+            assert_eq!(level(&to(other)), Level::Warning, "{other}");
+        }
+        assert_eq!(level("Basic realm=x"), Level::Warning);
+    }
+
+    #[test]
+    fn a_path_that_is_decoded_or_refused_on_its_way_is_told() {
+        let own = [
+            ("docker-distribution-api-version", "registry/2.0"),
+            ("content-type", "application/json; charset=utf-8"),
+        ];
+        let balancers = [
+            ("docker-distribution-api-version", "registry/2.0"),
+            ("content-type", "text/html"),
+        ];
+        let level = |status: u16, headers: &[(&str, &str)]| {
+            of_encoded("https://h/x", &answer(status, headers)).map(|finding| finding.level)
+        };
+        assert_eq!(level(400, &own), Some(Level::Ok));
+        assert_eq!(level(401, &own), Some(Level::Warning));
+        assert_eq!(level(404, &own), Some(Level::Warning));
+        assert_eq!(level(400, &balancers), Some(Level::Warning));
+        assert_eq!(level(400, &[]), Some(Level::Warning));
+        for untold in [429, 500, 503] {
+            assert_eq!(level(untold, &own), None);
+            assert_eq!(level(untold, &[]), None);
+        }
+    }
+
+    #[tokio::test]
+    async fn metrics_of_another_program_are_not_taken() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut config = Config::default();
+        config.server.metrics_listen = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut asked = [0; 1024];
+            let _ = stream.read(&mut asked).await;
+            let answer = "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\notel_up 1.0";
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        });
+        let refused = metrics(Arc::new(config)).await.unwrap_err();
+        assert!(refused.to_string().contains("is not Gantry"), "{refused}");
+    }
 }

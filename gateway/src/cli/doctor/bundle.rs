@@ -4,7 +4,7 @@
 mod content;
 mod mask;
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -15,8 +15,9 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use jobs::failures::causes;
 use model::{Clock as _, SystemClock, Timestamp};
+use rustix::fs::Access;
 
-use self::mask::masked;
+use self::mask::{HIDDEN, masked};
 use super::Opened;
 use super::finding::{Finding, apart};
 use crate::config::Config;
@@ -27,30 +28,37 @@ const FOLDER: &str = "gantry-support";
 /// A bundle that is not written yet.
 pub(super) struct Bundle {
     path: PathBuf,
-    file: File,
 }
 
 /// A file of a bundle: its name and its text.
 type Part = (&'static str, String);
 
 impl Bundle {
-    /// Makes its file, for its owner only.
+    /// A bundle at a path where nothing is yet.
     ///
     /// # Errors
-    /// If there is such a file already, or it cannot be made.
-    pub(super) fn create(path: &Path) -> anyhow::Result<Self> {
-        let mut options = OpenOptions::new();
-        let made = options.write(true).create_new(true).mode(0o600).open(path);
+    /// If there is something, or no file can be made there.
+    pub(super) fn at(path: &Path) -> anyhow::Result<Self> {
+        let shown = path.display();
+        anyhow::ensure!(
+            path.symlink_metadata().is_err(),
+            "cannot make {shown}: there is such a file already"
+        );
+        let folder = match path.parent() {
+            Some(folder) if folder != Path::new("") => folder,
+            _ => Path::new("."),
+        };
+        let may = rustix::fs::access(folder, Access::WRITE_OK);
+        may.with_context(|| format!("cannot make {shown}"))?;
         Ok(Self {
-            file: made.with_context(|| format!("cannot make {}", path.display()))?,
             path: path.to_owned(),
         })
     }
 
-    /// Fills it; returns the names of what is in it.
+    /// Makes its file, for its owner only; returns the names of what is in it.
     ///
     /// # Errors
-    /// If the file cannot be written; it is then deleted.
+    /// If the file cannot be written; then there is none.
     pub(super) async fn pack(
         self,
         (config, opened): (&Arc<Config>, Option<Opened>),
@@ -61,18 +69,36 @@ impl Bundle {
             config: config.clone(),
             opened,
         };
-        let mut parts = vec![("report.txt", masked(&report.join("\n")))];
+        let mut parts = vec![("report.txt", source.safe(&report.join("\n")))];
         parts.extend(source.parts().await);
-        let Self { path, mut file } = self;
         let packed = archive(&parts, SystemClock.now());
-        let written = packed.and_then(|bytes| file.write_all(&bytes));
-        if let Err(error) = written.and_then(|()| file.sync_all()) {
-            // What is left is of no use; that it cannot be deleted either adds nothing.
-            let _ = std::fs::remove_file(&path);
-            return Err(error).with_context(|| format!("cannot write {}", path.display()));
-        }
+        let written = packed.and_then(|bytes| place(&self.path, &bytes));
+        written.with_context(|| format!("cannot write {}", self.path.display()))?;
         Ok(parts.iter().map(|(name, _)| *name).collect())
     }
+}
+
+/// Makes a file that is there once it is whole, so that one who breaks off leaves none that the next run would refuse.
+fn place(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(format!(".{}.partial", std::process::id()));
+    let partial = PathBuf::from(partial);
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&partial)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    let placed = written.and_then(|()| match path.symlink_metadata() {
+        Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+        Err(_) => std::fs::rename(&partial, path),
+    });
+    if placed.is_err() {
+        // What is left is of no use; that it cannot be deleted either adds nothing.
+        let _ = std::fs::remove_file(&partial);
+    }
+    placed
 }
 
 /// What is known of the installation.
@@ -108,7 +134,18 @@ impl Source {
         let source = self.clone();
         let text = apart(move || read(source)).await;
         let text = text.unwrap_or_else(|error| format!("not there: {}", causes(error.as_ref())));
-        (name, masked(&text))
+        (name, self.safe(&text))
+    }
+
+    /// A text without what `mask` hides, and without the IDs of keys in the settings.
+    fn safe(&self, text: &str) -> String {
+        let ids = [
+            &self.config.storage.s3.access_key_id,
+            &self.config.acme.eab_key_id,
+        ];
+        // A shorter one is a word, and would hide others.
+        let ids = ids.into_iter().filter(|id| id.len() > 3);
+        ids.fold(masked(text), |text, id| text.replace(id.as_str(), HIDDEN))
     }
 
     fn opened(&self) -> anyhow::Result<&Opened> {
@@ -142,12 +179,33 @@ mod tests {
         let path = folder.path().join("support.tar.gz");
         let mut config = Config::default();
         config.server.data = folder.path().to_owned();
-        let bundle = Bundle::create(&path).unwrap();
+        let bundle = Bundle::at(&path).unwrap();
+        assert!(!path.exists(), "nothing is left if this breaks off here");
         let names = bundle.pack((&Arc::new(config), None), &[]).await.unwrap();
         assert_eq!(names[..2], ["report.txt", "configuration.toml"]);
         let found = std::fs::metadata(&path).unwrap();
         assert_eq!(found.permissions().mode() & 0o777, 0o600);
         assert!(found.len() > 0);
-        assert!(Bundle::create(&path).is_err());
+        assert!(Bundle::at(&path).is_err());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        let before = std::fs::read(&path).unwrap();
+        let refused = place(&path, b"another").unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert!(Bundle::at(&folder.path().join("absent/support.tar.gz")).is_err());
+    }
+
+    #[test]
+    fn the_ids_of_keys_are_hidden_wherever_they_stand() {
+        let mut config = Config::default();
+        config.storage.s3.access_key_id = "AKIA4EXAMPLE".to_owned();
+        config.acme.eab_key_id = "kid-17".to_owned();
+        let source = Source {
+            config: Arc::new(config),
+            opened: None,
+        };
+        let shown = source.safe("no key AKIA4EXAMPLE, <Id>AKIA4EXAMPLE</Id>, (kid-17)");
+        assert_eq!(shown, "no key ***, <Id>***</Id>, (***)");
     }
 }

@@ -3,13 +3,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use certs::{HotCertificates, Presented, Roots, Source, SubjectName, findings_in_use};
+use certs::{
+    HotCertificates, Presented, Roots, Source, SubjectName, expiry_warning, findings_in_use,
+};
+use jobs::failures::causes;
 use model::{Clock as _, SystemClock};
 use time::OffsetDateTime;
 
 use super::Opened;
 use super::finding::{Check, Finding};
-use crate::certificate::{self, stored};
+use crate::certificate;
+use crate::certificate::stored::{self, Broken};
 use crate::config::Config;
 
 const CHECK: Check = Check {
@@ -22,22 +26,66 @@ pub(super) async fn check(config: Arc<Config>, opened: Option<Opened>) -> Vec<Fi
 }
 
 async fn look(config: Arc<Config>, opened: Option<Opened>) -> anyhow::Result<Vec<Finding>> {
-    let stored = match &opened {
-        Some(Opened { db, master }) => stored::load(db, master).await?,
-        None => Vec::new(),
-    };
     let now = SystemClock.now().date_time();
-    let (_, files) = certificate::load(&config)?;
+    let files = certificate::load(&config).map(|(_, files)| files);
+    let Some(Opened { db, master }) = &opened else {
+        return Ok(alone(files, now));
+    };
+    let (stored, broken) = stored::read(db, master).await?;
+    let mut findings = match files {
+        Ok(files) => together(&config, (files, stored), now),
+        Err(error) => vec![CHECK.failed(&error)],
+    };
+    findings.extend(broken.iter().map(of_broken));
+    Ok(findings)
+}
+
+/// The certificates of files without those in the database: which names they have to have is not known then.
+fn alone(files: anyhow::Result<Vec<Presented>>, now: OffsetDateTime) -> Vec<Finding> {
+    let of_time = |presented: &Presented| {
+        let found: Vec<String> = expiry_warning(&presented.certificate, now)
+            .into_iter()
+            .collect();
+        of_one(presented, &found, !is_valid(presented, now))
+    };
+    let mut findings: Vec<Finding> = match files {
+        Ok(files) => files.iter().flat_map(of_time).collect(),
+        Err(error) => vec![CHECK.failed(&error)],
+    };
+    findings.push(CHECK.warning(
+        "names, and certificates in the database, are not checked, as that is not open or its master key not known",
+        "see what is said of the database and the key",
+    ));
+    findings
+}
+
+/// The certificates of files and those in the database, as clients get them.
+fn together(
+    config: &Config,
+    (files, stored): (Vec<Presented>, Vec<Presented>),
+    now: OffsetDateTime,
+) -> Vec<Finding> {
     let hot = HotCertificates::new(files, now);
     hot.set_stored(stored, now);
     let roots = Roots::of_the_system().with(&own_ca(&config.ca_file()));
-    let wanted = certificate::wanted_names(&config);
+    let wanted = certificate::wanted_names(config);
     let in_use = findings_in_use(&hot, &wanted, &roots, now);
     let findings = in_use.iter().flat_map(|(presented, found)| {
         let is_refused = !is_valid(presented, now) || lacks_names(&hot, presented, &wanted);
         of_one(presented, found, is_refused)
     });
-    Ok(findings.collect())
+    findings.collect()
+}
+
+/// A certificate in the database that does not load.
+fn of_broken(broken: &Broken) -> Finding {
+    let Broken {
+        source,
+        name,
+        error,
+    } = broken;
+    let found = format!("{name}, in the database: {}", causes(error.as_ref()));
+    CHECK.fail(found, advice(*source))
 }
 
 fn own_ca(file: &Path) -> String {

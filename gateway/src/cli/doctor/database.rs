@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use db::clock::DatabaseClock;
-use db::{Connections, Db, ServerFacts};
+use db::{Connections, Db, ServerFacts, installation};
 use model::SystemClock;
 use tenancy::secret::MasterKey;
 
@@ -23,6 +23,8 @@ const KEY: Check = Check {
     name: "key",
     advice: "restore the master key's file from its copy, or correct [secrets] master_key_file",
 };
+/// What to do about a database that no server has ever used.
+const UNUSED: &str = "correct [database] url, or [server] data with SQLite; if the installation is new, start the server";
 const CLOCK: Check = Check {
     name: "clock",
     advice: "run a time service on this machine and on that of the database",
@@ -44,6 +46,10 @@ async fn look(config: Arc<Config>) -> anyhow::Result<(Finding, Option<Db>)> {
     let steps = Db::migrations(&location).await?;
     let missing = steps.iter().filter(|step| !step.applied);
     let missing: Vec<String> = missing.map(|step| step.version.to_string()).collect();
+    if missing.len() == steps.len() {
+        let found = "no server ever ran on this database";
+        return Ok((DATABASE.fail(found, UNUSED), None));
+    }
     if !missing.is_empty() {
         let found = format!("the schema lacks {}", missing.join(", "));
         let advice = "start the server with this version, or run `gantry db migrate`";
@@ -59,13 +65,15 @@ fn of_server(facts: &ServerFacts) -> Finding {
     let Some(Connections {
         most,
         open,
+        held,
         of_process,
     }) = facts.connections
     else {
         return DATABASE.ok(found);
     };
     let found = format!("{found}, {open} of {most} connections open");
-    if most - open < of_process {
+    // What a running server holds already, it does not open again.
+    if most - open < of_process - held.min(of_process) {
         let found = format!("{found}, and a process of Gantry opens up to {of_process}");
         let advice = "raise max_connections of PostgreSQL, or let others open fewer";
         return DATABASE.warning(found, advice);
@@ -82,18 +90,24 @@ pub(super) async fn key(
         return (vec![KEY.unchecked()], None);
     };
     match apart(move || read_key(config, db)).await {
-        Ok(master) => {
-            let found = "the master key is the one that the database was made with";
-            (vec![KEY.ok(found)], Some(Arc::new(master)))
-        }
+        Ok((finding, master)) => (vec![finding], Some(Arc::new(master))),
         Err(error) => (vec![KEY.failed(&error)], None),
     }
 }
 
-async fn read_key(config: Arc<Config>, db: Db) -> anyhow::Result<MasterKey> {
+async fn read_key(config: Arc<Config>, db: Db) -> anyhow::Result<(Finding, MasterKey)> {
     let master = MasterKey::load(&config.master_key())?;
+    let authority = installation::get(&mut db.reader().await?, bootstrap::CA).await?;
+    let finding = match authority {
+        Some(_) => KEY.ok("the master key is the one that the database was made with"),
+        None => {
+            let found =
+                "the master key can be read, but the database has nothing yet to compare it with";
+            KEY.warning(found, "start the server, which makes its private CA")
+        }
+    };
     bootstrap::verify_master_key(&db, &master).await?;
-    Ok(master)
+    Ok((finding, master))
 }
 
 /// Compares this machine's clock with the database's.
@@ -120,4 +134,32 @@ async fn compare(db: Db) -> anyhow::Result<Vec<Finding>> {
     } else {
         CLOCK.ok(found)
     }])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::Level;
+    use super::*;
+
+    #[test]
+    fn connections_that_the_running_server_holds_are_not_wanted_twice() {
+        let level = |open: i64, held: i64| {
+            let connections = Connections {
+                most: 100,
+                open,
+                held,
+                of_process: 16,
+            };
+            let facts = ServerFacts {
+                version: "PostgreSQL 16.1".to_owned(),
+                connections: Some(connections),
+            };
+            of_server(&facts).level
+        };
+        assert_eq!(level(84, 0), Level::Ok);
+        assert_eq!(level(85, 0), Level::Warning);
+        assert_eq!(level(99, 16), Level::Ok);
+        assert_eq!(level(100, 40), Level::Ok);
+        assert_eq!(level(99, 14), Level::Warning);
+    }
 }

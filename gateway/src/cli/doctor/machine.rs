@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use model::{Clock as _, SystemClock};
 
 use super::finding::{Check, Finding, Level};
-use crate::config::{Backend, Config};
+use crate::config::Config;
 use crate::descriptors;
 
 const DISK: Check = Check {
@@ -24,6 +24,10 @@ const LIMITS: Check = Check {
     advice: "raise `ulimit -n` (LimitNOFILE of a unit), or lower [limits] connections",
 };
 
+/// Bytes that have to be free where blobs or SQLite's file are.
+const LEAST: u64 = 256 << 20;
+/// Bytes that have to be free where only certificates are.
+const LEAST_FOR_CERTIFICATES: u64 = 16 << 20;
 /// How long a small write may take until it is durable.
 const SLOW: Duration = Duration::from_secs(1);
 
@@ -31,7 +35,7 @@ const SLOW: Duration = Duration::from_secs(1);
 pub(super) async fn disk(config: Arc<Config>) -> Vec<Finding> {
     let look = move || {
         let folders = folders(&config).into_iter();
-        let looked = folders.map(|folder| of_folder(&folder));
+        let looked = folders.map(|folder| of_folder(&folder, least(&config, &folder)));
         let findings = looked.map(|found| found.unwrap_or_else(|error| DISK.failed(&error)));
         ready(Ok(findings.collect()))
     };
@@ -57,10 +61,21 @@ pub(super) fn limits(config: &Config) -> Vec<Finding> {
 pub(super) fn folders(config: &Config) -> Vec<PathBuf> {
     let mut folders = vec![config.server.data.clone()];
     let blobs = config.blobs();
-    if config.storage.backend == Backend::Files && !blobs.starts_with(&config.server.data) {
+    if config.keeps_files() && !blobs.starts_with(&config.server.data) {
         folders.push(blobs);
     }
     folders
+}
+
+/// How many bytes have to be free in a folder, after what it holds.
+fn least(config: &Config, folder: &Path) -> u64 {
+    let has_blobs = config.keeps_files() && config.blobs().starts_with(folder);
+    let has_database = config.database.is_sqlite() && config.server.data == folder;
+    if has_blobs || has_database {
+        LEAST
+    } else {
+        LEAST_FOR_CERTIFICATES
+    }
 }
 
 /// Room on a file system.
@@ -99,9 +114,9 @@ impl Room {
         }
     }
 
-    fn level(&self) -> Level {
+    fn level(&self, least: u64) -> Level {
         let has_inodes = |least: u64| self.inodes == 0 || self.free_inodes >= least;
-        if self.free < 256 << 20 || !has_inodes(1_000) {
+        if self.free < least || !has_inodes(1_000) {
             return Level::Fail;
         }
         let is_much = self.free >= 20 << 30 || self.free >= self.total / 10;
@@ -113,7 +128,7 @@ impl Room {
     }
 }
 
-fn of_folder(folder: &Path) -> anyhow::Result<Finding> {
+fn of_folder(folder: &Path, least: u64) -> anyhow::Result<Finding> {
     let (shown, room) = (folder.display(), Room::of(folder)?);
     let begun = Instant::now();
     try_sync(folder).with_context(|| format!("cannot write and sync a file in {shown}"))?;
@@ -124,7 +139,7 @@ fn of_folder(folder: &Path) -> anyhow::Result<Finding> {
         took.as_millis()
     );
     let advice = "make room: delete what nobody needs, let `gantry gc run` finish, or enlarge the file system";
-    Ok(match room.level() {
+    Ok(match room.level(least) {
         Level::Fail => DISK.fail(found, advice),
         Level::Warning => DISK.warning(found, advice),
         Level::Ok if took > SLOW => {
@@ -134,10 +149,11 @@ fn of_folder(folder: &Path) -> anyhow::Result<Finding> {
     })
 }
 
-/// Writes a small file, makes it durable, and deletes it.
+/// Writes a small file, makes it durable, and deletes it. Its name is that of a probe of the store: what is left of it
+/// if this is killed, `gantry storage check` does not take for somebody else's.
 fn try_sync(folder: &Path) -> io::Result<()> {
     let (process, now) = (std::process::id(), SystemClock.now().0);
-    let path = folder.join(format!(".gantry-doctor-{process}-{now}"));
+    let path = folder.join(format!("gantry-probe-doctor-{process}-{now}"));
     let mut options = OpenOptions::new();
     let mut file = options
         .write(true)
@@ -153,6 +169,7 @@ fn try_sync(folder: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Backend, MovingFrom};
 
     #[test]
     fn a_full_disk_fails_and_a_filling_one_is_warned_of() {
@@ -163,7 +180,7 @@ mod tests {
                 free_inodes,
                 inodes,
             };
-            room.level()
+            room.level(LEAST)
         };
         assert_eq!(gib(50, 100, 90, 0), Level::Ok);
         assert_eq!(gib(25, 1_000, 500_000, 1_000_000), Level::Ok);
@@ -171,6 +188,25 @@ mod tests {
         assert_eq!(gib(50, 100, 10_000, 1_000_000), Level::Warning);
         assert_eq!(gib(50, 100, 999, 1_000_000), Level::Fail);
         assert_eq!(gib(0, 100, 500_000, 1_000_000), Level::Fail);
+    }
+
+    #[test]
+    fn a_small_volume_is_enough_for_certificates_alone() {
+        let room = Room {
+            free: 190 << 20,
+            total: 200 << 20,
+            free_inodes: 50_000,
+            inodes: 51_200,
+        };
+        let mut config = Config::default();
+        let level = |config: &Config| room.level(least(config, &config.server.data));
+        assert_eq!(level(&config), Level::Fail);
+        config.storage.backend = Backend::S3;
+        assert_eq!(level(&config), Level::Fail, "SQLite's file is there");
+        config.database.url = "postgres://h/d".to_owned().into();
+        assert_eq!(level(&config), Level::Ok);
+        config.storage.moving_from = MovingFrom::Files;
+        assert_eq!(level(&config), Level::Fail);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use db::Db;
 use storage::health::{Health, Probe};
 
 use super::finding::{Check, Finding};
-use crate::config::{Backend, Config};
+use crate::config::Config;
 use crate::stores;
 
 const CHECK: Check = Check {
@@ -25,7 +25,7 @@ async fn look(config: Arc<Config>, db: Db) -> anyhow::Result<Vec<Finding>> {
     let folder = config.blobs();
     // Opening the store would make it.
     anyhow::ensure!(
-        config.storage.backend != Backend::Files || folder.is_dir(),
+        !config.keeps_files() || folder.is_dir(),
         "there is no folder {}",
         folder.display()
     );
@@ -46,5 +46,26 @@ fn of(name: &str, health: Health) -> Finding {
         Health::Down(error) => failed("read", error),
         Health::ReadOnly(error) => failed("written", error),
         Health::Wrong(_) => CHECK.fail(format!("{name} is another store"), CHECK.advice),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Backend, MovingFrom};
+
+    #[tokio::test]
+    async fn the_folder_of_the_old_store_is_not_made_either() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.server.data = folder.path().to_owned();
+        config.storage.backend = Backend::S3;
+        config.storage.moving_from = MovingFrom::Files;
+        let db = Db::open(&config.database()).await.unwrap();
+        let blobs = config.blobs();
+        let refused = look(Arc::new(config), db.clone()).await.unwrap_err();
+        assert!(refused.to_string().starts_with("there is no folder"));
+        assert!(!blobs.exists());
+        db.close().await;
     }
 }

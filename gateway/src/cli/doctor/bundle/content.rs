@@ -6,11 +6,14 @@ use std::path::Path;
 use db::job::{self, Job};
 use db::project::{self, Viewer};
 use db::{Db, usage};
+use jobs::failures::causes;
 use serde_json::Value;
 use tenancy::setting::{Fixed, Settings, Shown};
+use toml::Table;
 
 use super::super::{address, machine};
 use super::Source;
+use super::mask::HIDDEN;
 
 /// Settings whose text is one of a few words; all other texts may be names.
 const WORDS: [&str; 2] = ["auth_mode", "project_creation_restriction"];
@@ -30,17 +33,49 @@ const IMPERSONAL: [&str; 11] = [
     "upload_expiry",
 ];
 
+/// Settings that name a person, or an account elsewhere.
+const ACCOUNTS: [&str; 3] = ["access_key_id", "contact", "eab_key_id"];
+/// Settings that are URLs.
+const URLS: [&str; 6] = [
+    "directory",
+    "endpoint",
+    "external_url",
+    "otlp_endpoint",
+    "public_endpoint",
+    "url",
+];
+
 /// Maximum number of jobs that are looked at.
 const JOBS: i64 = 2_000;
 
-/// The configuration as `gantry config show` prints it, without mail addresses and without what `settings` has.
+/// The configuration as `gantry config show` prints it, without accounts and mail addresses, and without what `settings`
+/// has. Of URLs, only scheme and host are left: that is what `mask` does to all of them.
 pub(super) async fn configuration(source: Source) -> anyhow::Result<String> {
     let mut shown = (*source.config).clone();
     shown.settings = Fixed::default();
-    for contact in &mut shown.acme.contact {
-        *contact = "***".to_owned();
-    }
+    let mut shown = Table::try_from(&shown)?;
+    hide_in(&mut shown);
     Ok(toml::to_string(&shown)?)
+}
+
+fn hide_in(settings: &mut Table) {
+    for (key, value) in settings.iter_mut() {
+        hide(key, value);
+    }
+}
+
+fn hide(key: &str, value: &mut toml::Value) {
+    match value {
+        toml::Value::Table(settings) => hide_in(settings),
+        toml::Value::Array(values) => values.iter_mut().for_each(|value| hide(key, value)),
+        toml::Value::String(text) => {
+            let is_no_url = URLS.contains(&key) && !text.contains("://");
+            if !text.is_empty() && (is_no_url || ACCOUNTS.contains(&key)) {
+                *text = HIDDEN.to_owned();
+            }
+        }
+        _ => {}
+    }
 }
 
 /// The settings that are in the database.
@@ -158,8 +193,9 @@ pub(super) async fn system(source: Source) -> anyhow::Result<String> {
         lines.extend(found.map(|found| format!("{limit}: {}", found.trim())).ok());
     }
     for folder in machine::folders(&source.config) {
-        let room = machine::Room::of(&folder)?;
-        lines.push(format!("{}: {}", folder.display(), room.text()));
+        let room = machine::Room::of(&folder);
+        let room = room.map_or_else(|error| causes(error.as_ref()), |room| room.text());
+        lines.push(format!("{}: {room}", folder.display()));
     }
     Ok(lines.join("\n"))
 }
@@ -167,4 +203,59 @@ pub(super) async fn system(source: Source) -> anyhow::Result<String> {
 /// The metrics of a server on this machine.
 pub(super) async fn metrics(source: Source) -> anyhow::Result<String> {
     address::metrics(source.config).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::mask::masked;
+    use super::*;
+
+    /// Sets every text.
+    fn fill(settings: &mut Table, with: &str) {
+        for (_, value) in settings.iter_mut() {
+            match value {
+                toml::Value::Table(settings) => fill(settings, with),
+                toml::Value::String(text) => *text = with.to_owned(),
+                toml::Value::Array(values) => values.push(with.into()),
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn of_a_url_in_any_setting_only_scheme_and_host_are_left() {
+        let mut settings = Table::try_from(crate::config::Config::default()).unwrap();
+        fill(
+            &mut settings,
+            "https://ann:s3cr3t@a.example:4318/v1/s3cr3t?key=s3cr3t",
+        );
+        hide_in(&mut settings);
+        let shown = masked(&toml::to_string(&settings).unwrap());
+        assert!(
+            !shown.contains("s3cr3t") && !shown.contains("ann:"),
+            "{shown}"
+        );
+        assert!(
+            shown.contains("otlp_endpoint = \"https://***@a.example:4318/***\""),
+            "{shown}"
+        );
+        for account in ACCOUNTS {
+            assert!(
+                shown.contains(&format!("{account} = \"***\""))
+                    || shown.contains(&format!("{account} = [\"***\"]")),
+                "{shown}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_should_be_a_url_and_is_none_is_not_shown() {
+        let mut settings = Table::try_from(crate::config::Config::default()).unwrap();
+        fill(&mut settings, "s3cr3t");
+        hide_in(&mut settings);
+        let shown = toml::to_string(&settings).unwrap();
+        for url in URLS {
+            assert!(shown.contains(&format!("{url} = \"***\"")), "{shown}");
+        }
+    }
 }
