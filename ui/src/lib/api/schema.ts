@@ -2030,6 +2030,12 @@ export interface components {
             algorithm: string | null;
             /**
              * Format: int64
+             * @description Seconds after its last push or pull in which no artifact goes. Default: 86400.
+             * @default null
+             */
+            grace_secs: number | null;
+            /**
+             * Format: int64
              * @default null
              */
             id: number | null;
