@@ -68,7 +68,7 @@ pub(crate) struct ReplicationPolicy {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it describes the filters of policies")]
 pub(crate) struct ReplicationFilter {
-    /// `matches` or `excludes`, for tags and labels.
+    /// `matches` or `excludes`, for names, tags and labels.
     decoration: Option<String>,
     /// `name`, `tag`, `label` or `resource`.
     #[schema(rename = "type")]

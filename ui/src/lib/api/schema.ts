@@ -1796,7 +1796,7 @@ export interface components {
         };
         /** @description What is copied. */
         ReplicationFilter: {
-            /** @description `matches` or `excludes`, for tags and labels. */
+            /** @description `matches` or `excludes`, for names, tags and labels. */
             decoration?: string | null;
             /** @description `name`, `tag`, `label` or `resource`. */
             type: string;
