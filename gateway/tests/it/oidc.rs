@@ -545,6 +545,21 @@ async fn a_sign_in_is_one_browsers_once_and_leads_nowhere_else() {
         "{cookie}"
     );
 
+    // At another name, the sign-in begins where the provider's answer comes back; nobody is sent there twice.
+    let elsewhere = async |path: &str| {
+        let asked = office.server.anonymous().get(path);
+        asked.header("host", "other.example:8443").await.expect(302)
+    };
+    let sent = elsewhere("/c/oidc/login?redirect_url=/ui/projects").await;
+    let path = "/c/oidc/login?redirect_url=%2Fui%2Fprojects&from_other_host=true";
+    let there = format!("https://{}{path}", office.server.host());
+    assert_eq!(sent.header("location"), there);
+    let cookies = sent.headers.get_all("set-cookie").into_iter();
+    let mut cookies = cookies.filter_map(|line| line.to_str().ok());
+    assert!(!cookies.any(|line| line.starts_with("__Host-gantry_oidc_")));
+    let begun = elsewhere(path).await;
+    assert!(begun.header("location").contains("code_challenge="));
+
     // Another browser with the callback of this one.
     let callback = alice.go("").await;
     let cookie = cookie_of(&callback);
