@@ -686,6 +686,23 @@ async fn a_token_that_is_wrong_in_one_way_is_refused() {
         let message = office.refused(mischief.clone()).await;
         assert!(message.contains(said), "{mischief}: {message}");
     }
+    // Administrators find the reasons in the audit log.
+    let admin = office.server.admin();
+    let query = "q=username%3DOIDC,operation%3Dlogin,operation_result%3Dfalse";
+    let path = format!("/api/ext/v1/audit/export?format=ndjson&{query}");
+    eventually(10, "the refusals are recorded", async || {
+        let text = admin.get(&path).await.expect(200).text();
+        let reasons = [
+            "algorithm",
+            "signature",
+            "another client",
+            "nonce",
+            "expired",
+            "somebody else",
+        ];
+        reasons.iter().all(|said| text.contains(said)).then_some(())
+    })
+    .await;
     // And one that is right is taken, so that it was the mischief each time.
     let mut person = office.person("mallory", json!({ "nick": "mallory" })).await;
     office.provider.mischief(token("", json!({}))).await;
