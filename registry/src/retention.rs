@@ -7,8 +7,8 @@
 //! artifact it asks, once that is held, whether it was pushed or pulled since ([`Stamp`]). What changes later than that
 //! waits for the artifact, and finds it gone, as after any deletion.
 //!
-//! **What else keeps an artifact**: a push or a pull within the policy's grace, an immutable tag, of its own or of a referrer that would go with it, and an index
-//! that lists it. Referrers are not looked at: they stay with their subject and go with it.
+//! **What else keeps an artifact**: a push or a pull within the policy's grace, an immutable tag, of its own or of a
+//! referrer that would go with it, and an index that lists it. Referrers are not looked at: they stay with their subject and go with it.
 
 mod delete;
 mod evaluate;

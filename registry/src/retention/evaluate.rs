@@ -122,7 +122,8 @@ impl Rules {
 
     fn is_recent(&self, artifact: &Artifact) -> bool {
         let used = artifact.pulled.max(Some(artifact.pushed));
-        used.is_some_and(|at| at.plus(self.grace) > self.now)
+        let is_recent = used.is_some_and(|at| at.plus(self.grace) > self.now);
+        !self.grace.is_zero() && is_recent
     }
 
     fn candidate(&self, artifact: &Artifact, about: RuleSet) -> Candidate {

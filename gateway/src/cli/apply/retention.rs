@@ -104,14 +104,9 @@ impl Retention {
             let new = serde_json::to_string(&new.rules)?;
             changes.compare("rules", serde_json::to_string(&rules)?, Some(new));
         }
-        if known.grace_secs != new.grace_secs {
-            let said = |secs: Option<u32>| secs.map_or_else(String::new, |secs| secs.to_string());
-            changes.compare(
-                "grace_secs",
-                said(known.grace_secs),
-                Some(said(new.grace_secs)),
-            );
-        }
+        let said = |secs: Option<u32>| secs.map_or_else(String::new, |secs| secs.to_string());
+        let (old, new) = (said(known.grace_secs), said(new.grace_secs));
+        changes.compare("grace_secs", old, Some(new));
         let cron = self.policy.cron.as_ref();
         let cron = cron.map(Cron::to_string).unwrap_or_default();
         changes.compare("schedule", &before.cron, Some(cron));
