@@ -8,7 +8,8 @@
 //! waits for the artifact, and finds it gone, as after any deletion.
 //!
 //! **What else keeps an artifact**: a push or a pull within the policy's grace, an immutable tag, of its own or of a
-//! referrer that would go with it, and an index that lists it. Referrers are not looked at: they stay with their subject and go with it.
+//! referrer that would go with it, and an index that lists it. Referrers are not looked at: they stay with their subject
+//! and go with it.
 
 mod delete;
 mod evaluate;
