@@ -9,7 +9,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{AUTHORIZATION, HOST, ORIGIN, SET_COOKIE};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::{App, Error, cookie};
 
@@ -30,12 +30,23 @@ pub(crate) enum SessionChange {
 pub(crate) async fn guard(State(app): App, request: Request, next: Next) -> Response {
     if is_by_credentials(&request) {
         let own = app.settings.current().external_url.clone();
-        return match is_of_other_site(&request, &own) {
+        let mut response = match is_of_other_site(&request, &own) {
             true => {
                 Error::Forbidden("the request comes from another site".to_owned()).into_response()
             }
             false => next.run(request).await,
         };
+        if response.status() == StatusCode::FORBIDDEN {
+            // Clients of Harbor, such as Terraform's provider, take a refusal without a token for one that wants a token,
+            // and hide its reason. Without a cookie it is good for nothing.
+            let token = app.csrf.token(&Csrf::cookie(), None);
+            add(
+                response.headers_mut(),
+                TOKEN,
+                HeaderValue::try_from(token).ok(),
+            );
+        }
+        return response;
     }
     let Some(browser) = Browser::of(&request) else {
         return next.run(request).await;

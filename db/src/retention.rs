@@ -18,7 +18,7 @@ row! {
         pub id: RetentionId = p.id,
         /// Its project.
         pub project: ProjectId = p.project_id,
-        /// Its rules, as a JSON array.
+        /// What it says of artifacts, as `model::RetentionTerms` prints it.
         pub rules: String = p.rules,
         /// When it runs; empty where only somebody starts it.
         pub cron: String = p.cron,

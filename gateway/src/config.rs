@@ -56,7 +56,8 @@ pub(crate) struct Config {
 pub(crate) struct Server {
     /// Folder for all of Gantry's data. Default: `./data`.
     pub(crate) data: PathBuf,
-    /// Address of the registry, HTTPS. Default: `0.0.0.0:8443`.
+    /// Address of the registry, HTTPS. The default is that of all networks, IPv6 and IPv4, or IPv4 alone on a machine without
+    /// IPv6. Default: `[::]:8443`.
     #[serde(deserialize_with = "form::address")]
     pub(crate) listen: SocketAddr,
     /// Address of `/metrics`, `/healthz` and `/readyz`, plain HTTP. Default: `127.0.0.1:9464`.
@@ -88,7 +89,7 @@ impl Default for Server {
     fn default() -> Self {
         Self {
             data: "./data".into(),
-            listen: SocketAddr::from(([0, 0, 0, 0], 8443)),
+            listen: SocketAddr::from(([0_u16; 8], 8443)),
             metrics_listen: SocketAddr::from(([127, 0, 0, 1], 9464)),
             redirect_listen: String::new(),
             external_url: String::new(),

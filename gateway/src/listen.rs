@@ -1,6 +1,7 @@
 //! Listening sockets: all are bound before anything else, then given to Pingora, which accepts.
 
-use std::net::{SocketAddr, TcpListener};
+use std::io::{Error, ErrorKind};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::IntoRawFd as _;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use pingora::listeners::{L4BufferSettings, ListenerConfig};
 use pingora::server::{ListenFds, ShutdownWatch};
 use pingora::services::Service;
 use pingora::services::listening;
+use rustix::io::Errno;
 use tokio::sync::Semaphore;
 
 use crate::config::Config;
@@ -95,7 +97,37 @@ pub(crate) fn complete(
 }
 
 fn bind_one(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).with_context(|| format!("{key}: cannot listen on {address}"))
+    bind_with(TcpListener::bind, address, key)
+}
+
+/// Binds an address. The default one is that of all networks: without IPv6 those of IPv4. Whoever names an address of IPv6
+/// learns that there is none.
+fn bind_with(
+    bind: impl Fn(SocketAddr) -> std::io::Result<TcpListener>,
+    address: SocketAddr,
+    key: &str,
+) -> anyhow::Result<TcpListener> {
+    let error = match bind(address) {
+        Ok(socket) => return Ok(socket),
+        Err(error) => error,
+    };
+    let all = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
+    let failed = format!("{key}: cannot listen on {address}");
+    if !(address.is_ipv6() && is_without_ipv6(&error)) {
+        return Err(error).context(failed);
+    }
+    if address == Config::default().server.listen {
+        tracing::info!(address = %all, key, "this machine has no IPv6: listening on IPv4 alone");
+        return bind(all).with_context(|| format!("{key}: cannot listen on {all}"));
+    }
+    Err(error).context(format!(
+        "{failed}, since this machine does not have that address, or no IPv6 at all: write {all} for IPv4"
+    ))
+}
+
+fn is_without_ipv6(error: &Error) -> bool {
+    error.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error())
+        || error.kind() == ErrorKind::AddrNotAvailable
 }
 
 fn is_in_use(error: &anyhow::Error) -> bool {
@@ -224,6 +256,31 @@ mod tests {
                 error.contains("[server] listen: cannot listen on 192.0.2.1:8443"),
                 "{error}"
             );
+        }
+    }
+
+    #[test]
+    fn without_ipv6_the_default_is_ipv4_and_a_configured_address_is_named() {
+        let no_ipv6 = |address: SocketAddr| match address.is_ipv6() {
+            true => Err(Errno::AFNOSUPPORT.into()),
+            false => {
+                assert_eq!(address, SocketAddr::from(([0, 0, 0, 0], 8443)));
+                TcpListener::bind("127.0.0.1:0")
+            }
+        };
+        let default = Config::default().server.listen;
+        assert_eq!(default.to_string(), "[::]:8443");
+        bind_with(no_ipv6, default, "[server] listen").unwrap();
+        let configured = "[::]:443".parse().unwrap();
+        let error = bind_with(no_ipv6, configured, "[server] listen").unwrap_err();
+        let error = format!("{error:#}");
+        for part in [
+            "[server] listen",
+            "[::]:443",
+            "no IPv6",
+            "write 0.0.0.0:443",
+        ] {
+            assert!(error.contains(part), "{error}");
         }
     }
 

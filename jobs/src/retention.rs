@@ -17,7 +17,7 @@ use db::job_log::Level;
 use db::retention::{self, Policy};
 use db::webhook::note;
 use model::retention::{JOB, JOB_VERSION, RetentionJob, RetentionRun, compile};
-use model::{Clock, JobId, Principal, RetentionId, RetentionRule, SystemTask};
+use model::{Clock, JobId, Principal, RetentionId, RetentionTerms, SystemTask};
 use registry::Registry;
 use registry::retention::Rules;
 use tenancy::setting::Settings;
@@ -122,12 +122,12 @@ impl Retention {
             table: "retention_policy",
             column: "rules",
         };
-        let rules: Vec<RetentionRule> =
-            serde_json::from_str(&policy.rules).map_err(|_| corrupt())?;
+        let terms: RetentionTerms = policy.rules.parse().map_err(|_| corrupt())?;
         let rules = Rules {
             policy: policy.id,
             version: policy.updated_at,
-            all: compile(&rules).map_err(|_| corrupt())?.into(),
+            all: compile(&terms.rules).map_err(|_| corrupt())?.into(),
+            grace: terms.grace(),
             now: run.execution.started_at,
         };
         Ok(Some((policy, rules)))

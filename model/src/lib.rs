@@ -61,7 +61,7 @@ pub use principal::{Principal, SystemTask};
 pub use project_setting::{ProjectSetting, Severity};
 pub use range::{ByteRanges, ContentRange};
 pub use reference::{Address, Reference};
-pub use retention::RetentionRule;
+pub use retention::{RetentionRule, RetentionTerms};
 pub use robot::{Lifetime, RobotDescription, RobotMaker, RobotName, SecretGrace};
 pub use storage_limit::StorageLimit;
 pub use tag::Tag;

@@ -6,6 +6,8 @@ pub mod rule;
 pub mod template;
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -17,6 +19,8 @@ pub use self::keep::{Candidate, kept};
 pub use self::rule::{CompiledRule, RuleSet};
 pub use self::template::Template;
 
+/// How long after its last push or pull nothing goes, where the policy does not say otherwise.
+pub const GRACE: Duration = Duration::from_secs(24 * 3_600);
 /// Rules that a policy has at most.
 pub const MOST_RULES: usize = 15;
 /// Selectors of a list.
@@ -82,6 +86,46 @@ pub struct RetentionRule {
     pub tag_selectors: Vec<Selector>,
     /// Which repositories it is about, below `repository`.
     pub scope_selectors: BTreeMap<String, Vec<Selector>>,
+}
+
+/// What a policy says of artifacts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetentionTerms {
+    /// Its rules.
+    pub rules: Vec<RetentionRule>,
+    /// Seconds after its last push or pull in which no artifact goes; `None` for [`GRACE`].
+    pub grace_secs: Option<u32>,
+}
+
+impl RetentionTerms {
+    /// How long after its last push or pull nothing goes.
+    pub fn grace(&self) -> Duration {
+        let own = self.grace_secs.map(u64::from);
+        own.map_or(GRACE, Duration::from_secs)
+    }
+
+    /// As it is stored: the rules alone where the policy says no more.
+    pub fn to_text(&self) -> String {
+        // Texts, numbers and JSON are always JSON.
+        match self.grace_secs {
+            None => serde_json::to_string(&self.rules).unwrap_or_default(),
+            Some(_) => serde_json::to_string(self).unwrap_or_default(),
+        }
+    }
+}
+
+impl FromStr for RetentionTerms {
+    type Err = serde_json::Error;
+
+    fn from_str(text: &str) -> Result<Self, serde_json::Error> {
+        if !text.starts_with('[') {
+            return serde_json::from_str(text);
+        }
+        Ok(Self {
+            rules: serde_json::from_str(text)?,
+            grace_secs: None,
+        })
+    }
 }
 
 const fn is_zero(number: &i64) -> bool {
@@ -269,7 +313,30 @@ mod tests {
         assert_eq!(compile(&twice).unwrap_err(), InvalidRules::Same(2, 0));
     }
 
+    #[test]
+    fn a_policy_without_a_grace_of_its_own_has_that_of_a_day() {
+        let terms: RetentionTerms = "[]".parse().unwrap();
+        assert_eq!(terms.grace(), Duration::from_secs(86_400));
+        assert_eq!(terms.to_text(), "[]");
+        let none = RetentionTerms {
+            grace_secs: Some(0),
+            ..terms
+        };
+        assert_eq!(none.grace(), Duration::ZERO);
+    }
+
     proptest! {
+        #[test]
+        fn what_a_policy_says_is_read_as_it_was_stored(grace_secs: Option<u32>, rules in 0..3_usize) {
+            let terms = RetentionTerms { rules: vec![rule(valid()); rules], grace_secs };
+            prop_assert_eq!(terms.to_text().parse::<RetentionTerms>().unwrap(), terms);
+        }
+
+        #[test]
+        fn no_text_makes_reading_a_policy_panic(text in ".{0,20}") {
+            let _ = text.parse::<RetentionTerms>();
+        }
+
         #[test]
         fn no_rule_makes_the_parser_panic(template in ".{0,12}", pattern in ".{0,20}", extras in ".{0,20}") {
             let mut one = valid();

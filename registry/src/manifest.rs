@@ -14,6 +14,7 @@ use policy::{DeletePermit, PullPermit, PushPermit};
 use tracing::instrument;
 
 use crate::immutability::refuse_manifest;
+use crate::pull_log::Purpose;
 use crate::size::wrong_sizes;
 use crate::{Error, LARGEST_MANIFEST, Registry, Result, TOLD};
 
@@ -72,7 +73,7 @@ impl Registry {
         )
     }
 
-    /// As [`Registry::manifest`], and counts it as a pull.
+    /// As [`Registry::manifest`], and records it as a pull.
     ///
     /// # Errors
     /// As there; also when the pull cannot be recorded.
@@ -80,9 +81,11 @@ impl Registry {
         &self,
         permit: &PullPermit,
         reference: &Reference,
+        purpose: Purpose,
     ) -> Result<Arc<StoredManifest>> {
         let found = self.manifest(permit, reference).await?;
-        self.record_pull(permit, reference, &found.digest).await?;
+        self.record_pull(permit, reference, &found.digest, purpose)
+            .await?;
         Ok(found)
     }
 

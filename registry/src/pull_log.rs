@@ -22,6 +22,15 @@ const SHARDS: usize = 16;
 /// Pulls to write per transaction.
 const BATCH: usize = 5_000;
 
+/// What a manifest is pulled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// To be used: it counts, and moves the time of the last pull.
+    Use,
+    /// To be copied or looked at: the audit log alone has it.
+    Inspection,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Pull {
     origin: Origin,
@@ -29,20 +38,30 @@ struct Pull {
     repository: RepositoryName,
     /// `None` for blobs, which are one entry per repository.
     manifest: Option<(Reference, Digest)>,
+    purpose: Purpose,
 }
 
 impl Pull {
-    fn of(caller: &Caller, permit: &PullPermit, manifest: Option<(Reference, Digest)>) -> Self {
+    fn of(
+        caller: &Caller,
+        permit: &PullPermit,
+        manifest: Option<(Reference, Digest)>,
+        purpose: Purpose,
+    ) -> Self {
         Self {
             origin: caller.origin(),
             project: permit.project(),
             repository: permit.repository().clone(),
             manifest,
+            purpose,
         }
     }
 
     /// Increments for the counters; blobs are not counted.
     fn counted(&self, times: i64) -> Option<Pulls> {
+        if self.purpose == Purpose::Inspection {
+            return None;
+        }
         let (reference, digest) = self.manifest.as_ref()?;
         Some(Pulls {
             repository: self.repository.clone(),
@@ -141,17 +160,20 @@ impl Registry {
         permit: &PullPermit,
         reference: &Reference,
         digest: &Digest,
+        purpose: Purpose,
     ) -> Result<()> {
         self.record(Pull::of(
             permit.caller(),
             permit,
             Some((reference.clone(), *digest)),
+            purpose,
         ))
         .await
     }
 
     pub(crate) async fn record_blob_pull(&self, permit: &PullPermit) -> Result<()> {
-        self.record(Pull::of(permit.caller(), permit, None)).await
+        self.record(Pull::of(permit.caller(), permit, None, Purpose::Use))
+            .await
     }
 
     async fn record(&self, pull: Pull) -> Result<()> {

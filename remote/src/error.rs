@@ -102,6 +102,16 @@ pub enum Error {
         /// What the registry says.
         message: String,
     },
+    /// It takes no artifacts of a kind.
+    #[error("{host} takes no artifacts of this kind: it refuses to {what}{message}")]
+    Kind {
+        /// The registry.
+        host: String,
+        /// What it was to do.
+        what: String,
+        /// What the registry says.
+        message: String,
+    },
     /// It does not have it.
     #[error("{host} does not have {what}")]
     Missing {
@@ -254,6 +264,22 @@ pub(crate) fn is_registrys(body: &[u8]) -> bool {
     ["MANIFEST_UNKNOWN", "NAME_UNKNOWN", "NOT_FOUND"].contains(&code.as_str())
 }
 
+/// What a registry says where it does not take the kind of a manifest: 415, or the code for what it does not support.
+pub(crate) fn refused_kind(status: StatusCode, body: &[u8]) -> Option<String> {
+    let (code, text) = first_refusal(body);
+    let is_unsupported = [400, 405, 422].contains(&status.as_u16()) && code == "UNSUPPORTED";
+    let is_refused = status == StatusCode::UNSUPPORTED_MEDIA_TYPE || is_unsupported;
+    is_refused.then(|| said(&text))
+}
+
+/// What a registry says, at the end of a message.
+fn said(text: &str) -> String {
+    match text.is_empty() {
+        true => String::new(),
+        false => format!("; it says: {text}"),
+    }
+}
+
 /// An answer that is no success, as an error.
 pub(crate) fn of_status(
     host: &str,
@@ -263,10 +289,7 @@ pub(crate) fn of_status(
 ) -> Error {
     let (code, text) = first_refusal(body);
     let (host, what) = (host.to_owned(), what.to_owned());
-    let message = match text.is_empty() {
-        true => String::new(),
-        false => format!("; it says: {text}"),
-    };
+    let message = said(&text);
     let is_full = [
         "quota",
         "insufficient storage",
@@ -321,6 +344,24 @@ mod tests {
             r#"{"errors":[{"code":"UNAVAILABLE"}]}"#,
         ] {
             assert!(!is_registrys(other.as_bytes()), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_kind_that_is_not_taken_is_no_other_refusal() {
+        let refused = |status: u16, code: &str| {
+            let body = format!(r#"{{"errors":[{{"code":"{code}","message":"no charts"}}]}}"#);
+            refused_kind(StatusCode::from_u16(status).unwrap(), body.as_bytes())
+        };
+        let says = Some("; it says: no charts".to_owned());
+        assert_eq!(refused(405, "UNSUPPORTED"), says);
+        assert_eq!(refused(415, "MANIFEST_INVALID"), says);
+        for (status, code) in [
+            (400, "MANIFEST_INVALID"),
+            (403, "UNSUPPORTED"),
+            (500, "UNSUPPORTED"),
+        ] {
+            assert_eq!(refused(status, code), None, "{status} {code}");
         }
     }
 

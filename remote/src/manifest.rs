@@ -6,6 +6,7 @@ use http::{HeaderName, Method, StatusCode};
 use model::{Algorithm, Digest, Reference, media_type};
 
 use crate::client::{Ask, deleting, pulling, pushing};
+use crate::error::refused_kind;
 use crate::{Error, Remote, Result};
 
 /// A manifest of another registry.
@@ -127,6 +128,14 @@ impl Remote {
             .header(CONTENT_TYPE, media_type)
             .body(bytes);
         let answer = self.ask(ask).await?;
+        if let Some(message) = refused_kind(answer.status, &answer.body) {
+            let host = self.host().to_owned();
+            return Err(Error::Kind {
+                host,
+                what,
+                message,
+            });
+        }
         self.success(answer, &what).map(drop)
     }
 

@@ -1,6 +1,6 @@
 //! Policies of replication. A policy's schedule exists while it is enabled.
 
-use db::execution::{self, STATUS, Vendor};
+use db::execution::{self, Execution, STATUS, Vendor};
 use db::list::{Page, Selection, Test};
 use db::replication::policy::{self as policies, Policy};
 use db::replication::state::{self, Of};
@@ -43,8 +43,9 @@ pub async fn create(
     .await
 }
 
-/// Replaces what a policy says. Runs that have begun go on as they began: while there are any, its registry, direction and
-/// names stay as they are. With another of these, what it noted is forgotten.
+/// Replaces what a policy says. Runs that have begun go on as they began, unless the policy is disabled, which stops them:
+/// while there are any, its registry, direction and names stay as they are. With another of these, what it noted is
+/// forgotten.
 ///
 /// # Errors
 /// [`Error::PolicyUnknown`], [`Error::PolicyExists`], [`Error::RegistryUnknown`], [`Error::PolicyRuns`].
@@ -60,6 +61,9 @@ pub async fn change(
         Box::pin(async move {
             let before = find(tx, id).await?.content()?;
             check_registry(tx, &content).await?;
+            if before.enabled && !content.enabled {
+                stop_runs(tx, id, now).await?;
+            }
             if leads_elsewhere(&before, &content) {
                 if is_running(tx, id).await? {
                     return Err(Error::PolicyRuns(id));
@@ -79,10 +83,11 @@ pub async fn change(
     .await
 }
 
-/// Deletes a policy that does not run, with what it noted. What it copied stays.
+/// Deletes a policy with what it noted, and stops its runs: also where they hang, and nothing else would end them. What it
+/// copied stays.
 ///
 /// # Errors
-/// [`Error::PolicyUnknown`], [`Error::PolicyRuns`].
+/// [`Error::PolicyUnknown`].
 pub async fn delete(
     db: &Db,
     permit: &SystemPermit<(system::ReplicationPolicy, to::Delete)>,
@@ -93,9 +98,7 @@ pub async fn delete(
     db.write(move |tx| {
         Box::pin(async move {
             let gone = find(tx, id).await?;
-            if is_running(tx, id).await? {
-                return Err(Error::PolicyRuns(id));
-            }
+            stop_runs(tx, id, now).await?;
             policies::delete(tx, id).await?;
             schedule::remove(tx, ScheduledRun::JOB, &id.to_string()).await?;
             execution::forget(tx, (Vendor::Replication, id.0), now).await?;
@@ -118,9 +121,26 @@ pub async fn is_running(tx: &mut Tx, id: ReplicationPolicyId) -> Result<bool> {
         },
         ..Selection::all()
     };
-    let running = one.with(STATUS, Test::Is("Running".to_owned()));
-    let (_, total) = execution::list(tx, (Vendor::Replication, id.0), &running).await?;
-    Ok(total > 0)
+    Ok(!running(tx, id, one).await?.is_empty())
+}
+
+/// Runs of a policy that go on.
+async fn running(
+    tx: &mut Tx,
+    id: ReplicationPolicyId,
+    selection: Selection,
+) -> Result<Vec<Execution>> {
+    let running = selection.with(STATUS, Test::Is("Running".to_owned()));
+    let (running, _) = execution::list(tx, (Vendor::Replication, id.0), &running).await?;
+    Ok(running)
+}
+
+/// Stops all runs of a policy.
+async fn stop_runs(tx: &mut Tx, id: ReplicationPolicyId, now: Timestamp) -> Result<()> {
+    for run in running(tx, id, Selection::all()).await? {
+        execution::stop(tx, run.id, now).await?;
+    }
+    Ok(())
 }
 
 async fn find(tx: &mut Tx, id: ReplicationPolicyId) -> Result<Policy> {

@@ -9,7 +9,7 @@ use db::{Db, Tx, project};
 use model::retention::{JOB, JOB_VERSION, RetentionJob, RetentionRun};
 use model::{
     Cron, Event, ExecutionId, Operation, Origin, ProjectId, ResourceType, RetentionId,
-    RetentionRule, Subject, Timestamp,
+    RetentionTerms, Subject, Timestamp,
 };
 use policy::{ProjectPermit, on, to};
 
@@ -23,8 +23,8 @@ const SETTING: &str = "retention_id";
 /// What a policy says.
 #[derive(Clone, Debug)]
 pub struct NewPolicy {
-    /// Its rules, which must be such that compile.
-    pub rules: Vec<RetentionRule>,
+    /// What it says of artifacts; its rules must be such that compile.
+    pub terms: RetentionTerms,
     /// When it runs; `None` where only somebody starts it.
     pub cron: Option<Cron>,
 }
@@ -32,10 +32,8 @@ pub struct NewPolicy {
 impl NewPolicy {
     /// As it is stored.
     fn texts(&self) -> (String, String) {
-        // Texts, numbers and JSON are always JSON.
-        let rules = serde_json::to_string(&self.rules).unwrap_or_default();
         (
-            rules,
+            self.terms.to_text(),
             self.cron.as_ref().map(Cron::to_string).unwrap_or_default(),
         )
     }

@@ -230,7 +230,7 @@ impl Settings {
         let name = declaration.name;
         match declaration.effect {
             Effect::Never(reason) => Some(InvalidSetting::Unchangeable { name, reason }),
-            Effect::Now | Effect::Later => {
+            Effect::Now => {
                 let fixed = self.is_fixed(declaration);
                 fixed.then_some(InvalidSetting::Fixed { name })
             }

@@ -21,6 +21,13 @@ async function project(name) {
   await push(`${name}/base`, '1.0');
   return name;
 }
+/** Has the policy of a project disregard that its artifacts were pushed just now. */
+async function spareNothing(name) {
+  const { metadata } = JSON.parse((await call('GET', `/api/v2.0/projects/${name}`)).text);
+  const path = `/api/v2.0/retentions/${metadata.retention_id}`;
+  const policy = JSON.parse((await call('GET', path)).text);
+  await must('PUT', path, { body: { ...policy, grace_secs: 0 } });
+}
 const tagsOf = async (name) => JSON.parse((await call('GET', `/v2/${name}/tags/list`)).text).tags ?? [];
 
 test('a rule is made, shown dry, run, disabled and deleted', async () => {
@@ -44,6 +51,9 @@ test('a rule is made, shown dry, run, disabled and deleted', async () => {
   await dialog(page).getByRole('button', { name: 'Create rule' }).click();
   await toast(page, 'The rule is kept');
   await page.locator('tbody', { hasText: /Tags \S+ in repositories app/ }).waitFor();
+  await spareNothing(name);
+  await page.reload();
+  await settled(page);
 
   await page.getByRole('button', { name: 'Dry run' }).click();
   await toast(page, 'The dry run has begun');

@@ -68,7 +68,7 @@ pub(crate) struct ReplicationPolicy {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it describes the filters of policies")]
 pub(crate) struct ReplicationFilter {
-    /// `matches` or `excludes`, for tags and labels.
+    /// `matches` or `excludes`, for names, tags and labels.
     decoration: Option<String>,
     /// `name`, `tag`, `label` or `resource`.
     #[schema(rename = "type")]
@@ -315,7 +315,7 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, [(LOCATION, location)]))
 }
 
-/// Replaces what a policy of replication says. Executions that have begun go on as they began.
+/// Replaces what a policy of replication says. Executions that have begun go on as they began; disabling it stops them.
 #[utoipa::path(
     put, path = "/api/v2.0/replication/policies/{id}", operation_id = "updateReplicationPolicy", tag = "replication",
     request_body = ReplicationPolicyRequest,
@@ -335,13 +335,10 @@ pub(crate) async fn update(
     Ok(service::change(&app.db, &permit, id, content, app.clock.now()).await?)
 }
 
-/// Deletes a policy of replication that does not run. What it copied stays.
+/// Deletes a policy of replication, and stops its executions. What it copied stays.
 #[utoipa::path(
     delete, path = "/api/v2.0/replication/policies/{id}", operation_id = "deleteReplicationPolicy", tag = "replication",
-    responses(
-        (status = 200, description = "Deleted."),
-        (status = 412, description = "One of its executions is running."),
-    )
+    responses((status = 200, description = "Deleted."))
 )]
 pub(crate) async fn delete(
     PolicyRef(id): PolicyRef,

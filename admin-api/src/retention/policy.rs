@@ -8,7 +8,7 @@ use db::schedule;
 use http::header::LOCATION;
 use http::{StatusCode, Uri};
 use model::retention::{JOB, compile};
-use model::{Cron, ProjectId, RetentionRule};
+use model::{Cron, ProjectId, RetentionRule, RetentionTerms};
 use policy::{SignedIn, on, to};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -30,6 +30,9 @@ use crate::{AdminState, App, Error};
 #[schema(as = RetentionPolicy)]
 pub(crate) struct View {
     algorithm: Option<String>,
+    /// Seconds after its last push or pull in which no artifact goes. Default: 86400.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grace_secs: Option<i64>,
     id: Option<i64>,
     rules: Option<Vec<RuleView>>,
     scope: Option<Scope>,
@@ -89,7 +92,11 @@ impl View {
         let rules = self.rules.unwrap_or_default().into_iter();
         let rules: Vec<RetentionRule> = rules.map(RetentionRule::from).collect();
         compile(&rules)?;
-        Ok(NewPolicy { rules, cron })
+        let grace_secs = self.grace_secs.map(u32::try_from).transpose();
+        let expected = "a whole number of seconds from 0, or left out";
+        let grace_secs = grace_secs.map_err(|_| wrong("grace_secs", expected))?;
+        let terms = RetentionTerms { rules, grace_secs };
+        Ok(NewPolicy { terms, cron })
     }
 }
 
@@ -110,8 +117,8 @@ impl Trigger {
 
 /// A policy as it is shown, with its next time.
 async fn view(app: &AdminState, policy: Policy) -> Result<View, Error> {
-    let rules: Result<Vec<RetentionRule>, _> = serde_json::from_str(&policy.rules);
-    let rules = rules.map_err(|_| db::Error::Corrupt {
+    let terms: Result<RetentionTerms, _> = policy.rules.parse();
+    let terms = terms.map_err(|_| db::Error::Corrupt {
         table: "retention_policy",
         column: "rules",
     })?;
@@ -123,8 +130,9 @@ async fn view(app: &AdminState, policy: Policy) -> Result<View, Error> {
     }
     Ok(View {
         algorithm: Some("or".to_owned()),
+        grace_secs: terms.grace_secs.map(i64::from),
         id: Some(policy.id.0),
-        rules: Some(rules.into_iter().map(RuleView::from).collect()),
+        rules: Some(terms.rules.into_iter().map(RuleView::from).collect()),
         scope: Some(Scope {
             level: Some("project".to_owned()),
             project: Some(policy.project.0),

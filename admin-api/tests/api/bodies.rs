@@ -78,6 +78,12 @@ const RULES: &[&str] = &[
     "POST /projects/{project_name_or_id}/immutabletagrules body",
     "PUT /projects/{project_name_or_id}/immutabletagrules/{immutable_rule_id} body",
 ];
+/// Bodies of policies of retention.
+const RETENTIONS: &[&str] = &[
+    "POST /retentions body",
+    "GET /retentions/{id} 200",
+    "PUT /retentions/{id} body",
+];
 /// Bodies of the CVE allowlist.
 const ALLOWLIST: &[&str] = &[
     "GET /system/CVEAllowlist 200",
@@ -399,6 +405,11 @@ const DIFFERENCES: &[(&str, &[&str], &str)] = &[
     (".creation_time", CHANGED_ROBOT, UNCHANGED),
     (".update_time", CHANGED_ROBOT, UNCHANGED),
     (".id", CHANGED_GROUPS, "the server chooses it"),
+    (
+        ".grace_secs",
+        RETENTIONS,
+        "in Harbor an image that was pushed a moment ago goes by any rule",
+    ),
     (".problem", REGISTRIES, WHY),
     (".src_registry.problem", POLICIES, WHY),
     (".dest_registry.problem", POLICIES, WHY),

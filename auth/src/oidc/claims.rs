@@ -221,6 +221,20 @@ mod tests {
     }
 
     #[test]
+    fn one_group_may_be_a_text_and_what_is_neither_text_nor_list_names_none() {
+        let of = |groups: Value| {
+            let token = token(json!({ "name": "Ann", "groups": groups }));
+            describe(&config(), &token, None).unwrap().person
+        };
+        assert_eq!(of(json!("devs")).groups.unwrap(), ["devs"]);
+        assert!(of(json!("chiefs")).admin);
+        for other in [json!(7), json!({}), json!(true), json!(null)] {
+            let groups = of(other.clone()).groups.unwrap_or_default();
+            assert!(groups.is_empty(), "{other}: {groups:?}");
+        }
+    }
+
+    #[test]
     fn nobody_is_expected_by_a_mail_address_that_was_not_verified() {
         let of = |claims: Value| {
             let described = describe(&config(), &token(claims), None).unwrap();

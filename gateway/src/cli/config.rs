@@ -157,7 +157,6 @@ fn as_json(shown: Shown) -> Line {
         editable: shown.editable,
         effect: match shown.declaration.effect {
             Effect::Now => "now",
-            Effect::Later => "later",
             Effect::Never(_) => "never",
         },
     }
@@ -170,7 +169,6 @@ fn mark(settings: &Settings, shown: &Shown) -> &'static str {
     }
     match shown.declaration.effect {
         Effect::Now => "",
-        Effect::Later => "  (without effect yet)",
         Effect::Never(_) => "  (cannot be changed)",
     }
 }

@@ -9,7 +9,7 @@ use db::execution::{self, Execution, Vendor, task, task_log};
 use db::list::Selection;
 use db::retention::{self, Policy};
 use model::retention::{RetentionCounts, RetentionRun};
-use model::{ExecutionId, ProjectName, RetentionRule};
+use model::{ExecutionId, ProjectName, RetentionTerms};
 use serde_json::{Value, json};
 use tenancy::retention as service;
 
@@ -106,9 +106,13 @@ async fn policy(local: &Local, project: &ProjectName) -> anyhow::Result<Policy> 
 
 async fn show(local: &Local, project: &ProjectName, json: bool) -> anyhow::Result<()> {
     let policy = policy(local, project).await?;
-    let rules: Vec<RetentionRule> = serde_json::from_str(&policy.rules)?;
+    let terms: RetentionTerms = policy.rules.parse()?;
+    let RetentionTerms { rules, grace_secs } = terms;
     if json {
-        let value = json!({ "rules": rules, "cron": policy.cron });
+        let mut value = json!({ "rules": rules, "cron": policy.cron });
+        if let Some(grace_secs) = grace_secs {
+            value["grace_secs"] = json!(grace_secs);
+        }
         return Ok(out::json_lines(&[value])?);
     }
     let schedule = match policy.cron.as_str() {
@@ -116,6 +120,11 @@ async fn show(local: &Local, project: &ProjectName, json: bool) -> anyhow::Resul
         cron => cron,
     };
     line(&format!("policy {} of {project}: {schedule}", policy.id));
+    if let Some(secs) = grace_secs {
+        line(&format!(
+            "  nothing goes within {secs} seconds of its last push or pull"
+        ));
+    }
     for (compiled, rule) in model::retention::compile(&rules)?.iter().zip(&rules) {
         let state = if rule.disabled { "disabled" } else { "enabled" };
         line(&format!(

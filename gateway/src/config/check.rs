@@ -3,6 +3,7 @@
 
 use std::fmt::{self, Display};
 use std::fs::File;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
@@ -126,7 +127,10 @@ impl Check {
             if address.port() == 0 {
                 self.wrong(
                     key,
-                    format!("{address} has no port: write {}:8443", address.ip()),
+                    format!(
+                        "{address} has no port: write {}",
+                        SocketAddr::new(address.ip(), 8443)
+                    ),
                 );
             }
             let name = key.trim_start_matches("[server] ");
@@ -419,11 +423,11 @@ mod tests {
             ),
             (
                 |c| c.server.metrics_listen = c.server.listen,
-                &["[server] metrics_listen", "0.0.0.0:8443", "port of its own"],
+                &["[server] metrics_listen", "[::]:8443", "port of its own"],
             ),
             (
                 |c| c.server.listen.set_port(0),
-                &["[server] listen", "0.0.0.0:0", "0.0.0.0:8443"],
+                &["[server] listen", "[::]:0", "[::]:8443"],
             ),
             (
                 |c| c.server.proxy_protocol = true,

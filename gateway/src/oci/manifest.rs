@@ -8,6 +8,7 @@ use model::{Reference, RepositoryName, Tag};
 use registry::LARGEST_MANIFEST;
 use registry::manifest::NewManifest;
 use registry::memory;
+use registry::pull_log::Purpose;
 
 use super::{Answer, CONTENT_DIGEST, Call, HEADERS};
 use crate::http::answer::{status, wants_body};
@@ -20,12 +21,17 @@ const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 const TAG: HeaderName = HeaderName::from_static("oci-tag");
 /// Maximum number of tags that one push may set.
 const MOST_TAGS: usize = 100;
+/// How Harbor's and Gantry's replication name themselves in each request.
+const COPIER: &str = "harbor-registry-client";
+/// How scanners name themselves, before the slash and their version.
+const SCANNERS: [&str; 1] = ["trivy"];
 
 impl Call<'_> {
     pub(super) async fn get_manifest(&self, name: RepositoryName, reference: Reference) -> Answer {
         let permit = self.may_pull(&name).await?;
         let found = if wants_body(&self.method) {
-            self.app.registry.pull_manifest(&permit, &reference).await?
+            let (registry, purpose) = (&self.app.registry, self.purpose());
+            registry.pull_manifest(&permit, &reference, purpose).await?
         } else {
             self.app.registry.manifest(&permit, &reference).await?
         };
@@ -48,6 +54,18 @@ impl Call<'_> {
             headers.insert(header::CONTENT_LENGTH, found.payload.len().into());
         }
         Ok(response)
+    }
+
+    /// What the client wants a manifest for. Who names another program hides nothing but a count: the audit log has all.
+    fn purpose(&self) -> Purpose {
+        let agent = self.header(header::USER_AGENT).unwrap_or_default();
+        let program = agent.split(['/', ' ']).next().unwrap_or_default();
+        let scans =
+            SCANNERS.contains(&program) && self.app.settings.current().scanner_skip_update_pulltime;
+        match program == COPIER || scans {
+            true => Purpose::Inspection,
+            false => Purpose::Use,
+        }
     }
 
     pub(super) async fn put_manifest(

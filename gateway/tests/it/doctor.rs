@@ -311,6 +311,17 @@ async fn the_store_of_another_installation_is_refused() {
 }
 
 #[tokio::test]
+async fn the_master_key_of_another_installation_is_named() {
+    let server = SERVER.get().await;
+    let other = Server::start().await;
+    let file = other.data().join("master.key");
+    let file = file.to_string_lossy().into_owned();
+    let foreign = [("GANTRY_SECRETS__MASTER_KEY_FILE", file.as_str())];
+    let run = doctor(&server, &["--json"], &foreign).await;
+    fails(&run, "key", &["made with", "master_key_file"]);
+}
+
+#[tokio::test]
 async fn a_folder_that_cannot_be_written_is_named() {
     let server = Server::start().await;
     let set = |mode| {

@@ -545,6 +545,21 @@ async fn a_sign_in_is_one_browsers_once_and_leads_nowhere_else() {
         "{cookie}"
     );
 
+    // At another name, the sign-in begins where the provider's answer comes back; nobody is sent there twice.
+    let elsewhere = async |path: &str| {
+        let asked = office.server.anonymous().get(path);
+        asked.header("host", "other.example:8443").await.expect(302)
+    };
+    let sent = elsewhere("/c/oidc/login?redirect_url=/ui/projects").await;
+    let path = "/c/oidc/login?redirect_url=%2Fui%2Fprojects&from_other_host=true";
+    let there = format!("https://{}{path}", office.server.host());
+    assert_eq!(sent.header("location"), there);
+    let cookies = sent.headers.get_all("set-cookie").into_iter();
+    let mut cookies = cookies.filter_map(|line| line.to_str().ok());
+    assert!(!cookies.any(|line| line.starts_with("__Host-gantry_oidc_")));
+    let begun = elsewhere(path).await;
+    assert!(begun.header("location").contains("code_challenge="));
+
     // Another browser with the callback of this one.
     let callback = alice.go("").await;
     let cookie = cookie_of(&callback);
@@ -671,6 +686,23 @@ async fn a_token_that_is_wrong_in_one_way_is_refused() {
         let message = office.refused(mischief.clone()).await;
         assert!(message.contains(said), "{mischief}: {message}");
     }
+    // Administrators find the reasons in the audit log.
+    let admin = office.server.admin();
+    let query = "q=username%3DOIDC,operation%3Dlogin,operation_result%3Dfalse";
+    let path = format!("/api/ext/v1/audit/export?format=ndjson&{query}");
+    eventually(10, "the refusals are recorded", async || {
+        let text = admin.get(&path).await.expect(200).text();
+        let reasons = [
+            "algorithm",
+            "signature",
+            "another client",
+            "nonce",
+            "expired",
+            "somebody else",
+        ];
+        reasons.iter().all(|said| text.contains(said)).then_some(())
+    })
+    .await;
     // And one that is right is taken, so that it was the mischief each time.
     let mut person = office.person("mallory", json!({ "nick": "mallory" })).await;
     office.provider.mischief(token("", json!({}))).await;

@@ -395,6 +395,17 @@ async fn what_changes_something_needs_the_token_of_the_session() {
         assert_eq!(answer.status, status, "{header}: {from}: {answer}");
     }
     password.put(&path).json(&profile).await.expect(200);
+    // Terraform's provider shows why something is refused only where it has a token to try again with.
+    let refused = password.post("/api/v2.0/registries").json(&json!({}));
+    let refused = refused.await.expect_error(403, "FORBIDDEN");
+    assert_eq!(refused.header(TOKEN).len(), 88);
+    assert!(set_cookies(&refused).is_empty(), "{refused}");
+    let again = password.post("/api/v2.0/registries").json(&json!({}));
+    let again = again.header(TOKEN, refused.header(TOKEN)).await;
+    assert_eq!(
+        again.expect_error(403, "FORBIDDEN").message(),
+        refused.message()
+    );
 
     // An answer that refuses has a token with which to try again.
     let retry = missing.header(TOKEN).to_owned();

@@ -357,6 +357,7 @@ async fn what_the_environment_fixes_is_not_changed_by_rest() {
     let server = Server::with(&[
         ("GANTRY_SETTINGS__TOKEN_EXPIRATION", "5"),
         ("GANTRY_SETTINGS__STORAGE_PER_PROJECT", "8192"),
+        ("GANTRY_SETTINGS__LDAP_SEARCH_PASSWORD", "Fixed-Passw0rd"),
     ])
     .await;
     let admin = server.admin();
@@ -381,6 +382,12 @@ async fn what_the_environment_fixes_is_not_changed_by_rest() {
         assert!(refused.message().contains(part), "no {part} in {refused}");
     }
     assert_eq!(value(&admin, "session_timeout").await, 60);
+    // Secrets too, though nobody reads them.
+    let changes = json!({ "ldap_search_password": "Another-Passw0rd" });
+    let refused = change(&admin, changes).await.expect_error(403, "FORBIDDEN");
+    let variable = "GANTRY_SETTINGS__LDAP_SEARCH_PASSWORD";
+    assert!(refused.message().contains(variable), "{refused}");
+    assert!(!refused.text().contains("Passw0rd"), "{refused}");
     // As clients do that send everything back.
     let changes = json!({ "session_timeout": 9, "token_expiration": 5 });
     change(&admin, changes).await.expect(200);

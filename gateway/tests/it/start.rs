@@ -270,6 +270,22 @@ async fn a_lost_master_key_is_not_replaced_in_silence() {
 }
 
 #[tokio::test]
+async fn another_master_key_stops_the_start_and_is_named() {
+    let server = Server::start().await;
+    server.stop().await;
+    let key = server.data().join("master.key");
+    let kept = fs::read(&key).expect("there is a master key");
+    fs::write(&key, "5a".repeat(32)).expect("it can be replaced");
+    let data = server.data();
+    let parts = ["master_key_file", "made with"];
+    refused(&data.to_string_lossy(), &[], &parts).await;
+    // Nothing was sealed anew by the wrong one.
+    fs::write(&key, kept).expect("it can be put back");
+    server.restart().await;
+    server.still_serves().await;
+}
+
+#[tokio::test]
 async fn what_every_user_may_change_stops_the_start() {
     use std::os::unix::fs::PermissionsExt;
     let server = Server::start().await;

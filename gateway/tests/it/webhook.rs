@@ -683,7 +683,7 @@ async fn retention_says_what_it_deleted_and_no_receiver_makes_it_fail() {
     let id = of_project["project_id"].as_i64().expect("it has an id");
     let selector = |kind: &str, pattern: &str| json!({ "kind": "doublestar", "decoration": kind, "pattern": pattern });
     let policy = json!({
-        "algorithm": "or", "scope": { "level": "project", "ref": id }, "trigger": { "kind": "Schedule", "settings": { "cron": "" } },
+        "algorithm": "or", "grace_secs": 0, "scope": { "level": "project", "ref": id }, "trigger": { "kind": "Schedule", "settings": { "cron": "" } },
         "rules": [{
             "action": "retain", "template": "always", "params": {},
             "scope_selectors": { "repository": [selector("repoMatches", "**")] },

@@ -95,6 +95,11 @@ impl CopyError {
         }
     }
 
+    /// Whether the other registry takes no artifacts of this kind.
+    pub(crate) fn is_refused_kind(&self) -> bool {
+        matches!(self, Self::Remote(remote::Error::Kind { .. }))
+    }
+
     /// Whether other artifacts would fail for the same reason.
     pub(crate) fn is_general(&self) -> bool {
         use remote::Error as E;

@@ -24,6 +24,10 @@ impl Failures {
         if error.is_general() {
             return Err(error);
         }
+        if error.is_refused_kind() {
+            journal.warn(format!("{}, it is skipped: {error}", what()));
+            return Ok(());
+        }
         journal.count(|counts| counts.failed += 1);
         journal.error(format!("{}: {error}", what()));
         let replaces = self.0.as_ref().is_none_or(|first| !first.is_transient());

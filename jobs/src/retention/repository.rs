@@ -282,6 +282,10 @@ impl Retention {
         };
         let mut lines = vec![format!("repository {}: {how}{again}", task.subject)];
         lines.extend(rules.all.iter().map(ToString::to_string));
+        let grace = rules.grace.as_secs();
+        lines.push(format!(
+            "nothing goes within {grace} seconds of its last push or pull (grace_secs)"
+        ));
         lines.push(table::head());
         self.log(run, task, lines).await?;
         Ok(())

@@ -79,8 +79,13 @@ impl Retention {
 
 /// The rules that have an effect.
 fn rules(stored: &str) -> Value {
-    let all: Vec<Value> = serde_json::from_str(stored).unwrap_or_default();
-    let shown = all.into_iter().filter(|rule| rule["disabled"] != true);
+    let stored: Value = serde_json::from_str(stored).unwrap_or_default();
+    // Beside a grace of its own, a policy has its rules under a key.
+    let all = stored.as_array().or(stored["rules"].as_array());
+    let shown = all
+        .into_iter()
+        .flatten()
+        .filter(|rule| rule["disabled"] != true);
     let shown = shown.map(|rule| {
         json!({
             "template": rule["template"], "params": rule["params"], "tag_selectors": rule["tag_selectors"],

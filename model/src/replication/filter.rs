@@ -23,7 +23,7 @@ pub struct FilterText {
     pub kind: String,
     /// A pattern; for labels their names.
     pub value: Value,
-    /// `matches` or `excludes`, for tags and labels.
+    /// `matches` or `excludes`, for names, tags and labels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decoration: Option<String>,
 }
@@ -38,7 +38,9 @@ pub enum InvalidFilter {
     #[error("the value of {0} filter isn't {1}")]
     Value(&'static str, &'static str),
     /// The decoration is unknown, or the filter takes none.
-    #[error("invalid decoration of filter: must be matches or excludes, on tags and labels alone")]
+    #[error(
+        "invalid decoration of filter: must be matches or excludes, on names, tags and labels alone"
+    )]
     Decoration,
     /// The pattern cannot be read.
     #[error("the pattern {0:?} of a filter is not valid")]
@@ -51,7 +53,7 @@ pub enum InvalidFilter {
 /// Filters that match.
 #[derive(Clone, Debug, Default)]
 pub struct Filters {
-    names: Vec<Glob>,
+    names: Vec<(Glob, bool)>,
     tags: Vec<(Glob, bool)>,
     labels: Vec<(Vec<String>, bool)>,
 }
@@ -75,11 +77,11 @@ impl Filters {
     fn add(&mut self, text: &FilterText) -> Result<(), InvalidFilter> {
         let excludes = match text.decoration.as_deref() {
             None | Some("" | "matches") => false,
-            Some("excludes") if ["tag", "label"].contains(&text.kind.as_str()) => true,
+            Some("excludes") if ["name", "tag", "label"].contains(&text.kind.as_str()) => true,
             Some(_) => return Err(InvalidFilter::Decoration),
         };
         match text.kind.as_str() {
-            "name" => self.names.push(Glob::of("name", &text.value)?),
+            "name" => self.names.push((Glob::of("name", &text.value)?, excludes)),
             "tag" => self.tags.push((Glob::of("tag", &text.value)?, excludes)),
             "label" => self.labels.push((labels(&text.value)?, excludes)),
             // Registries tell images from other artifacts by nothing but their manifests, which all are copied alike.
@@ -94,7 +96,8 @@ impl Filters {
 
     /// Whether a repository is copied, by its whole name.
     pub fn repository(&self, name: &str) -> bool {
-        self.names.iter().all(|glob| glob.matches(name))
+        let passes = |(glob, excludes): &(Glob, bool)| glob.matches(name) != *excludes;
+        self.names.iter().all(passes)
     }
 
     /// Whether a tag is copied; an artifact without a tag is matched as the empty text.
@@ -118,14 +121,19 @@ impl Filters {
 
     /// The only repository that can match, where a pattern names one.
     pub fn only_repository(&self) -> Option<&str> {
-        let mut names = self.names.iter();
         let literal = |glob: &&Glob| !glob.text.is_empty() && !glob.text.contains(SPECIAL);
-        names.find(literal).map(|glob| glob.text.as_str())
+        self.included().find(literal).map(|glob| glob.text.as_str())
     }
 
     /// The projects, or first parts of names, that alone can match; `None` where any can.
     pub fn only_projects(&self) -> Option<Vec<String>> {
-        self.names.iter().find_map(|glob| projects(&glob.text))
+        self.included().find_map(|glob| projects(&glob.text))
+    }
+
+    /// The patterns that names must match.
+    fn included(&self) -> impl Iterator<Item = &Glob> {
+        let names = self.names.iter().filter(|(_, excludes)| !excludes);
+        names.map(|(glob, _)| glob)
     }
 }
 
@@ -245,6 +253,18 @@ mod tests {
         assert!(every.tag("") && every.tag("x"));
         let some = compiled("tag", json!("v*"), Some("matches"));
         assert!(!some.tag(""));
+        let names = [
+            filter("name", json!("team/**"), None),
+            filter("name", json!("team/{charts,tmp}/**"), Some("excludes")),
+        ];
+        let names = Filters::compile(&names).unwrap();
+        assert!(names.repository("team/app") && names.repository("team/a/b"));
+        assert!(!names.repository("team/charts/a") && !names.repository("other/app"));
+        assert_eq!(names.only_projects(), Some(vec!["team".to_owned()]));
+        let without = compiled("name", json!("team/app"), Some("excludes"));
+        assert!(without.repository("team/web") && !without.repository("team/app"));
+        assert_eq!(without.only_projects(), None);
+        assert_eq!(without.only_repository(), None);
         let labels = compiled("label", json!(["prod", "signed"]), None);
         assert!(labels.labels(&["prod".into(), "signed".into(), "x".into()]));
         assert!(!labels.labels(&["prod".into()]));
@@ -269,7 +289,8 @@ mod tests {
         for (kind, value, decoration) in [
             ("zzz", json!("x"), None),
             ("name", json!(["x"]), None),
-            ("name", json!("x"), Some("excludes")),
+            ("name", json!("x"), Some("zzz")),
+            ("resource", json!("image"), Some("excludes")),
             ("tag", json!("x"), Some("zzz")),
             ("label", json!("x"), None),
             ("resource", json!("chart"), None),

@@ -55,6 +55,7 @@ impl Registry {
             for artifact in &page {
                 let mut candidate = rules.candidate(artifact, about);
                 let mut verdict = verdict(artifact, candidate.selected_by);
+                verdict.is_recent = rules.is_recent(artifact);
                 if rules.is_arriving(artifact, self.limits.grace) {
                     // It takes no place of those that a rule counts.
                     candidate.selected_by = RuleSet::default();
@@ -100,6 +101,7 @@ fn verdict(artifact: &Artifact, selected_by: RuleSet) -> Verdict {
         kept_by: None,
         selected_by,
         is_arriving: false,
+        is_recent: false,
         stamp: artifact.stamp(),
     }
 }
@@ -116,6 +118,12 @@ impl Rules {
 
     fn is_arriving(&self, artifact: &Artifact, grace: Duration) -> bool {
         artifact.tags.is_empty() && artifact.pushed.plus(grace) > self.now
+    }
+
+    fn is_recent(&self, artifact: &Artifact) -> bool {
+        let used = artifact.pulled.max(Some(artifact.pushed));
+        let is_recent = used.is_some_and(|at| at.plus(self.grace) > self.now);
+        !self.grace.is_zero() && is_recent
     }
 
     fn candidate(&self, artifact: &Artifact, about: RuleSet) -> Candidate {

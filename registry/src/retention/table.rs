@@ -63,6 +63,11 @@ fn decided(verdict: &Verdict, rules: &[CompiledRule]) -> (&'static str, String) 
     if let Some(rule) = verdict.kept_by.and_then(|place| rules.get(place)) {
         return ("RETAIN", format!("kept by {rule}"));
     }
+    if verdict.is_recent {
+        let reason =
+            "no rule keeps it, but it was pushed or pulled within grace_secs of the policy";
+        return ("RETAIN", reason.to_owned());
+    }
     let selecting = rules.iter().enumerate();
     let selecting = selecting.filter(|(place, _)| verdict.selected_by.has(*place));
     let selecting: Vec<String> = selecting.map(|(_, rule)| rule.to_string()).collect();

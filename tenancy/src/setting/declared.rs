@@ -14,7 +14,7 @@ use super::{follower, rule};
 use crate::InvalidSetting;
 use crate::secret::Secret;
 
-use Effect::{Later, Never, Now};
+use Effect::{Never, Now};
 
 /// A setting of the installation.
 pub struct Declaration {
@@ -163,8 +163,8 @@ settings! {
     audit_log_clients: bool = true, Administrators, Now, rule::any;
     /// Types of events that the audit log does not show, separated by commas: `pull_artifact,login_user`.
     disabled_audit_log_event_types: String = String::new(), Administrators, Now, rule::event_types;
-    /// Whether pulls by scanners leave the time of the last pull unchanged.
-    scanner_skip_update_pulltime: bool = false, Administrators, Later, rule::any;
+    /// Whether pulls by scanners, known by their user agent (Trivy), leave counts and the time of the last pull unchanged.
+    scanner_skip_update_pulltime: bool = false, Administrators, Now, rule::any;
 
     /// `ldap://HOST[:PORT]` or `ldaps://HOST[:PORT]` of the directory. People can sign in by it once this and
     /// `ldap_base_dn` are set, whatever `auth_mode` is. Empty: none.

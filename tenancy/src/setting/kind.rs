@@ -38,8 +38,6 @@ pub enum Readers {
 pub enum Effect {
     /// At once.
     Now,
-    /// Once Gantry has the function. The value is stored until then.
-    Later,
     /// Never: it cannot be changed, for this reason.
     Never(&'static str),
 }

@@ -27,7 +27,6 @@ fn table() -> String {
         };
         let effect = match setting.effect {
             Effect::Now => "now",
-            Effect::Later => "later",
             Effect::Never(_) => "never",
         };
         let (name, meaning) = (setting.name, setting.meaning());

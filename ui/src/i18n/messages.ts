@@ -1072,6 +1072,7 @@ export interface Messages {
   'replication.saidLabels': { names: string | number };
   'replication.saidLabelsExcept': { names: string | number };
   'replication.saidRepositories': { pattern: string | number };
+  'replication.saidRepositoriesExcept': { pattern: string | number };
   'replication.saidTags': { pattern: string | number };
   'replication.saidTagsExcept': { pattern: string | number };
   'replication.single': null;

@@ -2,7 +2,7 @@
 
 use db::retention;
 use model::retention::compile;
-use model::{Cron, ProjectName, RetentionId, RetentionRule};
+use model::{Cron, ProjectName, RetentionId, RetentionRule, RetentionTerms};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use tenancy::retention::{self as service, NewPolicy};
@@ -30,6 +30,7 @@ struct Fields {
     project: ProjectName,
     #[serde(default)]
     schedule: String,
+    grace_secs: Option<u32>,
     rules: Vec<RuleFields>,
 }
 
@@ -78,7 +79,13 @@ impl Retention {
             .map_err(|error| anyhow::anyhow!("schedule: {error}"))?;
         Ok(Self {
             project: read.project,
-            policy: NewPolicy { rules, cron },
+            policy: NewPolicy {
+                terms: RetentionTerms {
+                    rules,
+                    grace_secs: read.grace_secs,
+                },
+                cron,
+            },
         })
     }
 
@@ -94,13 +101,17 @@ impl Retention {
         let Some(before) = retention::of_project(&mut reader, project.id).await? else {
             return Ok(None);
         };
-        let known: Vec<RetentionRule> = serde_json::from_str(&before.rules)?;
-        let known: Vec<RetentionRule> = known.into_iter().map(unnamed).collect();
+        let known: RetentionTerms = before.rules.parse()?;
+        let rules: Vec<RetentionRule> = known.rules.into_iter().map(unnamed).collect();
+        let new = &self.policy.terms;
         let mut changes = Changes::default();
-        if known != self.policy.rules {
-            let new = serde_json::to_string(&self.policy.rules)?;
-            changes.compare("rules", serde_json::to_string(&known)?, Some(new));
+        if rules != new.rules {
+            let new = serde_json::to_string(&new.rules)?;
+            changes.compare("rules", serde_json::to_string(&rules)?, Some(new));
         }
+        let said = |secs: Option<u32>| secs.map_or_else(String::new, |secs| secs.to_string());
+        let (old, new) = (said(known.grace_secs), said(new.grace_secs));
+        changes.compare("grace_secs", old, Some(new));
         let cron = self.policy.cron.as_ref();
         let cron = cron.map(Cron::to_string).unwrap_or_default();
         changes.compare("schedule", &before.cron, Some(cron));

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use model::retention::compile;
-use model::{Cron, RetentionRule};
+use model::{Cron, RetentionRule, RetentionTerms};
 use serde::Deserialize;
 use serde_json::json;
 use tenancy::retention::NewPolicy;
@@ -32,8 +32,11 @@ pub(in crate::cli) struct Rules {
     /// When the policy runs: six fields, of which the first is 0, in UTC. Without it, only somebody starts it.
     #[arg(long, value_name = "CRON")]
     schedule: Option<String>,
+    /// Seconds after its last push or pull in which no artifact goes. Default: 86400.
+    #[arg(long, value_name = "SECONDS")]
+    grace_secs: Option<u32>,
     /// Read rules and schedule from a file, as `show --json` prints them.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["keep", "schedule"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["keep", "schedule", "grace_secs"])]
     file: Option<PathBuf>,
 }
 
@@ -44,21 +47,26 @@ struct File {
     rules: Vec<RetentionRule>,
     #[serde(default)]
     cron: String,
+    grace_secs: Option<u32>,
 }
 
 impl Rules {
     /// The policy, if it is valid.
     pub(super) fn policy(self) -> anyhow::Result<NewPolicy> {
-        let (rules, cron) = match &self.file {
+        let (rules, cron, grace_secs) = match &self.file {
             Some(path) => {
                 let file: File = serde_json::from_str(&std::fs::read_to_string(path)?)?;
-                (file.rules, file.cron)
+                (file.rules, file.cron, file.grace_secs)
             }
-            None => (self.rules()?, self.schedule.unwrap_or_default()),
+            None => {
+                let rules = self.rules()?;
+                (rules, self.schedule.unwrap_or_default(), self.grace_secs)
+            }
         };
         compile(&rules)?;
         let cron = schedule(&cron)?;
-        Ok(NewPolicy { rules, cron })
+        let terms = RetentionTerms { rules, grace_secs };
+        Ok(NewPolicy { terms, cron })
     }
 
     fn rules(&self) -> anyhow::Result<Vec<RetentionRule>> {

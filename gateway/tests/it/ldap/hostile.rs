@@ -38,6 +38,8 @@ enum Habit {
     Ambiguous,
     /// Not at all where groups in groups are searched, and with no group otherwise.
     LateGroups,
+    /// Not at all where groups in groups are searched, and with the group otherwise.
+    DirectGroups,
     /// Not at all.
     Silent,
 }
@@ -131,7 +133,11 @@ impl State {
                     stream.write_all(&message(&id, &tag(kind, b""))).await?;
                     continue;
                 }
-                Habit::Good | Habit::Endless | Habit::Ambiguous | Habit::LateGroups => {}
+                Habit::Good
+                | Habit::Endless
+                | Habit::Ambiguous
+                | Habit::LateGroups
+                | Habit::DirectGroups => {}
             }
             match operation {
                 0x60 => {
@@ -147,11 +153,12 @@ impl State {
                         // References count for no entry, and they could come for ever.
                         Habit::Endless => (tag(0x73, &tag(4, b"ldap://elsewhere")), usize::MAX),
                         Habit::Ambiguous => (person(), 2),
-                        Habit::LateGroups if asks(IN_CHAIN) => {
+                        Habit::LateGroups | Habit::DirectGroups if asks(IN_CHAIN) => {
                             self.late.fetch_add(1, Ordering::Relaxed);
                             continue;
                         }
                         _ if asks(IN_CHAIN) => (group(), 1),
+                        Habit::DirectGroups if asks("uniqueMember") => (group(), 1),
                         _ if asks("uniqueMember") => (group(), 0),
                         _ => (person(), usize::from(asks("ann") || asks(UUID))),
                     };
@@ -381,4 +388,28 @@ async fn groups_in_groups_that_come_late_take_no_roles_away() {
     })
     .await;
     assert!(may_push(&person, &repository).await);
+}
+
+#[tokio::test]
+async fn groups_in_groups_that_come_late_leave_the_direct_ones_at_a_first_sign_in() {
+    let directory = Directory::start(Habit::DirectGroups).await;
+    let server = asking(&directory.url(), &[]).await;
+    let settings = json!({
+        "ldap_group_search_filter": "objectClass=group", "ldap_group_base_dn": BASE,
+        "ldap_group_attribute_name": "cn", "ldap_group_lookup": "nested", "ldap_password_secs": 600,
+    });
+    let admin = server.admin();
+    admin.put(SETTINGS).json(&settings).await.expect(200);
+    let person = ann(&server, SECRET);
+    eventually(60, "ann is signed in", async || {
+        (person.get(CURRENT).await.status == 200).then_some(())
+    })
+    .await;
+    assert!(directory.state.late.load(Ordering::Relaxed) >= 1);
+    let project = server.private_project().await;
+    let member = json!({ "role_id": 2, "member_group": { "ldap_group_dn": GROUP } });
+    let added = admin.post(&project.members()).json(&member).await;
+    added.expect(201);
+    assert!(may_push(&person, &project.repository("app")).await);
+    assert!(server.log().contains("only direct ones count"));
 }

@@ -1,7 +1,9 @@
 //! GET and HEAD of blobs and manifests: ranges, conditions, headers.
 
+use serde_json::json;
+
 use super::SERVER;
-use crate::harness::{Answer, Protocol, image, media, noise};
+use crate::harness::{Answer, Protocol, Server, eventually, image, media, noise};
 
 /// What a `Range` header gets from a blob of 1,000 bytes: the part, or 416, or the whole.
 enum Gets {
@@ -352,6 +354,42 @@ async fn a_pull_has_the_headers_that_clients_read() {
     assert_eq!(blob.header("content-type"), "application/octet-stream");
     assert_eq!(blob.header("accept-ranges"), "bytes");
     assert_eq!(blob.digest(), image.config.digest);
+}
+
+#[tokio::test]
+async fn a_pull_by_a_copier_or_a_scanner_counts_as_none() {
+    let server = Server::start().await;
+    let project = server.private_project().await;
+    let (admin, repository) = (server.admin(), project.repository("app"));
+    let skip = json!({ "scanner_skip_update_pulltime": true });
+    let changed = admin.put("/api/v2.0/configurations").json(&skip).await;
+    changed.expect(200);
+    for tag in ["v1", "v2"] {
+        admin.push_image(&repository, tag, &image(tag)).await;
+    }
+    let path = |tag: &str| format!("/v2/{repository}/manifests/{tag}");
+    for agent in ["harbor-registry-client", "trivy/0.58.1"] {
+        let pulled = admin.get(&path("v1")).header("user-agent", agent).await;
+        pulled.expect(200);
+    }
+    admin.get(&path("v2")).await.expect(200);
+    let rest = format!("/api/v2.0/projects/{}/repositories/app", project.name);
+    let pulled_at = async |tag: &str| {
+        let shown = admin.get(&format!("{rest}/artifacts/{tag}")).await;
+        let shown = shown.expect(200).json();
+        shown["pull_time"].as_str().unwrap_or_default().to_owned()
+    };
+    // Pulls are written in batches: with the last one all are.
+    eventually(20, "the last pull is counted", async || {
+        (!pulled_at("v2").await.starts_with("0001")).then_some(())
+    })
+    .await;
+    assert!(pulled_at("v1").await.starts_with("0001"));
+    let shown = admin.get(&rest).await.expect(200).json();
+    assert_eq!(shown["pull_count"], 1);
+    let log = "/api/v2.0/auditlog-exts?q=operation%3Dpull%2Cresource_type%3Dartifact";
+    let log = admin.get(log).await.expect(200);
+    assert_eq!(log.header("x-total-count"), "3", "the audit log has all");
 }
 
 #[tokio::test]

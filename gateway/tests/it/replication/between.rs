@@ -5,7 +5,7 @@ use serde_json::json;
 use super::site::{
     add, digest, ended, gantry, log, policy, pull, push, referrers, run, site, start, sum, tasks,
 };
-use crate::harness::{Image, Server, fresh, image, index_of, media};
+use crate::harness::{Image, Server, eventually, fresh, image, index_of, media};
 
 /// What is pushed to a repository.
 pub(super) struct Set {
@@ -131,6 +131,18 @@ async fn a_pull_maps_names_filters_tags_and_is_stored_as_a_push() {
     let name = format!("{namespace}/deep/app");
     has_all(&here, &name, &set).await;
     assert_eq!(digest(&here, &name, "dev-1").await, None, "it is filtered");
+    // To the other one it was no pull: what somebody pulls afterwards is the first that counts.
+    let path = format!("/v2/{repository}/manifests/v1");
+    there.admin().get(&path).await.expect(200);
+    let path = format!(
+        "/api/v2.0/projects/{}/repositories/deep%252Fapp",
+        project.name
+    );
+    let pulls = eventually(20, "the pull is counted", async || {
+        let shown = there.admin().get(&path).await.expect(200).json();
+        shown["pull_count"].as_i64().filter(|pulls| *pulls > 0)
+    });
+    assert_eq!(pulls.await, 1);
     let query = "q=operation%3Dcreate%2Cresource_type%3Dartifact&page_size=100";
     let path = format!("/api/v2.0/auditlog-exts?{query}");
     let logged = here.admin().get(&path).await.expect(200).json();

@@ -24,7 +24,7 @@ pub(super) enum Fault {
     None,
 }
 
-/// Answers instead of its own, by what paths begin with; the newest counts.
+/// Answers instead of its own, by what paths or first lines begin with; the newest counts.
 type Said = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
 
 /// A running one.
@@ -55,7 +55,7 @@ impl Hostile {
         Self { url, asked, said }
     }
 
-    /// From now on it answers this where a path begins so.
+    /// From now on it answers this where a path, or a method and a path, begin so.
     pub(super) fn say(&self, prefix: &str, (status, headers): (u16, &str), body: &str) {
         let answer = answer(status, headers, body.as_bytes());
         let mut said = self.said.lock().expect("no test panics with the lock");
@@ -124,6 +124,16 @@ impl Served {
             let range = range.strip_prefix("range: bytes=")?.to_owned();
             range.split('-').next()?.parse::<usize>().ok()
         });
+        // Whoever is closed upon while they send may not see the answer.
+        let length = head.lines().find_map(|line| {
+            let line = line.to_ascii_lowercase();
+            let length = line.strip_prefix("content-length:")?;
+            length.trim().parse::<usize>().ok()
+        });
+        let mut body = vec![0; length.unwrap_or_default()];
+        if stream.read_exact(&mut body).is_err() {
+            return;
+        }
         let answer = match credentials {
             0 | 1 => self.answer(&first, from),
             // As nginx does, behind which every Harbor is.
@@ -138,7 +148,8 @@ impl Served {
         let path = path.split('?').next().unwrap_or_default();
         let is_head = first.starts_with("HEAD ");
         let said = self.said.lock().expect("no test panics with the lock");
-        let instead = said.iter().rev().find(|said| path.starts_with(&said.0));
+        let is_meant = |prefix: &str| path.starts_with(prefix) || first.starts_with(prefix);
+        let instead = said.iter().rev().find(|said| is_meant(&said.0));
         if let Some((_, answer)) = instead {
             return answer.clone();
         }

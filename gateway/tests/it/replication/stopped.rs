@@ -3,9 +3,13 @@
 use std::time::Duration;
 
 use serde_json::json;
+use testkit::proxy::Mode;
 
 use super::hostile::{Fault, Hostile};
-use super::site::{add, digest, ended, gantry, policy, pull, push, run, site, start, sum};
+use super::site::{
+    add, digest, ended, gantry, gantry_at, policy, pull, push, run, site, start, sum,
+};
+use super::version::between;
 use crate::harness::{Blob, Image, eventually, image, media, noise};
 
 #[tokio::test]
@@ -53,6 +57,51 @@ async fn a_stopped_pull_ends_at_once_and_stores_nothing_afterwards() {
     here.admin().put(&path).json(&wanted).await.expect(200);
     assert_eq!(sum(&run(&here, into).await, "copied"), 1);
     here.may_complain();
+}
+
+#[tokio::test]
+async fn a_policy_that_hangs_can_be_disabled_and_deleted() {
+    let (here, there) = (site().await, site().await);
+    let project = there.private_project().await;
+    let repository = project.repository("app");
+    let app = image("hangs");
+    there.admin().push_image(&repository, "v1", &app).await;
+    let between = between(&there).await;
+    let from = add(&here, &gantry_at(&there, "other", between.address())).await;
+    let mut wanted = pull("in", from, &repository);
+    let into = policy(&here, &wanted).await;
+    let path = format!("/api/v2.0/replication/policies/{into}");
+    between.set(Mode::Silence);
+    let works = async |count: f64| {
+        eventually(20, "as many runs are at work", async || {
+            let running = here
+                .metric("gantry_job_running{kind=\"replication\"}")
+                .await;
+            (running == count).then_some(())
+        })
+        .await;
+    };
+
+    let hangs = start(&here, into).await;
+    works(1.0).await;
+    wanted["enabled"] = json!(false);
+    here.admin().put(&path).json(&wanted).await.expect(200);
+    assert_eq!(ended(&here, hangs).await["status"], "Stopped");
+    works(0.0).await;
+
+    wanted["enabled"] = json!(true);
+    here.admin().put(&path).json(&wanted).await.expect(200);
+    start(&here, into).await;
+    works(1.0).await;
+    here.admin().delete(&path).await.expect(200);
+    here.admin().get(&path).await.expect(404);
+    works(0.0).await;
+    between.set(Mode::Pass);
+    let registry = format!("/api/v2.0/registries/{from}");
+    here.admin().delete(&registry).await.expect(200);
+    assert_eq!(digest(&here, &repository, "v1").await, None);
+    here.may_complain();
+    there.may_complain();
 }
 
 #[tokio::test]

@@ -123,6 +123,53 @@ async fn pulled(fault: Fault) -> (Server, Hostile, Value, String) {
 }
 
 #[tokio::test]
+async fn a_kind_that_the_other_registry_refuses_is_skipped() {
+    let here = site().await;
+    let project = here.private_project().await;
+    let (app, left_out) = (project.repository("app"), project.repository("tmp/app"));
+    let (taken, chart) = (image("taken"), image("chart"));
+    for (repository, tag, image) in [
+        (&app, "v1", &taken),
+        (&app, "v2", &chart),
+        (&left_out, "v1", &taken),
+    ] {
+        here.admin().push_image(repository, tag, image).await;
+    }
+    let there = Hostile::start(&image("there"), Fault::None);
+    let body = json!({"name": "there", "type": "docker-registry", "url": there.url});
+    let to = add(&here, &body).await;
+    // It has all blobs, and takes all manifests but one.
+    there.say(&format!("/v2/{app}/blobs/"), (200, ""), "");
+    there.say(&format!("PUT /v2/{app}/manifests/"), (201, ""), "");
+    let refusal = r#"{"errors":[{"code":"MANIFEST_INVALID","message":"unsupported media type"}]}"#;
+    let typed = "Content-Type: application/json\r\n";
+    let refused = format!("PUT /v2/{app}/manifests/{}", chart.digest);
+    there.say(&refused, (415, typed), refusal);
+    let mut wanted = push("out", to, &format!("{}/**", project.name));
+    let without = json!({"type": "name", "value": "*/tmp/**", "decoration": "excludes"});
+    let filters = wanted["filters"].as_array_mut().expect("a list");
+    filters.push(without);
+    let out = policy(&here, &wanted).await;
+
+    let execution = start(&here, out).await;
+    assert_eq!(ended(&here, execution).await["status"], "Succeed");
+    let tasks = tasks(&here, execution).await;
+    assert_eq!(tasks.len(), 1, "{tasks:?}");
+    assert_eq!(sum(&tasks, "copied"), 1);
+    let text = log(&here, &tasks[0]).await;
+    assert!(
+        text.contains("it is skipped") && text.contains("takes no artifacts of this kind"),
+        "{text}"
+    );
+    assert!(there.asked(&refused) > 0);
+    assert_eq!(
+        there.asked(&format!("/v2/{left_out}/")),
+        0,
+        "it is excluded"
+    );
+}
+
+#[tokio::test]
 async fn wrong_bytes_complete_nothing() {
     let (here, _hostile, shown, text) = pulled(Fault::Lies).await;
     assert_eq!(shown["status"], "Failed");

@@ -12,7 +12,7 @@ use super::site::{
 use crate::harness::{Server, eventually, image};
 
 /// Something between a server and whoever copies to it.
-async fn between(to: &Server) -> Proxy {
+pub(super) async fn between(to: &Server) -> Proxy {
     let target = format!("127.0.0.1:{}", to.port());
     let proxy = tokio::task::spawn_blocking(move || Proxy::start(&target));
     proxy.await.expect("it starts").expect("a port is free")

@@ -24,8 +24,9 @@ fn rule(template: &str, number: i64, (repositories, tags): (&str, &str)) -> Valu
         "scope_selectors": { "repository": [repositories] } })
 }
 
+/// A policy that spares nothing for being new.
 fn policy(project: &Project<'_>, rules: &[Value], cron: &str) -> Value {
-    json!({ "algorithm": "or", "rules": rules, "scope": { "level": "project", "ref": project.id },
+    json!({ "algorithm": "or", "grace_secs": 0, "rules": rules, "scope": { "level": "project", "ref": project.id },
         "trigger": { "kind": "Schedule", "settings": { "cron": cron }, "references": {} } })
 }
 
@@ -202,6 +203,11 @@ async fn what_is_wrong_with_a_policy_is_named() {
             "/scope/ref",
             json!(0),
             "scope.ref: must be the ID of a project",
+        ),
+        (
+            "/grace_secs",
+            json!(-1),
+            "grace_secs: must be a whole number",
         ),
         (
             "/trigger/kind",
@@ -472,7 +478,30 @@ async fn what_is_pulled_or_pushed_lately_is_kept_by_day() {
     })
     .await;
     let rules = [rule("nDaysSinceLastPull", 1, ("**", "**"))];
-    let policy = make(&admin, &project, &rules).await;
+    // A policy that says nothing of its grace spares for a day what came or was pulled.
+    let mut body = policy(&project, &rules, "");
+    let removed = body
+        .as_object_mut()
+        .expect("an object")
+        .remove("grace_secs");
+    assert_eq!(removed, Some(json!(0)));
+    let made = admin.post(RETENTIONS).json(&body).await;
+    let policy = made.expect(201).location();
+    let shown = admin.get(&policy).await.expect(200).json();
+    assert_eq!(shown.get("grace_secs"), None);
+    for dry_run in [true, false] {
+        let execution = run(&admin, &policy, dry_run).await;
+        let (task, log) = task(&admin, &execution, "app").await;
+        assert_eq!((&task["total"], &task["retained"]), (&json!(2), &json!(2)));
+        assert!(log.contains("nothing goes within 86400 seconds"), "{log}");
+        let line = said(&log, &images[1].digest);
+        assert!(line.contains("| RETAIN | no rule keeps it, but"), "{line}");
+    }
+    // Nothing but the policy itself takes that away: whoever was never pulled goes.
+    body["grace_secs"] = json!(0);
+    admin.put(&policy).json(&body).await.expect(200);
+    let shown = admin.get(&policy).await.expect(200).json();
+    assert_eq!(shown["grace_secs"], 0);
     run(&admin, &policy, false).await;
     assert!(is_there(&admin, &repository, &images[0].digest).await);
     assert!(
@@ -497,6 +526,8 @@ async fn the_command_line_makes_shows_and_runs_policies() {
         "latestPushedK=1",
         "--schedule",
         "0 0 4 * * *",
+        "--grace-secs",
+        "0",
     ];
     let set = server.cli_prints(&set).await;
     assert!(set.contains("is set"), "{set}");

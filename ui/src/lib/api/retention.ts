@@ -24,6 +24,8 @@ export interface RetentionRule {
 export interface RetentionPolicy {
   id: number;
   algorithm: string;
+  /** Seconds after its last push or pull in which nothing goes; a day where it says nothing. */
+  grace_secs?: number;
   rules?: RetentionRule[] | null;
   trigger?: {
     kind?: string;
@@ -94,6 +96,7 @@ export async function keepRetention(
 ): Promise<void> {
   const policy = {
     algorithm: 'or',
+    grace_secs: before?.grace_secs,
     rules,
     trigger: { kind: 'Schedule', settings: { cron }, references: before?.trigger?.references ?? {} },
     scope: before?.scope ?? { level: 'project', ref: project },

@@ -1796,7 +1796,7 @@ export interface components {
         };
         /** @description What is copied. */
         ReplicationFilter: {
-            /** @description `matches` or `excludes`, for tags and labels. */
+            /** @description `matches` or `excludes`, for names, tags and labels. */
             decoration?: string | null;
             /** @description `name`, `tag`, `label` or `resource`. */
             type: string;
@@ -2028,6 +2028,12 @@ export interface components {
         RetentionPolicy: {
             /** @default null */
             algorithm: string | null;
+            /**
+             * Format: int64
+             * @description Seconds after its last push or pull in which no artifact goes. Default: 86400.
+             * @default null
+             */
+            grace_secs: number | null;
             /**
              * Format: int64
              * @default null

@@ -27,7 +27,7 @@ export function begunText(trigger: string): string {
 
 /** The pattern of a policy's repositories. */
 export function whatOf({ filters }: Policy): string {
-  const filter = filters?.find(({ type }) => type === 'name');
+  const filter = filters?.find(({ type, decoration }) => type === 'name' && decoration !== 'excludes');
   return String(filter?.value || '**');
 }
 
@@ -39,7 +39,9 @@ export function filterTexts({ filters }: Policy): string[] {
     if (text === '') return [];
     switch (type) {
       case 'name':
-        return [t('replication.saidRepositories', { pattern: text })];
+        return [
+          t(except ? 'replication.saidRepositoriesExcept' : 'replication.saidRepositories', { pattern: text }),
+        ];
       case 'tag':
         return [t(except ? 'replication.saidTagsExcept' : 'replication.saidTags', { pattern: text })];
       case 'label':
