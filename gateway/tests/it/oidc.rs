@@ -547,8 +547,9 @@ async fn a_sign_in_is_one_browsers_once_and_leads_nowhere_else() {
 
     // At another name, the sign-in begins where the provider's answer comes back; nobody is sent there twice.
     let elsewhere = async |path: &str| {
-        let asked = office.server.anonymous().get(path);
-        asked.header("host", "other.example:8443").await.expect(302)
+        let anybody = office.server.anonymous();
+        let asked = anybody.get(path).header("host", "other.example:8443");
+        asked.await.expect(302)
     };
     let sent = elsewhere("/c/oidc/login?redirect_url=/ui/projects").await;
     let path = "/c/oidc/login?redirect_url=%2Fui%2Fprojects&from_other_host=true";

@@ -1,0 +1,1 @@
+import{Da as e,Ja as t,Na as n,Pa as r,Ua as i,Wa as a,fa as o,ga as s,ja as c,ma as l}from"./core-Jct9DlCs.js";var u=s(`<span class="pick"><span class="strong"> </span><span class="hint"> </span></span>`);function d(s,d){a(d,!0);var f=u(),p=c(f),m=n(p,!0),h=r(p),g=n(h,!0);t(f),e(()=>{o(m,d.group.group_name),o(g,d.group.ldap_group_dn)}),l(s,f),i()}export{d as t};

@@ -1,0 +1,1 @@
+import{zi as e}from"./core-Jct9DlCs.js";function t({refusal:t,wait:n}){return t===`throttled`?e(`refusal.throttled`,{count:n??60}):e(`refusal.${t}`)}export{t};

@@ -1,1 +1,0 @@
-import{zi as e}from"./core-DhAQoxWy.js";function t({refusal:t,wait:n}){return t===`throttled`?e(`refusal.throttled`,{count:n??60}):e(`refusal.${t}`)}export{t};
