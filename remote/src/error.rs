@@ -264,10 +264,16 @@ pub(crate) fn is_registrys(body: &[u8]) -> bool {
     ["MANIFEST_UNKNOWN", "NAME_UNKNOWN", "NOT_FOUND"].contains(&code.as_str())
 }
 
-/// What a registry says where it does not take the kind of a manifest: 415, or the code for what it does not support.
+/// What a registry says where it does not take the kind of a manifest: 415, or the code for what it does not support with
+/// words about types. Without these, it is that of a registry that takes nothing at all, such as a mirror.
 pub(crate) fn refused_kind(status: StatusCode, body: &[u8]) -> Option<String> {
     let (code, text) = first_refusal(body);
-    let is_unsupported = [400, 405, 422].contains(&status.as_u16()) && code == "UNSUPPORTED";
+    let plain = text.to_lowercase().replace([' ', '-', '_'], "");
+    let is_of_kind = ["mediatype", "artifacttype", "manifesttype", "configtype"]
+        .iter()
+        .any(|word| plain.contains(word));
+    let is_unsupported =
+        [400, 405, 422].contains(&status.as_u16()) && code == "UNSUPPORTED" && is_of_kind;
     let is_refused = status == StatusCode::UNSUPPORTED_MEDIA_TYPE || is_unsupported;
     is_refused.then(|| said(&text))
 }
@@ -349,19 +355,24 @@ mod tests {
 
     #[test]
     fn a_kind_that_is_not_taken_is_no_other_refusal() {
-        let refused = |status: u16, code: &str| {
-            let body = format!(r#"{{"errors":[{{"code":"{code}","message":"no charts"}}]}}"#);
+        let refused = |status: u16, code: &str, text: &str| {
+            let body = format!(r#"{{"errors":[{{"code":"{code}","message":"{text}"}}]}}"#);
             refused_kind(StatusCode::from_u16(status).unwrap(), body.as_bytes())
         };
-        let says = Some("; it says: no charts".to_owned());
-        assert_eq!(refused(405, "UNSUPPORTED"), says);
-        assert_eq!(refused(415, "MANIFEST_INVALID"), says);
-        for (status, code) in [
-            (400, "MANIFEST_INVALID"),
-            (403, "UNSUPPORTED"),
-            (500, "UNSUPPORTED"),
+        let (typed, untyped) = ("Media type of charts", "The operation is unsupported.");
+        let says = |text: &str| Some(format!("; it says: {text}"));
+        for status in [400, 405, 422] {
+            assert_eq!(refused(status, "UNSUPPORTED", typed), says(typed));
+        }
+        assert_eq!(refused(415, "MANIFEST_INVALID", untyped), says(untyped));
+        for (status, code, text) in [
+            (400, "MANIFEST_INVALID", typed),
+            (403, "UNSUPPORTED", typed),
+            (500, "UNSUPPORTED", typed),
+            (400, "UNSUPPORTED", untyped),
+            (405, "UNSUPPORTED", untyped),
         ] {
-            assert_eq!(refused(status, code), None, "{status} {code}");
+            assert_eq!(refused(status, code, text), None, "{status} {code} {text}");
         }
     }
 

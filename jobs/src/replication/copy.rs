@@ -1,6 +1,7 @@
 //! Copying what a reference names, from the bytes up: see [`super`] for the order.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::fmt::Display;
 use std::sync::{Arc, Weak};
 
 use db::execution;
@@ -196,7 +197,7 @@ impl<'a> Copying<'a> {
         } else {
             let found = self.source_manifest(digest).await?;
             if let Some(subject) = parsed(&found)?.subject {
-                self.list_referrers(&subject, &[*digest]).await?;
+                self.list_attached(&subject, &[*digest]).await?;
             }
             if let Reference::Tag(_) = reference {
                 self.put(reference, &found).await?;
@@ -247,10 +248,18 @@ impl<'a> Copying<'a> {
             return Ok(());
         }
         match reference {
-            Reference::Tag(tag) => self.attaching_tag(tag).await.map(drop),
+            Reference::Tag(tag) => {
+                let done = self.attaching_tag(tag).await;
+                self.or_skipped(done, || self.not_attached(tag, &subject))?;
+                Ok(())
+            }
             Reference::Digest(digest) => {
-                self.content(*digest, 0).await?;
-                self.list_referrers(&subject, &[*digest]).await?;
+                let done = self.content(*digest, 0).await;
+                let done = self.or_skipped(done, || self.not_attached(digest, &subject))?;
+                if done.is_none() {
+                    return Ok(());
+                }
+                self.list_attached(&subject, &[*digest]).await?;
                 self.attachments(*digest).await?;
                 self.journal.count(|counts| counts.copied += 1);
                 self.journal
@@ -258,6 +267,22 @@ impl<'a> Copying<'a> {
                 Ok(())
             }
         }
+    }
+
+    /// What came of a part without which the rest goes on where the other registry does not take its kind.
+    fn or_skipped<T>(&self, done: Copied<T>, what: impl FnOnce() -> String) -> Copied<Option<T>> {
+        match done {
+            Err(error) if error.is_refused_kind() => {
+                self.journal.skip(&what(), &error);
+                Ok(None)
+            }
+            done => done.map(Some),
+        }
+    }
+
+    fn not_attached(&self, what: impl Display, subject: &Digest) -> String {
+        let from = &self.from;
+        format!("{from} {what}, which is attached to {subject}, was not copied")
     }
 
     pub(super) const fn is_dry_run(&self) -> bool {
@@ -342,11 +367,7 @@ impl<'a> Copying<'a> {
         }
         let found = self.source_manifest(&digest).await?;
         let manifest = parsed(&found)?;
-        for child in &manifest.children {
-            if child.kind == ChildKind::Manifest {
-                self.content(child.digest, depth + 1).await?;
-            }
-        }
+        self.children(&digest, &manifest, depth).await?;
         let blobs = manifest.children.iter();
         let blobs = blobs.filter(|child| child.kind == ChildKind::Blob);
         let mut seen = HashSet::new();
@@ -360,6 +381,29 @@ impl<'a> Copying<'a> {
             .try_collect::<()>()
             .await?;
         self.put(&by_digest, &found).await
+    }
+
+    /// Brings the manifests that a list names. One whose kind the other registry does not take is skipped, such as the
+    /// provenance of an image, unless all are: a list that leads nowhere is not put.
+    async fn children(&self, list: &Digest, manifest: &Manifest, depth: usize) -> Copied<()> {
+        let (mut is_any_there, mut refused) = (false, None);
+        let children = manifest.children.iter();
+        for child in children.filter(|child| child.kind == ChildKind::Manifest) {
+            match self.content(child.digest, depth + 1).await {
+                Ok(()) => is_any_there = true,
+                Err(error) if error.is_refused_kind() => {
+                    let (from, child) = (&self.from, child.digest);
+                    let what = format!("{from} {child}, which {list} lists, was not copied");
+                    self.journal.skip(&what, &error);
+                    refused = Some(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        match refused {
+            Some(error) if !is_any_there => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Brings what is attached to a manifest, and to what it lists: by its subject, and by tags that name it. Whoever asks
@@ -380,23 +424,37 @@ impl<'a> Copying<'a> {
         Ok(())
     }
 
-    /// Brings what is attached to one manifest. Returns what may have attachments too: that, and what the manifest lists.
+    /// Brings what is attached to one manifest, without what the other registry refuses for its kind: the manifest's tag is
+    /// put all the same. Returns what may have attachments too: that, and what the manifest lists.
     async fn bring_around(&self, digest: Digest) -> Copied<Arc<[Digest]>> {
         let found = self.source_manifest(&digest).await?;
         let manifest = parsed(&found)?;
         let listed = manifest.children.iter();
         let listed = listed.filter(|child| child.kind == ChildKind::Manifest);
         let mut around: Vec<Digest> = listed.map(|child| child.digest).collect();
-        let referrers = self.route.source.referrers(&self.from, &digest).await?;
-        for referrer in &referrers {
-            self.content(*referrer, 0).await?;
+        let mut referrers = Vec::new();
+        for referrer in self.route.source.referrers(&self.from, &digest).await? {
+            let done = self.content(referrer, 0).await;
+            let done = self.or_skipped(done, || self.not_attached(referrer, &digest))?;
+            referrers.extend(done.map(|()| referrer));
         }
-        self.list_referrers(&digest, &referrers).await?;
+        self.list_attached(&digest, &referrers).await?;
         around.extend(referrers);
         for tag in self.attaching_tags(&digest).await? {
-            around.extend(Box::pin(self.attaching_tag(&tag)).await?);
+            let done = Box::pin(self.attaching_tag(&tag)).await;
+            let done = self.or_skipped(done, || self.not_attached(&tag, &digest))?;
+            around.extend(done.flatten());
         }
         Ok(around.into())
+    }
+
+    /// Lists what is attached to a manifest, unless the other registry does not take such a list.
+    async fn list_attached(&self, subject: &Digest, referrers: &[Digest]) -> Copied<()> {
+        let done = self.list_referrers(subject, referrers).await;
+        let to = &self.to;
+        let what = || format!("the list of what is attached to {to} {subject} was not stored");
+        self.or_skipped(done, what)?;
+        Ok(())
     }
 
     /// Lists what is attached to a manifest at a registry that does not do so by itself: also what is there already, in

@@ -27,6 +27,11 @@ pub enum CopyError {
     /// The source's manifest cannot be stored.
     #[error("the manifest {0} cannot be copied: {1}")]
     Manifest(String, String),
+    /// The other registry takes nothing of what there is.
+    #[error(
+        "nothing is copied: of {0} artifacts there is none whose kind the other registry takes; the log says what it answers"
+    )]
+    AllSkipped(u64),
     /// What lists, or is attached to, one another does not end.
     #[error(
         "the manifest {0} is more than {1} lists or attachments deep: so many are not followed, and nothing that leads to it is copied"
@@ -124,6 +129,7 @@ impl CopyError {
             }
             Self::Missing(_)
             | Self::Manifest(..)
+            | Self::AllSkipped(_)
             | Self::TooDeep(..)
             | Self::TooMany(_)
             | Self::Mapping(_)

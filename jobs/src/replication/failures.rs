@@ -5,7 +5,13 @@ use super::journal::Journal;
 
 /// What failed: one error of them, of which one that may pass has the task tried again.
 #[derive(Default)]
-pub(super) struct Failures(Option<CopyError>);
+pub(super) struct Failures {
+    failed: Option<CopyError>,
+    /// Parts whose kind the other registry refuses.
+    skipped: u64,
+    /// Parts that did not fail.
+    done: u64,
+}
 
 impl Failures {
     /// Takes what came of a part.
@@ -19,20 +25,22 @@ impl Failures {
         what: impl FnOnce() -> String,
     ) -> Copied<()> {
         let Err(error) = done else {
+            self.done += 1;
             return Ok(());
         };
         if error.is_general() {
             return Err(error);
         }
         if error.is_refused_kind() {
-            journal.warn(format!("{}, it is skipped: {error}", what()));
+            journal.skip(&what(), &error);
+            self.skipped += 1;
             return Ok(());
         }
         journal.count(|counts| counts.failed += 1);
         journal.error(format!("{}: {error}", what()));
-        let replaces = self.0.as_ref().is_none_or(|first| !first.is_transient());
-        if replaces {
-            self.0 = Some(error);
+        let first = self.failed.as_ref();
+        if first.is_none_or(|first| !first.is_transient()) {
+            self.failed = Some(error);
         }
         Ok(())
     }
@@ -40,8 +48,12 @@ impl Failures {
     /// What came of all.
     ///
     /// # Errors
-    /// What failed.
+    /// What failed; where nothing did, that all was skipped.
     pub(super) fn end(self) -> Copied<()> {
-        self.0.map_or(Ok(()), Err)
+        match self.failed {
+            Some(error) => Err(error),
+            None if self.skipped > 0 && self.done == 0 => Err(CopyError::AllSkipped(self.skipped)),
+            None => Ok(()),
+        }
     }
 }

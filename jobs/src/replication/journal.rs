@@ -10,7 +10,7 @@ use model::{ReplicationPolicyId, TaskId};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::error::Copied;
+use super::error::{Copied, CopyError};
 use super::works::Works;
 
 /// How long reports wait.
@@ -49,6 +49,8 @@ pub(crate) struct Counts {
     pub(crate) deleted: u64,
     /// Those that failed.
     pub(crate) failed: u64,
+    /// Those whose kind the other registry does not take, and so of what they list and what is attached to them.
+    pub(crate) skipped: u64,
     /// Bytes of blobs that were moved.
     pub(crate) bytes: u64,
 }
@@ -77,6 +79,12 @@ impl Journal {
         self.line(Level::Error, text.into());
     }
 
+    /// The other registry takes no artifacts of this kind: the rest goes on without.
+    pub(crate) fn skip(&self, what: &str, error: &CopyError) {
+        self.count(|counts| counts.skipped += 1);
+        self.warn(format!("{what}, it is skipped: {error}"));
+    }
+
     fn line(&self, level: Level, text: String) {
         let line = Line::new(self.works.clock.now(), level, text);
         self.waiting.lock().lines.push(line);
@@ -103,6 +111,7 @@ impl Journal {
             counts.present = 0;
             counts.kept = 0;
             counts.failed = 0;
+            counts.skipped = 0;
         });
     }
 

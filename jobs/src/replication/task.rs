@@ -52,6 +52,8 @@ pub struct TaskAttrs {
     pub deleted: u64,
     /// Those that failed.
     pub failed: u64,
+    /// Those whose kind the other registry does not take, and so of what they list and what is attached to them.
+    pub skipped: u64,
     /// Bytes of blobs that were moved.
     pub bytes: u64,
 }
@@ -62,6 +64,16 @@ impl TaskAttrs {
             items: self.items,
             there: self.copied + self.present,
             failed: self.failed,
+        }
+    }
+
+    /// What a task that succeeded says of what it skipped.
+    fn left_out(&self) -> String {
+        match self.skipped {
+            0 => String::new(),
+            skipped => format!(
+                "{skipped} skipped, whose kind the other registry does not take: the log says which"
+            ),
         }
     }
 }
@@ -95,6 +107,7 @@ impl Running<'_> {
             attrs.kept = counts.kept;
             attrs.deleted = counts.deleted;
             attrs.failed = counts.failed;
+            attrs.skipped = counts.skipped;
             attrs.bytes = counts.bytes;
             let (status, message) = match done {
                 Ok(()) => {
@@ -104,7 +117,7 @@ impl Running<'_> {
                         "done: {copied} copied, {present} there already, {kept} kept, {} deleted, {} bytes moved",
                         attrs.deleted, attrs.bytes
                     ));
-                    (Status::Success, String::new())
+                    (Status::Success, attrs.left_out())
                 }
                 Err(error) => {
                     journal.error(error.to_string());

@@ -170,6 +170,56 @@ async fn a_kind_that_the_other_registry_refuses_is_skipped() {
 }
 
 #[tokio::test]
+async fn what_is_attached_and_refused_keeps_no_tag_back() {
+    let here = site().await;
+    let project = here.private_project().await;
+    let (app, charts) = (project.repository("app"), project.repository("charts"));
+    let signed = image("signed");
+    let signature = signed.about("signature", "application/vnd.example.signature");
+    let admin = here.admin();
+    admin.push_image(&app, "v1", &signed).await;
+    admin.push_image(&app, &signature.digest, &signature).await;
+    admin.push_image(&charts, "v1", &image("chart alone")).await;
+    let there = Hostile::start(&image("there"), Fault::None);
+    let body = json!({"name": "there", "type": "docker-registry", "url": there.url});
+    let to = add(&here, &body).await;
+    for repository in [&app, &charts] {
+        there.say(&format!("/v2/{repository}/blobs/"), (200, ""), "");
+    }
+    there.say(&format!("PUT /v2/{app}/manifests/"), (201, ""), "");
+    let refusal = r#"{"errors":[{"code":"MANIFEST_INVALID","message":"unsupported media type"}]}"#;
+    let refused = format!("PUT /v2/{app}/manifests/{}", signature.digest);
+    for prefix in [&refused, &format!("PUT /v2/{charts}/manifests/")] {
+        there.say(prefix, (415, "Content-Type: application/json\r\n"), refusal);
+    }
+
+    let out = policy(&here, &push("out", to, &app)).await;
+    let execution = start(&here, out).await;
+    assert_eq!(ended(&here, execution).await["status"], "Succeed");
+    let done = tasks(&here, execution).await;
+    let text = log(&here, &done[0]).await;
+    assert!(there.asked(&refused) > 0, "{text}");
+    assert!(
+        text.contains("is attached to") && text.contains("it is skipped"),
+        "{text}"
+    );
+    assert!(
+        there.asked(&format!("PUT /v2/{app}/manifests/v1")) > 0,
+        "{text}"
+    );
+    let said = done[0]["status_text"].as_str().unwrap_or_default();
+    assert!(said.contains("skipped, whose kind"), "{said}");
+
+    // A repository of which nothing is taken is no success.
+    let out = policy(&here, &push("charts", to, &charts)).await;
+    let execution = start(&here, out).await;
+    assert_eq!(ended(&here, execution).await["status"], "Failed");
+    let failed = tasks(&here, execution).await;
+    let why = failed[0]["status_text"].as_str().unwrap_or_default();
+    assert!(why.contains("nothing is copied"), "{why}");
+}
+
+#[tokio::test]
 async fn wrong_bytes_complete_nothing() {
     let (here, _hostile, shown, text) = pulled(Fault::Lies).await;
     assert_eq!(shown["status"], "Failed");
