@@ -19,7 +19,7 @@ pub use self::keep::{Candidate, kept};
 pub use self::rule::{CompiledRule, RuleSet};
 pub use self::template::Template;
 
-/// How long after its last push or pull nothing goes, where the policy does not say otherwise.
+/// How long after its last push nothing goes, where the policy does not say otherwise.
 pub const GRACE: Duration = Duration::from_secs(24 * 3_600);
 /// Rules that a policy has at most.
 pub const MOST_RULES: usize = 15;
@@ -93,12 +93,12 @@ pub struct RetentionRule {
 pub struct RetentionTerms {
     /// Its rules.
     pub rules: Vec<RetentionRule>,
-    /// Seconds after its last push or pull in which no artifact goes; `None` for [`GRACE`].
+    /// Seconds after its last push in which no artifact goes; `None` for [`GRACE`].
     pub grace_secs: Option<u32>,
 }
 
 impl RetentionTerms {
-    /// How long after its last push or pull nothing goes.
+    /// How long after its last push nothing goes.
     pub fn grace(&self) -> Duration {
         let own = self.grace_secs.map(u64::from);
         own.map_or(GRACE, Duration::from_secs)

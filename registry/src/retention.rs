@@ -7,7 +7,7 @@
 //! artifact it asks, once that is held, whether it was pushed or pulled since ([`Stamp`]). What changes later than that
 //! waits for the artifact, and finds it gone, as after any deletion.
 //!
-//! **What else keeps an artifact**: a push or a pull within the policy's grace, an immutable tag, of its own or of a
+//! **What else keeps an artifact**: a push within the policy's grace, an immutable tag, of its own or of a
 //! referrer that would go with it, and an index that lists it. Referrers are not looked at: they stay with their subject
 //! and go with it.
 
@@ -37,7 +37,7 @@ pub struct Rules {
     pub version: Timestamp,
     /// All of them.
     pub all: Arc<[CompiledRule]>,
-    /// How long after its last push or pull no artifact goes.
+    /// How long after its last push no artifact goes.
     pub grace: Duration,
     /// By which moment days are counted.
     pub now: Timestamp,
@@ -74,7 +74,7 @@ pub struct Verdict {
     pub selected_by: RuleSet,
     /// Whether it has no tag and was pushed just now: an index that is being pushed may be about to list it.
     pub is_arriving: bool,
-    /// Whether it was pushed or pulled within the policy's grace.
+    /// Whether it was pushed within the policy's grace.
     pub is_recent: bool,
     pub(crate) stamp: Stamp,
 }

@@ -30,7 +30,7 @@ use crate::{AdminState, App, Error};
 #[schema(as = RetentionPolicy)]
 pub(crate) struct View {
     algorithm: Option<String>,
-    /// Seconds after its last push or pull in which no artifact goes. Default: 86400.
+    /// Seconds after its last push in which no artifact goes. Default: 86400.
     #[serde(skip_serializing_if = "Option::is_none")]
     grace_secs: Option<i64>,
     id: Option<i64>,

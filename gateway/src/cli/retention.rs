@@ -122,7 +122,7 @@ async fn show(local: &Local, project: &ProjectName, json: bool) -> anyhow::Resul
     line(&format!("policy {} of {project}: {schedule}", policy.id));
     if let Some(secs) = grace_secs {
         line(&format!(
-            "  nothing goes within {secs} seconds of its last push or pull"
+            "  nothing goes within {secs} seconds of its last push"
         ));
     }
     for (compiled, rule) in model::retention::compile(&rules)?.iter().zip(&rules) {

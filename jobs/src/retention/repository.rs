@@ -284,7 +284,7 @@ impl Retention {
         lines.extend(rules.all.iter().map(ToString::to_string));
         let grace = rules.grace.as_secs();
         lines.push(format!(
-            "nothing goes within {grace} seconds of its last push or pull (grace_secs)"
+            "nothing goes within {grace} seconds of its last push (grace_secs)"
         ));
         lines.push(table::head());
         self.log(run, task, lines).await?;

@@ -120,10 +120,9 @@ impl Rules {
         artifact.tags.is_empty() && artifact.pushed.plus(grace) > self.now
     }
 
+    /// Pulls do not count: a scanner or a mirror that reads everything each night would end all retention.
     fn is_recent(&self, artifact: &Artifact) -> bool {
-        let used = artifact.pulled.max(Some(artifact.pushed));
-        let is_recent = used.is_some_and(|at| at.plus(self.grace) > self.now);
-        !self.grace.is_zero() && is_recent
+        !self.grace.is_zero() && artifact.pushed.plus(self.grace) > self.now
     }
 
     fn candidate(&self, artifact: &Artifact, about: RuleSet) -> Candidate {
@@ -135,5 +134,41 @@ impl Rules {
             pulled: artifact.pulled,
             selected_by: selecting.fold(RuleSet::default(), |set, (place, _)| set.with(place)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use model::{Algorithm, Digest, RetentionId, Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn the_grace_counts_from_the_push_whatever_is_pulled() {
+        let hour = Duration::from_secs(3_600);
+        let now = Timestamp(0).plus(hour * 100);
+        let rules = |grace| Rules {
+            policy: RetentionId(1),
+            version: now,
+            all: Arc::default(),
+            grace,
+            now,
+        };
+        let pushed = |hours: u32| Artifact {
+            id: ManifestId(1),
+            digest: Digest::of(Algorithm::Sha256, b"pulled"),
+            kind: "IMAGE".to_owned(),
+            pushed: now.minus(hour * hours),
+            pulled: Some(now),
+            tags: Vec::new(),
+        };
+        assert!(rules(hour * 24).is_recent(&pushed(23)));
+        assert!(
+            !rules(hour * 24).is_recent(&pushed(25)),
+            "a pull is no push"
+        );
+        assert!(!rules(Duration::ZERO).is_recent(&pushed(0)));
     }
 }

@@ -64,8 +64,7 @@ fn decided(verdict: &Verdict, rules: &[CompiledRule]) -> (&'static str, String) 
         return ("RETAIN", format!("kept by {rule}"));
     }
     if verdict.is_recent {
-        let reason =
-            "no rule keeps it, but it was pushed or pulled within grace_secs of the policy";
+        let reason = "no rule keeps it, but it was pushed within grace_secs of the policy";
         return ("RETAIN", reason.to_owned());
     }
     let selecting = rules.iter().enumerate();

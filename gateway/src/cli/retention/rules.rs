@@ -32,7 +32,7 @@ pub(in crate::cli) struct Rules {
     /// When the policy runs: six fields, of which the first is 0, in UTC. Without it, only somebody starts it.
     #[arg(long, value_name = "CRON")]
     schedule: Option<String>,
-    /// Seconds after its last push or pull in which no artifact goes. Default: 86400.
+    /// Seconds after its last push in which no artifact goes. Default: 86400.
     #[arg(long, value_name = "SECONDS")]
     grace_secs: Option<u32>,
     /// Read rules and schedule from a file, as `show --json` prints them.

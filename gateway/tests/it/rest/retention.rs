@@ -478,7 +478,7 @@ async fn what_is_pulled_or_pushed_lately_is_kept_by_day() {
     })
     .await;
     let rules = [rule("nDaysSinceLastPull", 1, ("**", "**"))];
-    // A policy that says nothing of its grace spares for a day what came or was pulled.
+    // A policy that says nothing of its grace spares for a day what was pushed.
     let mut body = policy(&project, &rules, "");
     let removed = body
         .as_object_mut()
@@ -495,7 +495,10 @@ async fn what_is_pulled_or_pushed_lately_is_kept_by_day() {
         assert_eq!((&task["total"], &task["retained"]), (&json!(2), &json!(2)));
         assert!(log.contains("nothing goes within 86400 seconds"), "{log}");
         let line = said(&log, &images[1].digest);
-        assert!(line.contains("| RETAIN | no rule keeps it, but"), "{line}");
+        assert!(
+            line.contains("| RETAIN | no rule keeps it, but it was pushed within"),
+            "{line}"
+        );
     }
     // Nothing but the policy itself takes that away: whoever was never pulled goes.
     body["grace_secs"] = json!(0);

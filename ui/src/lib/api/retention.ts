@@ -24,7 +24,7 @@ export interface RetentionRule {
 export interface RetentionPolicy {
   id: number;
   algorithm: string;
-  /** Seconds after its last push or pull in which nothing goes; a day where it says nothing. */
+  /** Seconds after its last push in which nothing goes; a day where it says nothing. */
   grace_secs?: number;
   rules?: RetentionRule[] | null;
   trigger?: {
