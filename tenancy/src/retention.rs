@@ -25,6 +25,8 @@ const SETTING: &str = "retention_id";
 pub struct NewPolicy {
     /// What it says of artifacts; its rules must be such that compile.
     pub terms: RetentionTerms,
+    /// Whether a policy that is changed keeps its grace, in place of that of `terms`.
+    pub keeps_grace: bool,
     /// When it runs; `None` where only somebody starts it.
     pub cron: Option<Cron>,
 }
@@ -84,6 +86,10 @@ pub async fn change(
     db.write_in(project, move |tx| {
         Box::pin(async move {
             let before = hold(tx, project, id).await?;
+            let mut new = new;
+            if new.keeps_grace {
+                new.terms.grace_secs = terms(&before)?.grace_secs;
+            }
             let (rules, cron) = new.texts();
             retention::update(tx, id, (&rules, &cron), now).await?;
             if before.cron != cron {
@@ -191,6 +197,16 @@ async fn hold(tx: &mut Tx, project: ProjectId, id: RetentionId) -> Result<Policy
     let policy = retention::hold(tx, id).await?;
     let policy = policy.filter(|policy| policy.project == project);
     policy.ok_or(Error::RetentionUnknown(id))
+}
+
+/// What a stored policy says of artifacts.
+fn terms(policy: &Policy) -> Result<RetentionTerms> {
+    let terms: Result<RetentionTerms, _> = policy.rules.parse();
+    let corrupt = |_| db::Error::Corrupt {
+        table: "retention_policy",
+        column: "rules",
+    };
+    Ok(terms.map_err(corrupt)?)
 }
 
 async fn set_schedule(

@@ -10,7 +10,7 @@ use http::{StatusCode, Uri};
 use model::retention::{JOB, compile};
 use model::{Cron, ProjectId, RetentionRule, RetentionTerms};
 use policy::{SignedIn, on, to};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 use tenancy::retention::NewPolicy;
 use utoipa::ToSchema;
@@ -30,13 +30,19 @@ use crate::{AdminState, App, Error};
 #[schema(as = RetentionPolicy)]
 pub(crate) struct View {
     algorithm: Option<String>,
-    /// Seconds after its last push in which no artifact goes. Default: 86400.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    grace_secs: Option<i64>,
+    /// Seconds after its last push in which no artifact goes; a change that leaves it out keeps it. Default: 86400.
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
+    grace_secs: Option<Option<i64>>,
     id: Option<i64>,
     rules: Option<Vec<RuleView>>,
     scope: Option<Scope>,
     trigger: Option<Trigger>,
+}
+
+/// A field that is there, be it null.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<i64>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 /// What a policy is about.
@@ -92,11 +98,16 @@ impl View {
         let rules = self.rules.unwrap_or_default().into_iter();
         let rules: Vec<RetentionRule> = rules.map(RetentionRule::from).collect();
         compile(&rules)?;
-        let grace_secs = self.grace_secs.map(u32::try_from).transpose();
+        let keeps_grace = self.grace_secs.is_none();
+        let grace_secs = self.grace_secs.flatten().map(u32::try_from).transpose();
         let expected = "a whole number of seconds from 0, or left out";
         let grace_secs = grace_secs.map_err(|_| wrong("grace_secs", expected))?;
         let terms = RetentionTerms { rules, grace_secs };
-        Ok(NewPolicy { terms, cron })
+        Ok(NewPolicy {
+            terms,
+            keeps_grace,
+            cron,
+        })
     }
 }
 
@@ -130,7 +141,7 @@ async fn view(app: &AdminState, policy: Policy) -> Result<View, Error> {
     }
     Ok(View {
         algorithm: Some("or".to_owned()),
-        grace_secs: terms.grace_secs.map(i64::from),
+        grace_secs: terms.grace_secs.map(|secs| Some(i64::from(secs))),
         id: Some(policy.id.0),
         rules: Some(terms.rules.into_iter().map(RuleView::from).collect()),
         scope: Some(Scope {

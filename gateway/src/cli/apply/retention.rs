@@ -84,6 +84,7 @@ impl Retention {
                     rules,
                     grace_secs: read.grace_secs,
                 },
+                keeps_grace: false,
                 cron,
             },
         })

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use model::retention::compile;
 use model::{Cron, RetentionRule, RetentionTerms};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::json;
 use tenancy::retention::NewPolicy;
 
@@ -32,7 +32,7 @@ pub(in crate::cli) struct Rules {
     /// When the policy runs: six fields, of which the first is 0, in UTC. Without it, only somebody starts it.
     #[arg(long, value_name = "CRON")]
     schedule: Option<String>,
-    /// Seconds after its last push in which no artifact goes. Default: 86400.
+    /// Seconds after its last push in which no artifact goes. Default: what the policy has, or 86400.
     #[arg(long, value_name = "SECONDS")]
     grace_secs: Option<u32>,
     /// Read rules and schedule from a file, as `show --json` prints them.
@@ -47,7 +47,13 @@ struct File {
     rules: Vec<RetentionRule>,
     #[serde(default)]
     cron: String,
-    grace_secs: Option<u32>,
+    #[serde(default, deserialize_with = "given")]
+    grace_secs: Option<Option<u32>>,
+}
+
+/// A field that is there, be it null.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<u32>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 impl Rules {
@@ -60,13 +66,24 @@ impl Rules {
             }
             None => {
                 let rules = self.rules()?;
-                (rules, self.schedule.unwrap_or_default(), self.grace_secs)
+                (
+                    rules,
+                    self.schedule.unwrap_or_default(),
+                    self.grace_secs.map(Some),
+                )
             }
         };
         compile(&rules)?;
         let cron = schedule(&cron)?;
-        let terms = RetentionTerms { rules, grace_secs };
-        Ok(NewPolicy { terms, cron })
+        let terms = RetentionTerms {
+            rules,
+            grace_secs: grace_secs.flatten(),
+        };
+        Ok(NewPolicy {
+            terms,
+            keeps_grace: grace_secs.is_none(),
+            cron,
+        })
     }
 
     fn rules(&self) -> anyhow::Result<Vec<RetentionRule>> {

@@ -511,6 +511,15 @@ async fn what_is_pulled_or_pushed_lately_is_kept_by_day() {
         !is_there(&admin, &repository, &images[1].digest).await,
         "it was never pulled"
     );
+    // Whoever does not know the key keeps it; null is the default.
+    for (change, grace) in [(None, Some(json!(0))), (Some(Value::Null), None)] {
+        let fields = body.as_object_mut().expect("an object");
+        fields.remove("grace_secs");
+        fields.extend(change.map(|secs| ("grace_secs".to_owned(), secs)));
+        admin.put(&policy).json(&body).await.expect(200);
+        let shown = admin.get(&policy).await.expect(200).json();
+        assert_eq!(shown.get("grace_secs"), grace.as_ref());
+    }
 }
 
 #[tokio::test]
@@ -548,6 +557,23 @@ async fn the_command_line_makes_shows_and_runs_policies() {
     server
         .cli_prints(&["retention", "set", name, "--file", &file])
         .await;
+    assert_eq!(
+        server
+            .cli_prints(&["retention", "show", name, "--json"])
+            .await,
+        json
+    );
+    // An option that is left out takes no grace away.
+    let set = [
+        "retention",
+        "set",
+        name,
+        "--keep",
+        "latestPushedK=1",
+        "--schedule",
+        "0 0 4 * * *",
+    ];
+    server.cli_prints(&set).await;
     assert_eq!(
         server
             .cli_prints(&["retention", "show", name, "--json"])

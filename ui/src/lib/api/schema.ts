@@ -2030,7 +2030,7 @@ export interface components {
             algorithm: string | null;
             /**
              * Format: int64
-             * @description Seconds after its last push in which no artifact goes. Default: 86400.
+             * @description Seconds after its last push in which no artifact goes; a change that leaves it out keeps it. Default: 86400.
              * @default null
              */
             grace_secs: number | null;
