@@ -1,6 +1,6 @@
 //! What all requests share.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,6 +10,7 @@ use certs::{HotCertificates, Roots, SubjectName, Tls};
 use db::Db;
 use db::audit::recorder::Recorder;
 use db::clock::DatabaseClock;
+use ipnet::IpNet;
 use model::Clock;
 use registry::Registry;
 use storage::budget::Budget;
@@ -69,15 +70,40 @@ pub(crate) struct App {
 impl App {
     /// Whether an address is a balancer that is trusted to name the client's address.
     pub(crate) fn trusts(&self, address: IpAddr) -> bool {
-        self.config
-            .server
-            .trusted_proxies
-            .iter()
-            .any(|network| network.contains(&address.to_canonical()))
+        is_within(&self.config.server.trusted_proxies, address)
     }
 
     /// Whether the process is shutting down.
     pub(crate) fn draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
+    }
+}
+
+/// Whether an address is of one of these networks. A balancer at `localhost` comes from `127.0.0.1` and from `::1` by turns:
+/// whoever trusts the one trusts the other.
+fn is_within(networks: &[IpNet], address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    let same = (address == Ipv6Addr::LOCALHOST).then_some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let same = same.unwrap_or(address);
+    let contains = |network: &IpNet| network.contains(&address) || network.contains(&same);
+    networks.iter().any(contains)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_trusts_this_machine_trusts_both_of_its_addresses() {
+        let within = |network: &str, address: &str| {
+            is_within(&[network.parse().unwrap()], address.parse().unwrap())
+        };
+        for network in ["127.0.0.1/32", "127.0.0.0/8"] {
+            assert!(within(network, "127.0.0.1") && within(network, "::ffff:127.0.0.1"));
+            assert!(within(network, "::1"));
+            assert!(!within(network, "::2") && !within(network, "fd00::1"));
+        }
+        assert!(within("::1/128", "::1") && !within("::1/128", "127.0.0.1"));
+        assert!(!within("10.0.0.0/8", "::1"));
     }
 }

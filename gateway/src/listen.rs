@@ -1,7 +1,7 @@
 //! Listening sockets: all are bound before anything else, then given to Pingora, which accepts.
 
 use std::io::{Error, ErrorKind};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::IntoRawFd as _;
 use std::sync::Arc;
 
@@ -13,11 +13,15 @@ use pingora::server::{ListenFds, ShutdownWatch};
 use pingora::services::Service;
 use pingora::services::listening;
 use rustix::io::Errno;
+use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 use tokio::sync::Semaphore;
 
 use crate::config::Config;
 use crate::hand_over::Socket;
 use crate::http::peer::Listener;
+
+/// Connections that wait to be accepted at most, as of the standard library's sockets.
+const BACKLOG: i32 = 128;
 
 /// The addresses to listen on, the purpose of each, and the key that sets it.
 pub(crate) fn addresses(config: &Config) -> Vec<(Listener, SocketAddr, &'static str)> {
@@ -75,6 +79,14 @@ pub(crate) fn complete(
     let mut sockets = bound;
     let wanted = addresses(config);
     let is_wanted = |given: &SocketAddr| wanted.iter().any(|(_, address, _)| address == given);
+    let handed_over = handed_over.into_iter().map(|(given, socket)| {
+        let address = match is_wanted(&given) {
+            true => given,
+            false => as_of_today(config, given),
+        };
+        (address, socket)
+    });
+    let handed_over: Vec<Socket> = handed_over.collect();
     if let Some((left, _)) = handed_over.iter().find(|(given, _)| !is_wanted(given)) {
         anyhow::bail!(
             "the old process listens on {left}, which is none of [server] listen, metrics_listen and redirect_listen \
@@ -96,8 +108,38 @@ pub(crate) fn complete(
     Ok(sockets)
 }
 
+/// The address of a socket of the process before. The default was once that of all networks of IPv4: such a socket serves
+/// as the default of today until the next start.
+fn as_of_today(config: &Config, given: SocketAddr) -> SocketAddr {
+    let default = Config::default().server.listen;
+    if config.server.listen != default || given != all_of_ipv4(default.port()) {
+        return given;
+    }
+    tracing::info!(address = %given, "the old process listens on IPv4 alone: so does this one until the next start");
+    default
+}
+
+/// All networks of IPv4.
+fn all_of_ipv4(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))
+}
+
 fn bind_one(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
-    bind_with(TcpListener::bind, address, key)
+    bind_with(bind_socket, address, key)
+}
+
+/// Binds an address. That of all networks takes IPv4 too, whatever the machine's `net.ipv6.bindv6only` says.
+fn bind_socket(address: SocketAddr) -> std::io::Result<TcpListener> {
+    if address.ip() != Ipv6Addr::UNSPECIFIED {
+        return TcpListener::bind(address);
+    }
+    let (family, kind) = (AddressFamily::INET6, SocketType::STREAM);
+    let socket = net::socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
+    sockopt::set_ipv6_v6only(&socket, false)?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    net::bind(&socket, &address)?;
+    net::listen(&socket, BACKLOG)?;
+    Ok(socket.into())
 }
 
 /// Binds an address. The default one is that of all networks: without IPv6 those of IPv4. Whoever names an address of IPv6
@@ -111,7 +153,7 @@ fn bind_with(
         Ok(socket) => return Ok(socket),
         Err(error) => error,
     };
-    let all = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
+    let all = all_of_ipv4(address.port());
     let failed = format!("{key}: cannot listen on {address}");
     if !(address.is_ipv6() && is_without_ipv6(&error)) {
         return Err(error).context(failed);
@@ -282,6 +324,36 @@ mod tests {
         ] {
             assert!(error.contains(part), "{error}");
         }
+    }
+
+    #[test]
+    fn the_address_of_all_networks_is_one_of_ipv4_too() {
+        let bound = bind_socket("[::]:0".parse().unwrap());
+        // A machine without IPv6 has no such address.
+        if bound.as_ref().is_err_and(is_without_ipv6) {
+            return;
+        }
+        let socket = bound.unwrap();
+        assert!(!sockopt::ipv6_v6only(&socket).unwrap());
+        let port = socket.local_addr().unwrap().port();
+        std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    }
+
+    #[test]
+    fn the_socket_of_the_default_of_old_serves_as_that_of_today() {
+        let socket = || TcpListener::bind("127.0.0.1:0").unwrap();
+        let default = Config::default();
+        let old = all_of_ipv4(default.server.listen.port());
+        let handed_over = || vec![(old, socket()), (default.server.metrics_listen, socket())];
+        let sockets = complete(&default, Vec::new(), handed_over()).unwrap();
+        let addresses: Vec<SocketAddr> = sockets.iter().map(|(address, _)| *address).collect();
+        let wanted = [default.server.listen, default.server.metrics_listen];
+        assert_eq!(addresses, wanted);
+        // Whoever configures another address is told that it is another one.
+        let mut other = default.clone();
+        other.server.listen = "[::1]:8443".parse().unwrap();
+        let error = complete(&other, Vec::new(), handed_over()).unwrap_err();
+        assert!(error.to_string().contains(&old.to_string()), "{error}");
     }
 
     #[test]
