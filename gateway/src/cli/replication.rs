@@ -101,6 +101,9 @@ pub(super) struct Create {
     /// Which repositories: `*` for anything but a slash, `**` for anything, `{a,b}`.
     #[arg(long, value_name = "PATTERN")]
     names: Option<String>,
+    /// Which repositories not.
+    #[arg(long, value_name = "PATTERN")]
+    not_names: Option<String>,
     /// Which tags.
     #[arg(long, value_name = "PATTERN")]
     tags: Option<String>,
@@ -229,7 +232,11 @@ async fn create(local: &Local, new: Create) -> anyhow::Result<()> {
     };
     let content = PolicyContent {
         registry: registry::find(local, other).await?.id,
-        filters: filters([&new.names, &new.tags, &new.not_tags], &new.labels),
+        filters: filters(
+            [&new.names, &new.not_names],
+            [&new.tags, &new.not_tags],
+            &new.labels,
+        ),
         name: new.policy,
         description: new.description,
         direction,
@@ -253,9 +260,10 @@ async fn create(local: &Local, new: Create) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The filters of patterns, which names match, tags match, and tags do not match; and of labels.
+/// The filters of patterns, which names and tags match, and which they do not; and of labels.
 pub(super) fn filters(
-    [names, tags, not_tags]: [&Option<String>; 3],
+    [names, not_names]: [&Option<String>; 2],
+    [tags, not_tags]: [&Option<String>; 2],
     labels: &[String],
 ) -> Vec<FilterText> {
     let filter = |kind: &str, value: Value, decoration: Option<&str>| FilterText {
@@ -263,12 +271,18 @@ pub(super) fn filters(
         value,
         decoration: decoration.map(str::to_owned),
     };
-    let names = names.as_ref().map(|it| filter("name", json!(it), None));
-    let tags = tags.as_ref().map(|it| filter("tag", json!(it), None));
-    let excluded = not_tags.as_ref();
-    let excluded = excluded.map(|it| filter("tag", json!(it), Some("excludes")));
+    let included = |kind: &str, pattern: &Option<String>| {
+        let pattern = pattern.as_ref();
+        pattern.map(|it| filter(kind, json!(it), None))
+    };
+    let excluded = |kind: &str, pattern: &Option<String>| {
+        let pattern = pattern.as_ref();
+        pattern.map(|it| filter(kind, json!(it), Some("excludes")))
+    };
+    let (names, not_names) = (included("name", names), excluded("name", not_names));
+    let (tags, not_tags) = (included("tag", tags), excluded("tag", not_tags));
     let labels = (!labels.is_empty()).then(|| filter("label", json!(labels), None));
-    [names, tags, excluded, labels]
+    [names, not_names, tags, not_tags, labels]
         .into_iter()
         .flatten()
         .collect()
@@ -285,4 +299,23 @@ async fn enable(local: &Local, name: &str, enabled: bool) -> anyhow::Result<()> 
     let state = if enabled { "enabled" } else { "disabled" };
     line(&format!("policy {name} is {state}"));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_tags_are_matched_and_excluded() {
+        let text = |pattern: &str| Some(pattern.to_owned());
+        let (names, not_names) = (text("team/**"), text("*/tmp/**"));
+        let made = filters([&names, &not_names], [&None, &text("dev-*")], &[]);
+        let said = serde_json::to_value(&made).unwrap();
+        let wanted = json!([
+            {"type": "name", "value": "team/**"},
+            {"type": "name", "value": "*/tmp/**", "decoration": "excludes"},
+            {"type": "tag", "value": "dev-*", "decoration": "excludes"},
+        ]);
+        assert_eq!(said, wanted);
+    }
 }

@@ -45,6 +45,11 @@ pub enum InvalidFilter {
     /// The pattern cannot be read.
     #[error("the pattern {0:?} of a filter is not valid")]
     Pattern(String),
+    /// Everything is excluded.
+    #[error(
+        "filters: the {0} filter excludes everything, by an empty value or `**`: name what is left out, or leave out the filter"
+    )]
+    ExcludesAll(String),
     /// There are too many.
     #[error("filters: at most {MOST}, with patterns of at most {LONGEST} bytes")]
     TooMany,
@@ -72,6 +77,25 @@ impl Filters {
             filters.add(text)?;
         }
         Ok(filters)
+    }
+
+    /// Refuses what leaves nothing to be copied, such as the empty field of a form: such a policy would succeed for ever.
+    ///
+    /// # Errors
+    /// Which filter it is.
+    pub fn check_excluded(texts: &[FilterText]) -> Result<(), InvalidFilter> {
+        let is_all = |text: &&FilterText| {
+            let is_empty = text.value.as_array().is_some_and(Vec::is_empty);
+            let is_any = text
+                .value
+                .as_str()
+                .is_some_and(|it| ["", "**"].contains(&it));
+            text.decoration.as_deref() == Some("excludes") && (is_empty || is_any)
+        };
+        match texts.iter().find(is_all) {
+            Some(text) => Err(InvalidFilter::ExcludesAll(text.kind.clone())),
+            None => Ok(()),
+        }
     }
 
     fn add(&mut self, text: &FilterText) -> Result<(), InvalidFilter> {
@@ -282,6 +306,29 @@ mod tests {
         let filters = compiled("name", json!("library/app"), None);
         assert_eq!(filters.only_repository(), Some("library/app"));
         assert_eq!(compiled("name", json!("a/*"), None).only_repository(), None);
+    }
+
+    #[test]
+    fn who_excludes_everything_is_refused() {
+        let check = |kind: &str, value: Value, decoration: Option<&str>| {
+            Filters::check_excluded(&[
+                filter("name", json!("team/**"), None),
+                filter(kind, value, decoration),
+            ])
+        };
+        for (kind, value) in [
+            ("name", json!("")),
+            ("name", json!("**")),
+            ("tag", json!("")),
+            ("tag", json!("**")),
+            ("label", json!([])),
+        ] {
+            let refused = check(kind, value.clone(), Some("excludes"));
+            assert_eq!(refused, Err(InvalidFilter::ExcludesAll(kind.to_owned())));
+            assert_eq!(check(kind, value.clone(), None), Ok(()));
+            assert_eq!(check(kind, value, Some("matches")), Ok(()));
+        }
+        assert_eq!(check("name", json!("*/tmp/**"), Some("excludes")), Ok(()));
     }
 
     #[test]

@@ -142,6 +142,8 @@ impl PolicyContent {
             is_name.then_some(()).ok_or(InvalidPolicy::Namespace)?;
         }
         Filters::compile(&self.filters)?;
+        // Only of what is given anew: what is stored stays readable.
+        Filters::check_excluded(&self.filters)?;
         self.check_trigger()?;
         Ok(self)
     }

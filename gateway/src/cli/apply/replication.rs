@@ -25,6 +25,7 @@ pub(super) struct Replication {
     #[serde(default)]
     description: String,
     names: Option<String>,
+    not_names: Option<String>,
     tags: Option<String>,
     not_tags: Option<String>,
     #[serde(default)]
@@ -106,7 +107,11 @@ impl Replication {
                 namespace: self.namespace.clone(),
                 replace_count: self.replace,
             },
-            filters: filters([&self.names, &self.tags, &self.not_tags], &self.labels),
+            filters: filters(
+                [&self.names, &self.not_names],
+                [&self.tags, &self.not_tags],
+                &self.labels,
+            ),
             trigger,
             cron: self.cron.clone(),
             deletion: self.deletion,

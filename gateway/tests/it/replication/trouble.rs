@@ -149,6 +149,13 @@ async fn a_kind_that_the_other_registry_refuses_is_skipped() {
     let without = json!({"type": "name", "value": "*/tmp/**", "decoration": "excludes"});
     let filters = wanted["filters"].as_array_mut().expect("a list");
     filters.push(without);
+    // An empty field of a form would leave nothing.
+    let mut nothing = wanted.clone();
+    nothing["filters"][1]["value"] = json!("");
+    let path = "/api/v2.0/replication/policies";
+    let answer = here.admin().post(path).json(&nothing).await.expect(400);
+    let message = answer.message();
+    assert!(message.contains("filters: the name filter"), "{message}");
     let out = policy(&here, &wanted).await;
 
     let execution = start(&here, out).await;
