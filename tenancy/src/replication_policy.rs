@@ -59,7 +59,7 @@ pub async fn change(
     let origin = permit.caller().origin();
     db.write(move |tx| {
         Box::pin(async move {
-            let before = find(tx, id).await?.content()?;
+            let before = hold(tx, id).await?.content()?;
             check_registry(tx, &content).await?;
             if before.enabled && !content.enabled {
                 stop_runs(tx, id, now).await?;
@@ -97,7 +97,7 @@ pub async fn delete(
     let origin = permit.caller().origin();
     db.write(move |tx| {
         Box::pin(async move {
-            let gone = find(tx, id).await?;
+            let gone = hold(tx, id).await?;
             stop_runs(tx, id, now).await?;
             policies::delete(tx, id).await?;
             schedule::remove(tx, ScheduledRun::JOB, &id.to_string()).await?;
@@ -143,8 +143,9 @@ async fn stop_runs(tx: &mut Tx, id: ReplicationPolicyId, now: Timestamp) -> Resu
     Ok(())
 }
 
-async fn find(tx: &mut Tx, id: ReplicationPolicyId) -> Result<Policy> {
-    let found = policies::get(tx, id).await?;
+/// A policy of which no run begins until the transaction ends: whoever stops those that go on stops all.
+async fn hold(tx: &mut Tx, id: ReplicationPolicyId) -> Result<Policy> {
+    let found = policies::hold(tx, id).await?;
     found.ok_or(Error::PolicyUnknown(id))
 }
 

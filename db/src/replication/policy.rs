@@ -133,6 +133,31 @@ pub async fn get(reader: &mut Reader, id: ReplicationPolicyId) -> Result<Option<
     row.as_ref().map(Policy::read).transpose()
 }
 
+/// A policy, which nobody else changes, starts or deletes until the transaction ends. What its runs note meanwhile, which
+/// names it, does not wait.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn hold(tx: &mut Tx, id: ReplicationPolicyId) -> Result<Option<Policy>> {
+    let row = tx
+        .query_either(
+            concat!(
+                "select ",
+                policy_columns!(),
+                " from replication_policy y where y.id = $1"
+            ),
+            concat!(
+                "select ",
+                policy_columns!(),
+                " from replication_policy y where y.id = $1 for no key update"
+            ),
+        )
+        .bind(id)
+        .optional()
+        .await?;
+    row.as_ref().map(Policy::read).transpose()
+}
+
 /// The policy of a name.
 ///
 /// # Errors

@@ -180,3 +180,46 @@ async fn what_a_destination_tells_is_kept_for_each_repository() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_held_policy_is_read_as_whoever_held_it_left_it() {
+    on_both("replication_held", async |db| {
+        let [policy, _] = db
+            .write(|tx| Box::pin(async move { two_policies(tx).await }))
+            .await
+            .unwrap();
+        let (inside, began) = tokio::sync::oneshot::channel();
+        let disable = db.write(move |tx| {
+            Box::pin(async move {
+                let held = policies::hold(tx, policy).await?.unwrap();
+                inside.send(()).unwrap();
+                let content = PolicyContent {
+                    enabled: false,
+                    ..held.content()?
+                };
+                policies::update(tx, policy, &content, NOW).await?;
+                Ok::<_, Error>(())
+            })
+        });
+        let start = async {
+            began.await.unwrap();
+            let held = db
+                .write(move |tx| Box::pin(async move { policies::hold(tx, policy).await }))
+                .await;
+            held.unwrap().unwrap().enabled
+        };
+        let (done, enabled) = tokio::join!(disable, start);
+        done.unwrap();
+        assert!(!enabled);
+        let gone = db
+            .write(move |tx| {
+                Box::pin(async move {
+                    policies::delete(tx, policy).await?;
+                    policies::hold(tx, policy).await
+                })
+            })
+            .await;
+        assert!(gone.unwrap().is_none());
+    })
+    .await;
+}

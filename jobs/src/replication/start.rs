@@ -156,7 +156,8 @@ pub(super) async fn begin(
     now: Timestamp,
 ) -> Result<ExecutionId> {
     let id = wanted.policy;
-    let policy = policies::get(tx, id).await?;
+    // Held first: whoever disables it meanwhile waits, and then finds this execution to stop.
+    let policy = policies::hold(tx, id).await?;
     let policy = policy.ok_or(tenancy::Error::PolicyUnknown(id))?;
     if !policy.enabled && !wanted.dry_run {
         return Err(tenancy::Error::PolicyDisabled(id).into());
