@@ -387,8 +387,10 @@ impl<'a> Copying<'a> {
     /// provenance of an image, unless all are: a list that leads nowhere is not put.
     async fn children(&self, list: &Digest, manifest: &Manifest, depth: usize) -> Copied<()> {
         let (mut is_any_there, mut refused) = (false, None);
-        let children = manifest.children.iter();
-        for child in children.filter(|child| child.kind == ChildKind::Manifest) {
+        for child in &manifest.children {
+            if child.kind != ChildKind::Manifest {
+                continue;
+            }
             match self.content(child.digest, depth + 1).await {
                 Ok(()) => is_any_there = true,
                 Err(error) if error.is_refused_kind() => {
