@@ -40,7 +40,9 @@ export function filterTexts({ filters }: Policy): string[] {
     switch (type) {
       case 'name':
         return [
-          t(except ? 'replication.saidRepositoriesExcept' : 'replication.saidRepositories', { pattern: text }),
+          t(except ? 'replication.saidRepositoriesExcept' : 'replication.saidRepositories', {
+            pattern: text,
+          }),
         ];
       case 'tag':
         return [t(except ? 'replication.saidTagsExcept' : 'replication.saidTags', { pattern: text })];
