@@ -31,7 +31,7 @@ test('the audit log is searched by user, repository, tag, operation and result',
   assert.ok((await rows(page).count()) >= 2);
   await page.getByRole('button', { name: 'Search by field' }).click();
   await page.getByLabel('Tag', { exact: true }).fill('2');
-  await page.getByLabel('User').fill('admin');
+  await page.getByLabel('User', { exact: true }).fill('admin');
   await page.getByRole('button', { name: 'Search', exact: true }).click();
   await page.waitForURL(/tag=2/);
   await settled(page);

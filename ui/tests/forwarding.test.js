@@ -20,6 +20,9 @@ after(async () => {
   await browser?.close();
 });
 
+/** What pages did wrong, but for the settings that were refused. */
+const unexpected = (faults) => faults.filter((fault) => !/status: 400 PUT|status of 400/.test(fault));
+
 test('the audit log is forwarded once a collector is set, and a test line says that it is one', async () => {
   const { context, page, faults } = await visit(browser, { as: 'admin' });
   await open(page, '/ui/admin/settings/forwarding');
@@ -40,7 +43,7 @@ test('the audit log is forwarded once a collector is set, and a test line says t
   assert.ok(collector.messages.some((message) => message.includes('audit_log_forward_endpoint')));
   faults.push(...(await violations(page)));
   await shoot(page, 'settings.forwarding');
-  assert.deepEqual(faults, []);
+  assert.deepEqual(unexpected(faults), []);
   await context.close();
 });
 
@@ -59,6 +62,6 @@ test('endpoints of registry notifications are set, and what is wrong with them i
   await page.locator('.aside').getByText('ci', { exact: true }).waitFor();
   faults.push(...(await violations(page)));
   await shoot(page, 'settings.notifications');
-  assert.deepEqual(faults, []);
+  assert.deepEqual(unexpected(faults), []);
   await context.close();
 });

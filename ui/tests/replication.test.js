@@ -257,9 +257,11 @@ test('a policy is switched off in the list, changed, and deleted', async () => {
   assert.ok(await page.getByRole('button', { name: `Run ${name} now` }).isDisabled());
   const off = await read();
   assert.ok(!off.enabled);
-  // Nothing else has changed.
+  // Nothing else has changed, and nothing waits for a policy that is off.
+  assert.equal(off.lag_seconds, undefined);
   const rest = ({ enabled, update_time, ...more }) => ({
     ...more,
+    lag_seconds: undefined,
     was: [typeof enabled, typeof update_time],
   });
   assert.deepEqual(rest({ ...off, enabled: true }), rest(before));

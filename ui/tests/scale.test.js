@@ -80,6 +80,7 @@ for (const [what, path] of Object.entries(VIEWS)) {
       const link = Object.assign(document.createElement('a'), { href });
       document.body.append(link);
       link.click();
+      link.remove();
     }, path);
     await page.locator('tbody tr').nth(24).waitFor();
     await settled(page);

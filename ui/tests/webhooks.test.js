@@ -99,7 +99,7 @@ test('a webhook is made, tested, sends, sends again, and is switched off and del
   assert.deepEqual((await arrived(4))[3].body, requests[2].body);
   await page.getByText('sent again').first().waitFor();
   await page.getByRole('button', { name: 'State' }).first().click();
-  await page.getByRole('menuitem', { name: 'Failed' }).click();
+  await page.getByRole('menuitemradio', { name: 'Failed' }).click();
   await page.waitForURL(/state=Error/);
   await page.locator('.filter-chips').waitFor();
 
