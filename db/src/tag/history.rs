@@ -1,4 +1,5 @@
-//! The history of tags' targets. It outlives tags, manifests and purges of the audit log.
+//! The history of tags' targets. It outlives tags, manifests and purges of the audit log. `tag::set` writes it, in the same
+//! statement as the tag.
 
 use model::{Digest, PrincipalId, RepositoryId, Tag, Timestamp};
 
