@@ -17,7 +17,7 @@ use testkit::gantry::Binary;
 use testkit::postgres::{Durability, Postgres};
 use testkit::seaweed::Seaweed;
 use testkit::topology::Topology;
-use testkit::{pebble, peer, seaweed, workspace};
+use testkit::{pebble, peer, program, seaweed, workspace};
 
 /// Runs all steps, or the one named by `--only`.
 pub(crate) fn test(args: &[String]) -> Result<(), String> {
@@ -489,15 +489,23 @@ fn server() -> Result<PathBuf, String> {
         println!("testing {} as it is", binary.display());
         return Ok(PathBuf::from(binary));
     }
+    if program::find(CLIPPY).is_none() {
+        return Err(format!(
+            "{CLIPPY} is missing, by which everything is built here: rustup component add clippy"
+        ));
+    }
     linted("build --profile ci --workspace --all-targets").show()?;
     workspace::program(PROFILE, "gantry")
 }
+
+/// Clippy in place of the compiler.
+const CLIPPY: &str = "clippy-driver";
 
 /// A command of cargo that builds with clippy in place of the compiler, which it contains: a build apart for the lints took
 /// eight minutes, most of them for dependencies. What clippy says ends the build.
 fn linted(words: &str) -> Cmd {
     workspace::cargo(words)
-        .env("RUSTC_WORKSPACE_WRAPPER", "clippy-driver")
+        .env("RUSTC_WORKSPACE_WRAPPER", CLIPPY)
         .env("CLIPPY_ARGS", "-D__CLIPPY_HACKERY__warnings")
 }
 
